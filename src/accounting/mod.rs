@@ -1,0 +1,17 @@
+//! Accounting: who takes which seat ([`seat`]), which keys give seats ([`pool`]), and who holds what now ([`book`]).
+//!
+//! All of it is pure: time, identifiers and secrets' hashes come in as arguments, and what must survive a restart goes
+//! out as [`book::Change`]s that the owner of the store writes down before anybody is answered.
+
+pub mod book;
+pub mod infobase;
+pub mod pool;
+pub mod seat;
+
+pub use book::{Book, Change, Claim, ConnectionInfo, ExternalClaim, Grant, Leases, SessionRecord};
+pub use infobase::{Base, InfoBase};
+pub use pool::{Judgement, KeyFacts, KeyKind, Pool, PoolKey, Pools, Standing};
+pub use seat::{Asker, ExternalSession, InfobaseSession, ParentSession, Seat, SessionIdentity, TerminalClient};
+
+#[cfg(test)]
+mod histories;

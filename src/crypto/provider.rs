@@ -1,0 +1,138 @@
+// Included once per library: `library` is `aws_lc_rs` or `ring`.
+
+use library::rand::SecureRandom;
+use library::signature::KeyPair;
+use library::{aead, digest, hkdf, rand, signature};
+
+use crate::crypto::{Crypto, Signer, accepted_rsa_key, failed, modulus_len};
+use crate::error::{Code, Error, Result};
+
+/// The provider itself; it has no state.
+pub struct Library;
+
+/// The provider as programs pass it around.
+pub static PROVIDER: Library = Library;
+
+struct Length;
+
+impl hkdf::KeyType for Length {
+    fn len(&self) -> usize {
+        32
+    }
+}
+
+fn aes_key(key: &[u8; 32]) -> Result<aead::LessSafeKey> {
+    Ok(aead::LessSafeKey::new(aead::UnboundKey::new(&aead::AES_256_GCM, key).map_err(|_| failed("AEAD key"))?))
+}
+
+fn zero_nonce() -> aead::Nonce {
+    aead::Nonce::assume_unique_for_key([0; aead::NONCE_LEN])
+}
+
+impl Crypto for Library {
+    fn random(&self, bytes: &mut [u8]) -> Result<()> {
+        rand::SystemRandom::new().fill(bytes).map_err(|_| failed("random generator"))
+    }
+
+    fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut context = digest::Context::new(&digest::SHA256);
+        for part in parts {
+            context.update(part);
+        }
+        let mut hash = [0; 32];
+        hash.copy_from_slice(context.finish().as_ref());
+        hash
+    }
+
+    fn hkdf(&self, salt: &[u8], key: &[u8], info: &[&[u8]]) -> Result<[u8; 32]> {
+        let mut output = [0; 32];
+        hkdf::Salt::new(hkdf::HKDF_SHA256, salt)
+            .extract(key)
+            .expand(info, Length)
+            .and_then(|okm| okm.fill(&mut output))
+            .map_err(|_| failed("HKDF"))?;
+        Ok(output)
+    }
+
+    fn seal(&self, key: &[u8; 32], aad: &[u8], mut plain: Vec<u8>) -> Result<Vec<u8>> {
+        aes_key(key)?
+            .seal_in_place_append_tag(zero_nonce(), aead::Aad::from(aad), &mut plain)
+            .map_err(|_| failed("AEAD"))?;
+        Ok(plain)
+    }
+
+    fn open(&self, key: &[u8; 32], aad: &[u8], mut sealed: Vec<u8>) -> Result<Vec<u8>> {
+        let length = aes_key(key)?
+            .open_in_place(zero_nonce(), aead::Aad::from(aad), &mut sealed)
+            .map_err(|_| failed("AEAD tag"))?
+            .len();
+        sealed.truncate(length);
+        Ok(sealed)
+    }
+
+    fn rsa_verify(&self, spki: &[u8], message: &[u8], bytes: &[u8]) -> bool {
+        accepted_rsa_key(spki).is_some_and(|pkcs1| {
+            signature::UnparsedPublicKey::new(&signature::RSA_PKCS1_2048_8192_SHA256, pkcs1)
+                .verify(message, bytes)
+                .is_ok()
+        })
+    }
+
+    fn rsa_signer(&self, pkcs8: &[u8]) -> Result<Box<dyn Signer>> {
+        use spki::der::{Encode, asn1::BitStringRef};
+        let pair = signature::RsaKeyPair::from_pkcs8(pkcs8).map_err(|e| failed(format!("RSA key: {e}")))?;
+        let algorithm = spki::AlgorithmIdentifierRef {
+            oid: spki::ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1"),
+            parameters: Some(spki::der::asn1::AnyRef::NULL),
+        };
+        let subject_public_key = BitStringRef::from_bytes(pair.public_key().as_ref()).map_err(failed)?;
+        let public = spki::SubjectPublicKeyInfoRef { algorithm, subject_public_key }.to_der().map_err(failed)?;
+        let modulus_len = accepted_rsa_key(&public).and_then(modulus_len).ok_or_else(|| failed("RSA key size"))?;
+        Ok(Box::new(Rsa { pair, public, modulus_len }))
+    }
+
+    fn ed25519_verify(&self, public: &[u8; 32], message: &[u8], bytes: &[u8]) -> bool {
+        signature::UnparsedPublicKey::new(&signature::ED25519, public).verify(message, bytes).is_ok()
+    }
+
+    fn ed25519_signer(&self, seed: &[u8; 32]) -> Result<Box<dyn Signer>> {
+        let pair = signature::Ed25519KeyPair::from_seed_unchecked(seed).map_err(|e| failed(format!("Ed25519 key: {e}")))?;
+        let public = pair.public_key().as_ref().to_vec();
+        Ok(Box::new(Ed25519 { pair, public }))
+    }
+}
+
+struct Rsa {
+    pair: signature::RsaKeyPair,
+    public: Vec<u8>,
+    modulus_len: usize,
+}
+
+impl Signer for Rsa {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; self.modulus_len];
+        self.pair
+            .sign(&signature::RSA_PKCS1_SHA256, &rand::SystemRandom::new(), message, &mut bytes)
+            .map_err(|_| Error::new(Code::CryptoFailed).with("RSA"))?;
+        Ok(bytes)
+    }
+
+    fn public_key(&self) -> &[u8] {
+        &self.public
+    }
+}
+
+struct Ed25519 {
+    pair: signature::Ed25519KeyPair,
+    public: Vec<u8>,
+}
+
+impl Signer for Ed25519 {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
+        Ok(self.pair.sign(message).as_ref().to_vec())
+    }
+
+    fn public_key(&self) -> &[u8] {
+        &self.public
+    }
+}

@@ -1,0 +1,466 @@
+//! The catalogue of errors: every refusal of every program has a stable code, a class that 1C code and scripts know,
+//! an HTTP status, and a cause with a remedy in Russian and English, all from the one table below.
+//!
+//! Classes in brackets and their meaning for 1C code are facts of the published interface; numbers are ours and never reused.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Language of a text for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Lang {
+    /// Russian, the default.
+    #[default]
+    #[serde(rename = "ru")]
+    Russian,
+    /// English.
+    #[serde(rename = "en")]
+    English,
+}
+
+impl Lang {
+    /// Russian for `ru`, `ru_RU`, `rus_RUS` and the like and for an empty text; English for everything else.
+    pub fn of_locale(locale: &str) -> Lang {
+        if locale.is_empty() || locale.to_ascii_lowercase().starts_with("ru") { Lang::Russian } else { Lang::English }
+    }
+
+    /// The one of two texts that is in this language.
+    pub fn pick<'a>(self, russian: &'a str, english: &'a str) -> &'a str {
+        match self {
+            Lang::Russian => russian,
+            Lang::English => english,
+        }
+    }
+}
+
+/// One row of the catalogue.
+struct Entry {
+    code: Code,
+    number: u16,
+    class: &'static str,
+    status: u16,
+    russian: [&'static str; 2],
+    english: [&'static str; 2],
+}
+
+macro_rules! catalogue {
+    ($($number:literal $code:ident $class:literal $status:literal
+        ru $ru:literal, $ru_fix:literal;
+        en $en:literal, $en_fix:literal;)*) => {
+        /// Stable code of an error; the name is what APIs carry, [`Code::number`] what 1C code compares.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum Code {
+            $(#[doc = $en] $code,)*
+        }
+
+        static CATALOGUE: &[Entry] = &[$(Entry {
+            code: Code::$code,
+            number: $number,
+            class: $class,
+            status: $status,
+            russian: [$ru, $ru_fix],
+            english: [$en, $en_fix],
+        }),*];
+    };
+}
+
+// `{0}`, `{1}` … stand for the particulars of one occurrence. First text: the cause; second: what to do.
+catalogue! {
+    // Requests and rights.
+    100 BadRequest "EHTTPBadRequest" 400
+        ru "Запрос составлен неверно: {0}.", "Исправьте запрос.";
+        en "The request is malformed: {0}.", "Correct the request.";
+    101 NotFound "EHTTPNotFound" 404
+        ru "Адрес \"{0}\" не найден.", "Список адресов: GET /api.";
+        en "The requested URL \"{0}\" was not found.", "GET /api lists the addresses.";
+    102 MethodNotAllowed "EHTTPMethodNotAllowed" 405
+        ru "Метод {0} здесь не поддерживается.", "Допустимые методы: {1}.";
+        en "Method {0} is not supported here.", "Allowed methods: {1}.";
+    103 Unauthorized "EHTTPUnauthorized" 401
+        ru "Неверное имя пользователя или пароль.", "Укажите имя и пароль; сброс пароля: licenceserver passwd.";
+        en "Wrong user name or password.", "Give the name and the password; to reset them: licenceserver passwd.";
+    104 Forbidden "EHTTPForbidden" 403
+        ru "Доступ запрещён: {0}.", "Обратитесь к администратору сервера.";
+        en "Access is denied: {0}.", "Ask the server's administrator.";
+    105 PasswordChangeRequired "EHTTPForbidden" 403
+        ru "Пароль по умолчанию нужно сменить (password_change_required).", "Задайте новый пароль: licenceserver passwd или PUT /api/password.";
+        en "The default password must be changed first (password_change_required).", "Set a new one: licenceserver passwd or PUT /api/password.";
+    106 TooLarge "EHTTPBadRequest" 413
+        ru "Запрос слишком велик.", "Наибольший размер: {0} байт.";
+        en "The request is too large.", "At most {0} bytes are accepted.";
+    107 NotImplemented "EHTTPNotImplemented" 501
+        ru "Не реализовано: {0}.", "Обновите сервер.";
+        en "Not implemented: {0}.", "Update the server.";
+    108 Busy "EHTTPServiceUnavailable" 503
+        ru "Сервер перегружен.", "Повторите запрос через несколько секунд.";
+        en "The server is overloaded.", "Repeat the request in a few seconds.";
+    109 Internal "EHTTPInternalServerError" 500
+        ru "Внутренняя ошибка: {0}.", "Посмотрите журнал сервера и сообщите разработчику.";
+        en "Internal error: {0}.", "See the server's log and tell the developer.";
+    110 ApiDisabled "EHTTPServiceUnavailable" 503
+        ru "Внешнее API отключено в настройках.", "Включите его: [API] Enabled=1.";
+        en "The API is switched off in the settings.", "Switch it on: [API] Enabled=1.";
+    111 Timeout "EHTTPBadRequest" 408
+        ru "Запрос не пришёл целиком за отведённое время.", "Повторите запрос.";
+        en "The request did not arrive in time.", "Repeat the request.";
+    112 RecordNotFound "EHTTPNotFound" 404
+        ru "Нет записи {0}.", "Обновите список: запись могла завершиться.";
+        en "There is no record {0}.", "Refresh the list: the record may have ended.";
+    113 TooManyAttempts "EHTTPForbidden" 403
+        ru "Слишком много попыток.", "Повторите через {0} с.";
+        en "Too many attempts.", "Try again in {0} s.";
+
+    // Keys: why one can't be used.
+    200 DocumentDamaged "ELicenceFile" 400
+        ru "{0}: повреждён, {1}.", "Восстановите файл из копии или получите его заново.";
+        en "{0}: damaged, {1}.", "Restore the file from a copy or get it again.";
+    201 DocumentVersion "ELicenceFile" 400
+        ru "{0}: формат версии {1} этой программе неизвестен.", "Обновите программу.";
+        en "{0}: format version {1} is unknown to this program.", "Update the program.";
+    202 SignatureWrong "ELicenceFile" 400
+        ru "{0}: подпись неверна.", "Файл изменён или подписан чужим ключом; получите его заново у поставщика.";
+        en "{0}: the signature is wrong.", "The file was altered or signed by another key; get it again from the vendor.";
+    203 OtherServer "EKeyUnusable" 409
+        ru "Ключ {0} выдан другому серверу.", "Получите резервный код на прежнем сервере и установите его здесь.";
+        en "Key {0} was issued to another server.", "Get a reserve code on the former server and install it here.";
+    204 HardwareChanged "EKeyUnusable" 409
+        ru "Недоступен: изменена конфигурация компьютера (совпало {0} из {1}, нужно {2}).", "Верните прежнее оборудование или обратитесь к поставщику за переактивацией.";
+        en "Unavailable: the computer's configuration has changed (weight {0} of {1} matches, {2} is needed).", "Bring back the former hardware or ask the vendor to re-activate the key.";
+    205 KeyExpired "EKeyUnusable" 409
+        ru "Срок действия ключа {0} истёк {1}.", "Продлите лицензию у поставщика.";
+        en "Key {0} expired on {1}.", "Renew the licence with the vendor.";
+    206 KeyNotStarted "EKeyUnusable" 409
+        ru "Ключ {0} начнёт действовать {1}.", "Дождитесь этой даты.";
+        en "Key {0} starts on {1}.", "Wait for that date.";
+    207 KeyDisabled "EKeyUnusable" 409
+        ru "Ключ {0} отключён администратором.", "Включите его в консоли.";
+        en "Key {0} was switched off by the administrator.", "Switch it on in the console.";
+    208 KeyRevoked "EKeyUnusable" 409
+        ru "Ключ {0} отозван поставщиком.", "Обратитесь к поставщику.";
+        en "Key {0} was revoked by the vendor.", "Ask the vendor.";
+    209 KeySuperseded "EKeyUnusable" 409
+        ru "Ключ {0} заменён более новым выпуском.", "Этот файл можно удалить.";
+        en "Key {0} is superseded by a newer issue.", "This file can be removed.";
+    210 NoMainKey "EKeyUnusable" 409
+        ru "Дополнительный ключ {0} не работает без основного ключа серии.", "Установите основной ключ на этом же компьютере.";
+        en "Additional key {0} does not work without a main key of its series.", "Install the main key on the same computer.";
+    211 DemoBesideOthers "EKeyUnusable" 409
+        ru "Демонстрационный ключ {0} не работает рядом с другими ключами серии.", "Удалите его: действуют остальные ключи.";
+        en "Demo key {0} does not work beside other keys of its series.", "Remove it: the other keys are in force.";
+    212 CarrierMissing "EKeyUnusable" 409
+        ru "Носитель {0} не подключён.", "Подключите аппаратный носитель.";
+        en "Carrier {0} is not plugged in.", "Plug the carrier in.";
+    213 IdentityServedElsewhere "EIdentity" 409
+        ru "Этот сервер уже работает на данном компьютере{0}.", "Остановите другой экземпляр: копия папки данных лицензий не добавляет.";
+        en "This server already runs on this computer{0}.", "Stop the other instance: a copy of the data folder adds no licences.";
+    214 RenewalOverdue "EKeyUnusable" 409
+        ru "Ключ {0} нужно было обновить до {1}.", "Обновите лицензию через центр лицензирования.";
+        en "Key {0} had to be renewed before {1}.", "Update the licence through the centre.";
+
+    // Seats: why one is refused or lost.
+    300 NoKey "EServerResult.ELicenceNotFound" 404
+        ru "На сервере нет ключа защиты серии {0}.", "Установите лицензию в консоли сервера.";
+        en "The server has no key of series {0}.", "Install a licence in the server's console.";
+    301 NoUsableKey "EServerResult.ELicenceNotFound" 409
+        ru "Нет рабочего ключа серии {0}: {1}", "Состояние ключей показывает консоль сервера.";
+        en "No key of series {0} can be used: {1}", "The server's console shows the state of the keys.";
+    302 AllTaken "EServerResult.ELicenceNotFound" 409
+        ru "Все лицензии серии {0} заняты: {1} из {2}.", "Завершите лишние сеансы или добавьте лицензии.";
+        en "All licences of series {0} are taken: {1} of {2}.", "End sessions that are not needed or add licences.";
+    303 SessionUnknown "EServerResult.ESessionNotFound" 404
+        ru "Сеанс завершён на сервере: {0}.", "Получите лицензию заново.";
+        en "The session has ended on the server: {0}.", "Take a licence again.";
+    304 SessionTakenOver "EServerResult.ESessionTakenOver" 409
+        ru "Сеанс продолжен в другом процессе.", "Этот объект больше не нужен.";
+        en "The session goes on in another process.", "This object is not needed any more.";
+    305 SessionEnding "EServerResult.ELicenceNotFound" 409
+        ru "Сеанс завершается: лицензий серии {0} стало меньше.", "Добавьте лицензии или завершите лишние сеансы.";
+        en "The session is ending: series {0} has fewer licences now.", "Add licences or end sessions that are not needed.";
+    306 SessionDropped "EServerResult.ESessionDropped" 409
+        ru "Сеанс завершён администратором.", "Получите лицензию заново.";
+        en "The session was ended by the administrator.", "Take a licence again.";
+    307 SubkeyMissing "EServerResult.EFeatureMissing" 409
+        ru "Лицензия не даёт доступа к объекту \"{0}\": {1}.", "Приобретите лицензию с этой возможностью.";
+        en "The licence gives no access to object \"{0}\": {1}.", "Obtain a licence with this feature.";
+    308 SeatNeeded "EServerResult.ESessionNotFound" 409
+        ru "Объект \"{0}\" открывается только сеансу, занявшему лицензию.", "Сначала получите лицензию.";
+        en "Object \"{0}\" opens only for a session that holds a licence.", "Take a licence first.";
+    309 StoreFailed "EServerResult.EStore" 503
+        ru "Хранилище сервера не приняло запись: {0}.", "Проверьте место на диске и права на папку данных.";
+        en "The server's store did not accept a write: {0}.", "Check the disk space and the rights on the data folder.";
+    310 ConnectionUnknown "EServerResult.EConnectionNotFound" 404
+        ru "Соединение серверу неизвестно.", "Соединитесь заново.";
+        en "The server does not know this connection.", "Connect again.";
+    311 FrameRefused "EServerResult.EProtocol" 400
+        ru "Кадр протокола отвергнут: {0}.", "Соединитесь заново; если повторяется, проверьте сеть между компьютерами.";
+        en "A protocol frame was refused: {0}.", "Connect again; if it goes on, check the network between the computers.";
+    312 ProtocolMismatch "EVersionMismatch" 409
+        ru "Версии протокола не совпадают: компонента {0}, сервер {1}.", "Обновите {2}.";
+        en "The protocol versions do not match: component {0}, server {1}.", "Update {2}.";
+    313 AmbiguousSeries "EServerResult.ELicenceNotFound" 409
+        ru "Серию {0} используют два поставщика.", "Укажите якорь доверия в конфигурации.";
+        en "Two vendors use series {0}.", "Give the trust anchor in the configuration.";
+    314 BadSession "EServerResult.EBadSession" 400
+        ru "Данные сеанса неверны: {0}.", "Исправьте вызов УстановитьДанныеСеанса.";
+        en "The session data are wrong: {0}.", "Correct the call of SetSessionData.";
+
+    // Activation.
+    400 CodeMalformed "EActivationCode" 400
+        ru "Это не код активации: {0}.", "Код состоит из 20 цифр, 5 групп по 4; проверьте его.";
+        en "This is not an activation code: {0}.", "A code has 20 digits, 5 groups of 4; check it.";
+    401 CodeUnknown "EActivationCode" 404
+        ru "Код активации центру неизвестен.", "Проверьте код и адрес центра лицензирования.";
+        en "The centre does not know this activation code.", "Check the code and the centre's address.";
+    402 CodeUsed "EActivationCode" 409
+        ru "Код активации уже использован на другом компьютере.", "Получите там резервный код или обратитесь к поставщику.";
+        en "This activation code was already used on another computer.", "Get a reserve code there or ask the vendor.";
+    403 CodeBlocked "EActivationCode" 403
+        ru "Код активации заблокирован поставщиком.", "Обратитесь к поставщику.";
+        en "This activation code is blocked by the vendor.", "Ask the vendor.";
+    404 CentreUnreachable "ECentre" 503
+        ru "Центр лицензирования недоступен: {0}.", "Проверьте интернет, прокси и LicenceCenterUrl.";
+        en "The licensing centre can't be reached: {0}.", "Check the network, the proxy and LicenceCenterUrl.";
+    405 CentreNotSet "ECentre" 409
+        ru "Адрес центра лицензирования не задан.", "Укажите [Common] LicenceCenterUrl.";
+        en "The address of the licensing centre is not set.", "Set [Common] LicenceCenterUrl.";
+    406 CentreAnswerWrong "ECentre" 502
+        ru "Ответ центра неверен: {0}.", "Обратитесь к поставщику.";
+        en "The centre's answer is wrong: {0}.", "Ask the vendor.";
+    407 SeriesNotServed "EActivationCode" 409
+        ru "Центр сейчас не выпускает лицензии серии {0}: {1}.", "Обратитесь к поставщику.";
+        en "The centre does not issue licences of series {0} now: {1}.", "Ask the vendor.";
+    408 OwnerMismatch "EActivationCode" 403
+        ru "ИНН или КПП не совпадают с указанными при продаже.", "Проверьте ИНН и КПП.";
+        en "ITN or IEC differ from those given at the sale.", "Check ITN and IEC.";
+    409 RequestSignature "ECentre" 400
+        ru "Подпись запроса активации неверна.", "Повторите активацию с самого сервера.";
+        en "The signature of the activation request is wrong.", "Repeat the activation from the server itself.";
+    410 KeyRuleViolated "EActivationCode" 409
+        ru "Эту лицензию здесь установить нельзя: {0}.", "Код не потрачен; см. состояние ключей в консоли.";
+        en "This licence can't be installed here: {0}.", "The code is not spent; the console shows the state of the keys.";
+
+    // The component.
+    500 AttachFailed "EAttachAddIn" 500
+        ru "Компонента не готова к работе: {0}.", "Подключите компоненту заново.";
+        en "The component is not ready: {0}.", "Attach the component again.";
+    501 VersionMismatch "EVersionMismatch" 409
+        ru "Нужна версия компоненты {0}, подключена {1}.", "Обновите компоненту.";
+        en "Component version {0} is required, {1} is attached.", "Update the component.";
+    502 BadArgument "EExecuteError" 400
+        ru "{0}: неверный параметр: {1}.", "Исправьте вызов.";
+        en "{0}: wrong argument: {1}.", "Correct the call.";
+    503 ServerNotFound "ELocalServerNotFound" 503
+        ru "Сервер СЛК не найден: {0}.", "Проверьте адрес и порт сервера и что служба licenceserver работает.";
+        en "No licence server was found: {0}.", "Check the server's address and port and that licenceserver runs.";
+    504 ServerNotTrusted "EExecuteError" 403
+        ru "Сервер {0} не подтвердил ключ серии {1}: {2}.", "Проверьте якорь доверия и лицензии на сервере.";
+        en "Server {0} did not prove a key of series {1}: {2}.", "Check the trust anchor and the licences on the server.";
+    505 NoAnchor "EExecuteError" 409
+        ru "Якорь доверия серии {0} не задан.", "Задайте свойство ЯкорьДоверия или загрузите данные защиты из макета.";
+        en "No trust anchor is set for series {0}.", "Set property TrustAnchor or load the protection data from the template.";
+    506 NoObject "EExecuteError" 404
+        ru "В данных защиты нет объекта \"{0}\".", "Проверьте имя объекта и загруженные данные защиты.";
+        en "The protection data have no object \"{0}\".", "Check the object's name and the loaded protection data.";
+    507 NotStarted "EExecuteError" 409
+        ru "Серия не запущена.", "Сначала вызовите Запуск.";
+        en "The series is not started.", "Call Start first.";
+    508 AnchorConflict "EExecuteError" 409
+        ru "Данные защиты подписаны не тем корневым ключом, что задан якорем доверия серии {0}.", "Упакуйте данные ключом этой серии.";
+        en "The protection data are not signed by the root key that the trust anchor of series {0} names.", "Pack the data with the key of this series.";
+    509 ForeignFile "EExecuteError" 400
+        ru "{0}: файл создан другой программой.", "Упакуйте данные заново программой licenceedit.";
+        en "{0}: made by another tool.", "Pack the data again with licenceedit.";
+    510 ObjectDamaged "EExecuteError" 400
+        ru "Объект \"{0}\" не расшифрован: {1}.", "Замените файл данных защиты целой копией.";
+        en "Object \"{0}\" could not be decrypted: {1}.", "Replace the datafile by an intact copy.";
+    511 FenceReached "EServerResult.ESessionNotFound" 409
+        ru "Связь с сервером потеряна дольше срока аренды лицензии.", "Восстановите связь: лицензия будет получена заново.";
+        en "The server has been out of reach for longer than the licence's lease.", "Restore the connection: the licence will be taken again.";
+    512 ComponentPanic "EExecuteError" 500
+        ru "Внутренняя ошибка компоненты.", "Сообщите разработчику журнал компоненты.";
+        en "Internal error of the component.", "Send the component's log to the developer.";
+
+    // Files, settings, start-up.
+    600 FileFailed "EFile" 500
+        ru "{0}: {1}.", "Проверьте путь и права.";
+        en "{0}: {1}.", "Check the path and the rights.";
+    601 SettingsWrong "EConfig" 400
+        ru "{0}, строка {1}: {2}.", "Исправьте файл настроек.";
+        en "{0}, line {1}: {2}.", "Correct the settings file.";
+    602 PortBusy "EListen" 409
+        ru "Порт {0} занят{1}.", "Остановите эту программу или смените ServerPort.";
+        en "Port {0} is in use{1}.", "Stop that program or change ServerPort.";
+    603 StoreDamaged "EStore" 500
+        ru "Хранилище {0} повреждено: {1}.", "Не удаляйте его; восстановите из копии или обратитесь к разработчику.";
+        en "Store {0} is damaged: {1}.", "Do not delete it; restore it from a copy or ask the developer.";
+    604 StoreOwned "EStore" 409
+        ru "Хранилище {0} открыто другой программой.", "Остановите другой экземпляр.";
+        en "Store {0} is open in another program.", "Stop the other instance.";
+    605 StoreVersion "EStore" 409
+        ru "Хранилище {0} создано более новой версией (схема {1}).", "Обновите программу.";
+        en "Store {0} was made by a newer version (schema {1}).", "Update the program.";
+    606 WrongPassphrase "EKeyFile" 403
+        ru "{0}: неверная парольная фраза.", "Введите её ещё раз.";
+        en "{0}: wrong passphrase.", "Enter it again.";
+    607 CryptoFailed "ECrypto" 500
+        ru "Криптографическая операция не удалась: {0}.", "Сообщите разработчику.";
+        en "A cryptographic operation failed: {0}.", "Tell the developer.";
+    608 NetworkStore "EStore" 409
+        ru "Хранилище {0} лежит в сетевой файловой системе ({1}).", "Перенесите папку данных на локальный диск.";
+        en "Store {0} is on a network file system ({1}).", "Move the data folder to a local disk.";
+}
+
+impl Code {
+    fn entry(self) -> &'static Entry {
+        // The table has one row per variant, in the order of the variants: both come from one macro.
+        &CATALOGUE[self as usize]
+    }
+
+    /// Number of the code: never reused, what `КодОшибки` gives to 1C code.
+    pub fn number(self) -> u16 {
+        self.entry().number
+    }
+
+    /// Class of the exception, as 1C code and scripts know it, without brackets.
+    pub fn class(self) -> &'static str {
+        self.entry().class
+    }
+
+    /// HTTP status that this error is answered with.
+    pub fn status(self) -> u16 {
+        self.entry().status
+    }
+
+    /// All codes, in the order of the table.
+    pub fn all() -> impl Iterator<Item = Code> {
+        CATALOGUE.iter().map(|entry| entry.code)
+    }
+}
+
+/// An error or a refusal: a code and the particulars of this occurrence. Never holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Error {
+    /// What happened.
+    #[serde(rename = "code")]
+    pub code: Code,
+    /// What stands for `{0}`, `{1}` … in the texts.
+    #[serde(rename = "args", default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+}
+
+/// Result with the catalogue's error.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Stands between the Russian and the English form of one particular.
+const LANGUAGES: char = '\u{1F}';
+
+impl Error {
+    /// An error without particulars.
+    pub fn new(code: Code) -> Error {
+        Error { code, args: Vec::new() }
+    }
+
+    /// Adds the next particular.
+    #[must_use]
+    pub fn with(mut self, arg: impl fmt::Display) -> Error {
+        self.args.push(arg.to_string());
+        self
+    }
+
+    /// Adds a particular that is itself a text for people, in both languages.
+    #[must_use]
+    pub fn with_text(self, russian: impl fmt::Display, english: impl fmt::Display) -> Error {
+        self.with(format_args!("{russian}{LANGUAGES}{english}"))
+    }
+
+    /// The cause in words, without class or remedy.
+    pub fn cause(&self, lang: Lang) -> String {
+        self.fill(lang.pick(self.code.entry().russian[0], self.code.entry().english[0]), lang)
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self, lang: Lang) -> String {
+        self.fill(lang.pick(self.code.entry().russian[1], self.code.entry().english[1]), lang)
+    }
+
+    /// Class in brackets, cause, remedy: the form that 1C code and the API's `Message` expect.
+    pub fn message(&self, lang: Lang) -> String {
+        format!("({}) {} {}", self.code.class(), self.cause(lang), self.remedy(lang))
+    }
+
+    fn fill(&self, template: &str, lang: Lang) -> String {
+        let mut text = String::with_capacity(template.len() + 32);
+        let mut rest = template;
+        while let Some(at) = rest.find('{') {
+            text.push_str(&rest[..at]);
+            let Some(end) = rest[at..].find('}') else { break };
+            let arg = rest[at + 1..at + end].parse::<usize>().ok().and_then(|index| self.args.get(index));
+            let arg = arg.map_or("", String::as_str);
+            text.push_str(arg.split_once(LANGUAGES).map_or(arg, |(russian, english)| lang.pick(russian, english)));
+            rest = &rest[at + end + 1..];
+        }
+        text.push_str(rest);
+        text
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message(Lang::English))
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Code> for Error {
+    fn from(code: Code) -> Error {
+        Error::new(code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_row_its_own_number_and_texts_in_both_languages() {
+        let mut numbers = HashSet::new();
+        for code in Code::all() {
+            assert_eq!(code.entry().code, code);
+            assert!(numbers.insert(code.number()), "{code:?} repeats a number");
+            assert!((400..=599).contains(&code.status()), "{code:?}");
+            for text in code.entry().russian.iter().chain(&code.entry().english) {
+                assert!(text.len() > 5 && !text.ends_with(' '), "{code:?}: {text}");
+            }
+            let has_cyrillic = |text: &str| text.chars().any(|c| ('а'..='я').contains(&c));
+            assert!(code.entry().russian.iter().any(|text| has_cyrillic(text)), "{code:?}");
+            assert!(!code.entry().english.iter().any(|text| has_cyrillic(text)), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn both_languages_name_the_same_particulars() {
+        let places = |texts: &[&str; 2]| -> HashSet<char> {
+            texts.iter().flat_map(|t| t.split('{').skip(1)).filter_map(|rest| rest.chars().next()).collect()
+        };
+        for code in Code::all() {
+            assert_eq!(places(&code.entry().russian), places(&code.entry().english), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_begins_with_the_class_in_brackets() {
+        let error = Error::new(Code::AllTaken).with("672B").with(5).with(5);
+        assert!(error.message(Lang::Russian).starts_with("(EServerResult.ELicenceNotFound) Все лицензии серии 672B"));
+        assert!(error.message(Lang::English).contains("5 of 5"));
+    }
+
+    #[test]
+    fn particulars_that_look_like_places_are_left_alone() {
+        let error = Error::new(Code::NotFound).with("/{0}{1}{");
+        assert!(error.cause(Lang::English).contains("/{0}{1}{"));
+    }
+}

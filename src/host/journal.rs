@@ -1,0 +1,115 @@
+//! Log files as the guide names them: `licenceserver.{YYYYMMDD-HHNNSS}.{pid}.log`, one per process. Logs of processes that
+//! are gone are deleted at the next start unless they are to be kept. A folder that can't be written is no error.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use log::LevelFilter;
+use simplelog::{CombinedLogger, ConfigBuilder, SharedLogger, SimpleLogger, WriteLogger};
+
+use crate::host::os;
+use crate::time::Time;
+
+/// Where a program writes its log.
+#[derive(Debug, Clone)]
+pub struct Journal<'a> {
+    /// First part of the file's name: `licenceserver`, `licenceaddin`.
+    pub program: &'a str,
+    /// Part after the process number: the module's name for the component.
+    pub module: Option<&'a str>,
+    /// The folder.
+    pub folder: &'a Path,
+    /// Whether logs of earlier processes stay.
+    pub keep_previous: bool,
+    /// Also to the terminal.
+    pub to_terminal: bool,
+}
+
+/// Starts logging for this process; gives the file, if it could be made. A second call changes nothing.
+pub fn start(journal: &Journal<'_>, now: Time, level: LevelFilter) -> Option<PathBuf> {
+    let config = ConfigBuilder::new().set_time_format_rfc3339().set_target_level(LevelFilter::Debug).build();
+    let mut outputs: Vec<Box<dyn SharedLogger>> = Vec::new();
+    let file = open(journal, now);
+    let path = file.as_ref().map(|(path, _)| path.clone());
+    if let Some((_, file)) = file {
+        outputs.push(WriteLogger::new(level, config.clone(), file));
+    }
+    if journal.to_terminal {
+        outputs.push(SimpleLogger::new(level, config));
+    }
+    // Only the first logger of a process counts: a component may be loaded beside another of ours.
+    CombinedLogger::init(outputs).ok().and(path)
+}
+
+fn open(journal: &Journal<'_>, now: Time) -> Option<(PathBuf, File)> {
+    fs::create_dir_all(journal.folder).ok()?;
+    if !journal.keep_previous {
+        delete_previous(journal.folder, journal.program);
+    }
+    let path = journal.folder.join(file_name(journal, now, std::process::id()));
+    let file = OpenOptions::new().create(true).append(true).open(&path).ok()?;
+    Some((path, file))
+}
+
+fn file_name(journal: &Journal<'_>, now: Time, pid: u32) -> String {
+    // 2018-04-02T20:41:13.272Z → 20180402-204113
+    let digits: String = now.to_string().chars().filter(char::is_ascii_digit).take(14).collect();
+    let (date, time) = digits.split_at_checked(8).unwrap_or((&digits, ""));
+    let module = journal.module.map(|module| format!(".{module}")).unwrap_or_default();
+    format!("{}.{date}-{time}.{pid}{module}.log", journal.program)
+}
+
+fn delete_previous(folder: &Path, program: &str) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|name| process_of(name, program)) else { continue };
+        if pid != std::process::id() && !os::process_lives(pid) {
+            // A log that can't be deleted is tried again at the next start.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// The process number in a log's name, if it is a log of `program`.
+fn process_of(name: &str, program: &str) -> Option<u32> {
+    let mut parts = name.strip_suffix(".log")?.strip_prefix(program)?.strip_prefix('.')?.split('.');
+    let stamp = parts.next()?;
+    (stamp.len() == 15).then(|| parts.next()?.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_named_by_time_process_and_module() {
+        let journal = Journal {
+            program: "licenceaddin",
+            module: Some("v8_3F2F_d"),
+            folder: Path::new("."),
+            keep_previous: false,
+            to_terminal: false,
+        };
+        let name = file_name(&journal, "2018-04-02T20:41:13.272Z".parse().unwrap(), 77);
+        assert_eq!(name, "licenceaddin.20180402-204113.77.v8_3F2F_d.log");
+        assert_eq!(process_of(&name, "licenceaddin"), Some(77));
+        assert_eq!(process_of(&name, "licenceserver"), None);
+        assert_eq!(process_of("licenceserver.conf", "licenceserver"), None);
+    }
+
+    #[test]
+    fn only_logs_of_processes_that_are_gone_are_deleted() {
+        let folder = std::env::temp_dir().join(format!("slk-journal-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        // Process numbers stay below 2^22 on Linux, so this one can't live.
+        let (gone, lives) = ("p.20180402-204113.4294967294.log", format!("p.20180402-204113.{}.log", std::process::id()));
+        for name in [gone, &lives, "p.conf", "q.20180402-204113.4294967294.log"] {
+            fs::write(folder.join(name), "").unwrap();
+        }
+        delete_previous(&folder, "p");
+        assert_eq!(folder.join(gone).exists(), !cfg!(target_os = "linux"));
+        assert!(folder.join(&lives).exists() && folder.join("p.conf").exists());
+        assert!(folder.join("q.20180402-204113.4294967294.log").exists());
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,11 @@
+//! The only part of the core that touches files, the clock, the environment and the operating system. Thin: it fetches
+//! facts and writes bytes; what they mean is decided by the pure modules.
+
+pub mod clock;
+pub mod files;
+pub mod instance;
+pub mod journal;
+pub mod machine;
+pub mod os;
+pub mod paths;
+pub mod terminal;

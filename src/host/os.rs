@@ -1,0 +1,121 @@
+//! Facts of the operating system and of this process, for people to read.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+
+/// Network name of the computer.
+pub fn computer_name() -> String {
+    let name = if cfg!(windows) { env::var("COMPUTERNAME").ok() } else { fs::read_to_string("/proc/sys/kernel/hostname").ok() };
+    name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".into())
+}
+
+/// Name and version of the system: `Debian GNU/Linux 12 6.1.0 (x86_64)`.
+pub fn os_version() -> String {
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    let name = name.map_or(env::consts::OS, |name| name.trim_matches('"'));
+    format!("{name} {} ({})", kernel.trim(), env::consts::ARCH)
+}
+
+/// The executable of this process.
+pub fn executable() -> PathBuf {
+    env::current_exe().unwrap_or_default()
+}
+
+/// Name of the user that this process runs as; empty when the environment does not tell.
+pub fn user_name() -> String {
+    env::var("USER").or_else(|_| env::var("USERNAME")).unwrap_or_default()
+}
+
+/// IPv4 addresses of this computer without loopback, in the system's order.
+#[cfg(unix)]
+pub fn local_ips() -> Vec<std::net::Ipv4Addr> {
+    let mut list: *mut libc::ifaddrs = std::ptr::null_mut();
+    // SAFETY: getifaddrs(3) writes one pointer to `list`; it is read only when the call says 0, and freed below once.
+    if unsafe { libc::getifaddrs(&mut list) } != 0 {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let mut next = list;
+    while !next.is_null() {
+        // SAFETY: `next` is a node of the list that getifaddrs made, which lives until freeifaddrs below.
+        let node = unsafe { &*next };
+        let is_ipv4 = !node.ifa_addr.is_null() && {
+            // SAFETY: a non-null ifa_addr points to a sockaddr, whose family tells its real type.
+            let family = unsafe { (*node.ifa_addr).sa_family };
+            i32::from(family) == libc::AF_INET
+        };
+        if is_ipv4 {
+            // SAFETY: the family is AF_INET, so the address is a sockaddr_in; read unaligned, as nothing promises alignment.
+            let address = unsafe { std::ptr::read_unaligned(node.ifa_addr.cast::<libc::sockaddr_in>()) };
+            let ip = std::net::Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr));
+            if !ip.is_loopback() && !found.contains(&ip) {
+                found.push(ip);
+            }
+        }
+        next = node.ifa_next;
+    }
+    // SAFETY: `list` came from getifaddrs, is freed once, and no reference into it is left.
+    unsafe { libc::freeifaddrs(list) };
+    found
+}
+
+/// IPv4 addresses of this computer: other systems tell them when their packages are built.
+#[cfg(not(unix))]
+pub fn local_ips() -> Vec<std::net::Ipv4Addr> {
+    Vec::new()
+}
+
+/// Whether a process of this number lives.
+pub fn process_lives(pid: u32) -> bool {
+    if cfg!(target_os = "linux") { fs::metadata(format!("/proc/{pid}")).is_ok() } else { true }
+}
+
+/// Who listens on a local TCP port, as ` (name, PID n)`; empty when it can't be known.
+pub fn port_owner(port: u16) -> String {
+    let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| listening_inode(table, port));
+    let Some(inode) = inode else { return String::new() };
+    let link = format!("socket:[{inode}]");
+    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let handles = fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten();
+        if handles.into_iter().any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() == link.as_str())) {
+            let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+            return format!(" ({}, PID {pid})", name.trim());
+        }
+    }
+    String::new()
+}
+
+/// Column 2 of the kernel's table is the local address, 4 the state (0A: listening), 10 the inode.
+fn listening_inode(table: &str, port: u16) -> Option<String> {
+    let table = fs::read_to_string(table).ok()?;
+    let suffix = format!(":{port:04X}");
+    table.lines().skip(1).find_map(|line| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let listens = columns.get(1)?.ends_with(&suffix) && *columns.get(3)? == "0A";
+        listens.then(|| columns.get(9).map(|inode| (*inode).to_owned()))?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_port_names_its_owner() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let owner = port_owner(listener.local_addr().unwrap().port());
+        if cfg!(target_os = "linux") {
+            assert!(owner.contains(&format!("PID {}", std::process::id())), "{owner}");
+        }
+    }
+
+    #[test]
+    fn this_process_lives_and_the_computer_has_a_name() {
+        assert!(process_lives(std::process::id()));
+        assert!(!computer_name().is_empty() && os_version().contains(env::consts::ARCH));
+    }
+}

@@ -1,0 +1,29 @@
+//! `licence`, the core of the licensing system: rules, formats and the client protocol, all without I/O.
+//!
+//! Everything here is pure over injected time, randomness and cryptography, but for [`host`], which alone touches
+//! files, the network, the clock, the environment and the operating system (a test keeps it so).
+
+// pub mod accounting;
+pub mod activation;
+// pub mod api;
+pub mod code;
+pub mod crypto;
+pub mod datafile;
+pub mod document;
+pub mod error;
+pub mod fingerprint;
+pub mod flags;
+pub mod host;
+pub mod id;
+pub mod identity;
+pub mod key;
+// pub mod protocol;
+pub mod series;
+// pub mod settings;
+pub mod subkeys;
+pub mod time;
+pub mod version;
+
+pub use error::{Code, Error, Lang};
+pub use id::{ConnectionId, KeyId, KeyNo, RootHash, SeriesId, SessionId};
+pub use time::{Moment, Tick, Time};

@@ -1,0 +1,119 @@
+//! A series and its trust: the root public key, trust anchors, and the dated issuing certificates that the root signs.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::crypto::{self, Crypto, Signer};
+use crate::document::{self, Kind, base64_bytes};
+use crate::error::{Code, Error, Result};
+use crate::id::{KeyId, RootHash, SeriesId};
+use crate::time::Time;
+
+/// An issuing certificate: `SLK-CERTIFICATE 1`.
+pub const CERTIFICATE: Kind = Kind { name: "CERTIFICATE", version: 1 };
+
+/// The root public key of a series: SPKI DER of an RSA key of 2048–4096 bits with e = 65537.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RootKey(#[serde(with = "base64_bytes")] Vec<u8>);
+
+impl RootKey {
+    /// A root key, if `spki` is a key that we accept.
+    pub fn new(spki: Vec<u8>) -> Result<RootKey> {
+        let root = RootKey(spki);
+        root.check().map(|()| root)
+    }
+
+    fn check(&self) -> Result<()> {
+        match crypto::accepted_rsa_key(&self.0) {
+            Some(_) => Ok(()),
+            None => Err(Error::new(Code::CryptoFailed).with("root key: RSA, 2048–4096 bits, e = 65537")),
+        }
+    }
+
+    /// SPKI DER.
+    pub fn spki(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Its SHA-256: half of a [`SeriesId`] and the short form of a trust anchor.
+    pub fn hash(&self, crypto: &dyn Crypto) -> RootHash {
+        RootHash(crypto.sha256(&[&self.0]))
+    }
+}
+
+impl fmt::Debug for RootKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RootKey({} bytes)", self.0.len())
+    }
+}
+
+/// What a component trusts for a series: the hash of its root. Comes from the configuration or the library file only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrustAnchor(pub RootHash);
+
+impl TrustAnchor {
+    /// Reads an anchor as a vendor writes it: 64 hex digits, or the root public key in PEM.
+    pub fn parse(crypto: &dyn Crypto, text: &str) -> Result<TrustAnchor> {
+        let text = text.trim();
+        if text.starts_with("-----BEGIN") {
+            return Ok(TrustAnchor(RootKey::new(crypto::public_key_from_pem(text)?)?.hash(crypto)));
+        }
+        let compact: String = text.chars().filter(|c| !c.is_whitespace() && *c != ':').collect();
+        RootHash::from_str(&compact).map(TrustAnchor).map_err(|e| Error::new(Code::CryptoFailed).with(e))
+    }
+}
+
+/// Payload of an issuing certificate: the root lets `key` sign licences of the series for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct Certificate {
+    /// The series.
+    #[serde(rename = "KeyID")]
+    pub key_id: KeyId,
+    /// The root public key, so that a licence can be checked by itself; trust comes from the anchor.
+    pub root: RootKey,
+    /// The issuing public key, SPKI DER.
+    #[serde(with = "base64_bytes")]
+    pub key: Vec<u8>,
+    /// Licences may be issued from this moment.
+    pub not_before: Time,
+    /// Licences may be issued until this moment; those issued before stay good.
+    pub not_after: Time,
+}
+
+/// A certificate whose signature by its root was checked, with its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issuer {
+    /// The payload.
+    pub certificate: Certificate,
+    /// KeyID and root hash.
+    pub series: SeriesId,
+    /// The document, three lines.
+    pub text: String,
+}
+
+impl Certificate {
+    /// Signs the certificate with the root's private key.
+    pub fn sign(&self, root: &dyn Signer) -> Result<String> {
+        document::sign(CERTIFICATE, self, root)
+    }
+}
+
+impl Issuer {
+    /// Reads the certificate at the head of `text` and checks it under the root that it carries.
+    pub fn read(crypto: &dyn Crypto, place: &str, text: &str) -> Result<Issuer> {
+        let (unverified, rest) = document::read(CERTIFICATE, place, text)?;
+        let claimed: Certificate = unverified.peek()?;
+        claimed.root.check()?;
+        let certificate: Certificate = unverified.verify(crypto, claimed.root.spki())?;
+        if crypto::accepted_rsa_key(&certificate.key).is_none() {
+            return Err(Error::new(Code::DocumentDamaged).with(place).with("issuing key"));
+        }
+        let series = SeriesId { key_id: certificate.key_id, root: certificate.root.hash(crypto) };
+        let own = &text[..text.len() - rest.len()];
+        Ok(Issuer { certificate, series, text: own.to_owned() })
+    }
+}

@@ -1,0 +1,163 @@
+//! A bounded crew of worker threads for what takes long: RSA, argon2, calls to the centre, reading logs.
+//! A full queue refuses at once: it must never make a front wait, and a panicking job must never cost a thread.
+
+use parking_lot::{Condvar, Mutex};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Threads that run jobs in the order given. Dropping the crew runs what is queued and joins the threads.
+pub struct Crew {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// The queue is full: answer 503.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+impl std::fmt::Display for Full {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("too many requests of this kind are waiting")
+    }
+}
+
+impl std::error::Error for Full {}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    capacity: usize,
+}
+
+struct Queue {
+    jobs: VecDeque<Job>,
+    closed: bool,
+}
+
+impl Crew {
+    /// Starts `threads` threads (at least one) called `name`, with room for `queue` jobs that wait.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread at all; fewer than asked for is only logged.
+    pub fn new(name: &str, threads: usize, queue: usize) -> std::io::Result<Self> {
+        let queue_state = Queue { jobs: VecDeque::new(), closed: false };
+        let shared =
+            Arc::new(Shared { queue: Mutex::new(queue_state), changed: Condvar::new(), capacity: queue.max(1) });
+        let mut crew = Self { shared, threads: Vec::new() };
+        for number in 0..threads.max(1) {
+            let shared = crew.shared.clone();
+            match thread::Builder::new().name(format!("{name}-{number}")).spawn(move || work(&shared)) {
+                Ok(handle) => crew.threads.push(handle),
+                Err(error) if crew.threads.is_empty() => return Err(error),
+                Err(error) => log::warn!("crew {name} works with {number} threads: {error}"),
+            }
+        }
+        Ok(crew)
+    }
+
+    /// Queues a job.
+    ///
+    /// # Errors
+    /// [`Full`] when the queue has no room; the job is dropped unrun.
+    pub fn try_run(&self, job: impl FnOnce() + Send + 'static) -> Result<(), Full> {
+        let mut queue = self.shared.queue.lock();
+        if queue.jobs.len() >= self.shared.capacity {
+            return Err(Full);
+        }
+        queue.jobs.push_back(Box::new(job));
+        drop(queue);
+        self.shared.changed.notify_one();
+        Ok(())
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.shared.queue.lock().closed = true;
+        self.shared.changed.notify_all();
+        for handle in self.threads.drain(..) {
+            // The last owner of a crew may be one of its own jobs; a thread can't join itself.
+            if handle.thread().id() != thread::current().id() {
+                let _ = handle.join();
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Crew {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Crew of {}", self.threads.len())
+    }
+}
+
+fn work(shared: &Shared) {
+    loop {
+        let mut queue = shared.queue.lock();
+        let job = loop {
+            if let Some(job) = queue.jobs.pop_front() {
+                break job;
+            }
+            if queue.closed {
+                return;
+            }
+            shared.changed.wait(&mut queue);
+        };
+        drop(queue);
+        // What the job held is dropped with it, so a completer inside answers 503.
+        if catch_unwind(AssertUnwindSafe(job)).is_err() {
+            log::error!("a job panicked in {}", thread::current().name().unwrap_or("a crew"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+
+    #[test]
+    fn a_full_queue_refuses_at_once() {
+        let crew = Crew::new("test", 1, 2).unwrap();
+        let (started, has_started) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        crew.try_run(move || {
+            started.send(()).unwrap();
+            let _ = released.recv();
+        })
+        .unwrap();
+        has_started.recv().unwrap();
+        assert_eq!(crew.try_run(|| ()), Ok(()));
+        assert_eq!(crew.try_run(|| ()), Ok(()));
+        assert_eq!(crew.try_run(|| ()), Err(Full));
+        drop(release);
+    }
+
+    #[test]
+    fn a_panicking_job_does_not_kill_its_thread() {
+        let crew = Crew::new("test", 1, 4).unwrap();
+        let (sender, receiver) = mpsc::channel();
+        crew.try_run(|| panic!("on purpose")).unwrap();
+        crew.try_run(move || sender.send(1).unwrap()).unwrap();
+        assert_eq!(receiver.recv(), Ok(1));
+    }
+
+    #[test]
+    fn a_dropped_crew_has_done_what_was_queued() {
+        let done = Arc::new(AtomicUsize::new(0));
+        let crew = Crew::new("test", 2, 100).unwrap();
+        for _ in 0..100 {
+            let done = done.clone();
+            crew.try_run(move || {
+                done.fetch_add(1, Ordering::SeqCst);
+            })
+            .unwrap();
+        }
+        drop(crew);
+        assert_eq!(done.load(Ordering::SeqCst), 100);
+    }
+}

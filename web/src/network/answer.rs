@@ -1,0 +1,117 @@
+//! One request through the front: header, body, service, response.
+//! Whatever could be read in two ways (request smuggling) is refused here and the connection closed.
+
+use super::body::Outgoing;
+use super::connection::Front;
+use super::transport::{Pulse, Turn};
+use crate::{Headers, Rejection, Reply, Request, Response};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONNECTION, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use hyper::{StatusCode, Version};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use tokio::time::timeout;
+
+type Answer = hyper::Response<Outgoing>;
+
+pub(super) async fn answer(
+    front: Arc<Front>,
+    pulse: Arc<Pulse>,
+    incoming: hyper::Request<Incoming>,
+    peer: SocketAddr,
+) -> Result<Answer, Infallible> {
+    let turn = pulse.turn();
+    let request = match read(&front, incoming, peer).await {
+        Ok(request) => request,
+        Err(rejection) => {
+            pulse.leave_unread();
+            let mut answer = whole(front.service.reject(*rejection), turn);
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            return Ok(answer);
+        }
+    };
+    let headers = request.headers.clone();
+    let reject = |status, reason: &str| {
+        front.service.reject(Rejection { status, reason: reason.to_owned(), headers: headers.clone() })
+    };
+    let reply = catch_unwind(AssertUnwindSafe(|| front.service.call(request)));
+    Ok(match reply {
+        Ok(Reply::Now(response)) => whole(response, turn),
+        Ok(Reply::Later(pending)) => match timeout(front.limits.answer, pending).await {
+            Ok(response) => whole(response, turn),
+            Err(_) => whole(reject(503, "The answer took too long; repeat the request."), turn),
+        },
+        Ok(Reply::Stream(events)) => {
+            let response = Response::new(200, "text/event-stream", []).with_header("Cache-Control", "no-store");
+            let body = Outgoing::events(events, front.limits.stream_pulse, front.stopped.clone(), turn);
+            build(response, body)
+        }
+        Err(_) => {
+            log::error!("the service panicked");
+            whole(reject(500, "The server has a fault; its log tells more."), turn)
+        }
+    })
+}
+
+/// Reads a request in full, or says why it is refused.
+async fn read(front: &Front, incoming: hyper::Request<Incoming>, peer: SocketAddr) -> Result<Request, Box<Rejection>> {
+    let (parts, body) = incoming.into_parts();
+    let mut headers = Headers::new();
+    for (name, value) in &parts.headers {
+        if headers.receive(name.as_str(), value.as_bytes()).is_err() {
+            return Err(Box::new(Rejection::new(400, format!("The header field {name} has forbidden characters."))));
+        }
+    }
+    let reject = |status, reason: &str, headers: &Headers| {
+        Err(Box::new(Rejection { status, reason: reason.to_owned(), headers: headers.clone() }))
+    };
+    // hyper hides a Content-Length that stands beside Transfer-Encoding, so the dangerous pair can't be told from a
+    // plain chunked body. Our clients know the length of what they send.
+    if parts.headers.contains_key(TRANSFER_ENCODING) {
+        return reject(400, "Transfer-Encoding is not accepted; send the body with Content-Length.", &headers);
+    }
+    if parts.version == Version::HTTP_11 && !headers.contains("host") {
+        return reject(400, "The Host field is missing.", &headers);
+    }
+    let mut request = Request::build(parts.method.as_str(), &parts.uri.to_string(), headers, peer, false)?;
+    let limit = front.limits.body_bytes;
+    if body.size_hint().lower() > limit as u64 {
+        return reject(413, &format!("The body may have at most {limit} bytes."), &request.headers);
+    }
+    if body.is_end_stream() {
+        return Ok(request);
+    }
+    match timeout(front.limits.body, Limited::new(body, limit).collect()).await {
+        Ok(Ok(body)) => request.body = body.to_bytes().into(),
+        Ok(Err(_)) => return reject(400, "The body ended too early.", &request.headers),
+        Err(_) => return reject(408, "The body was not received in time.", &request.headers),
+    }
+    Ok(request)
+}
+
+fn whole(mut response: Response, turn: Turn) -> Answer {
+    if matches!(response.status, 204 | 304) {
+        response.body.clear();
+    }
+    let body = Outgoing::whole(std::mem::take(&mut response.body), turn);
+    build(response, body)
+}
+
+fn build(response: Response, body: Outgoing) -> Answer {
+    let mut answer = hyper::Response::new(body);
+    let status = StatusCode::from_u16(response.status).ok().filter(|status| !status.is_informational());
+    *answer.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in response.headers.iter() {
+        // Framing is the front's.
+        if ["content-length", "transfer-encoding"].iter().any(|framing| name.eq_ignore_ascii_case(framing)) {
+            continue;
+        }
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+            answer.headers_mut().append(name, value);
+        }
+    }
+    answer
+}

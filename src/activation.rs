@@ -126,15 +126,17 @@ impl Answer {
         let (unverified, _) = document::read(ANSWER, place, text)?;
         let claimed: Answer = unverified.peek()?;
         let key = Key::read(crypto, place, &claimed.licence)?;
-        let answer: Answer = unverified.verify(crypto, &key.issuer.certificate.key)?;
+        // A licence that is asked for again may be older than the issuing key of today, which signs the answer.
+        let (certificate, issuer) = ApiCertificate::read(crypto, place, &claimed.api_certificate)?;
+        let answer: Answer = unverified.verify(crypto, &issuer.certificate.key)?;
         if answer.nonce != request.nonce {
             return Err(wrong("nonce"));
         }
         if key.licence.identity != request.identity || key.licence.activation_code != request.code {
             return Err(wrong("licence of another server or code"));
         }
-        let certificate = ApiCertificate::read(crypto, place, &answer.api_certificate)?;
-        if certificate.0.key != request.api_key || certificate.1.series != key.series {
+        let certifies = certificate.key == request.api_key && certificate.identity == request.identity;
+        if !certifies || issuer.series != key.series {
             return Err(wrong("API certificate"));
         }
         Ok((key, answer.api_certificate))
@@ -154,6 +156,9 @@ impl ApiCertificate {
         let certificate: ApiCertificate = unverified.verify(crypto, &issuer.certificate.key)?;
         if certificate.key_id != issuer.certificate.key_id {
             return Err(Error::new(Code::DocumentDamaged).with(place).with("KeyID"));
+        }
+        if !issuer.certificate.allows(certificate.issued) {
+            return Err(Error::new(Code::DocumentDamaged).with(place).with("signed outside the dates of its certificate"));
         }
         Ok((certificate, issuer))
     }

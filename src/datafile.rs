@@ -160,10 +160,14 @@ impl Datafile {
     pub fn open(&self, crypto: &dyn Crypto, object: &Object, key: &Subkey) -> Result<Vec<u8>> {
         let failed = |cause: &str| Error::new(Code::ObjectDamaged).with(&object.name).with(cause);
         let sealed = self.range(object).and_then(|range| self.bytes.get(range)).ok_or_else(|| failed("length"))?;
-        crypto.open(key.bytes(), object.name.as_bytes(), sealed.to_vec()).map_err(|_| {
-            let intact = crypto.sha256(&[sealed]) == object.sha256.0;
-            failed(if intact { "key" } else { "SHA-256" })
-        })
+        let opened = crypto.open(key.bytes(), object.name.as_bytes(), sealed.to_vec());
+        opened.map_err(|_| failed(if self.is_intact(crypto, object) { "key" } else { "SHA-256" }))
+    }
+
+    /// Whether the sealed bytes of an object are those that the index was signed over.
+    pub fn is_intact(&self, crypto: &dyn Crypto, object: &Object) -> bool {
+        let sealed = self.range(object).and_then(|range| self.bytes.get(range));
+        sealed.is_some_and(|sealed| crypto.sha256(&[sealed]) == object.sha256.0)
     }
 
     fn range(&self, object: &Object) -> Option<Range<usize>> {

@@ -125,7 +125,11 @@ impl Fingerprint {
     /// Compares with the machine. One replaced part is always forgiven where at least half of the weight stays:
     /// needed = max(half of the total rounded up, total less the heaviest part).
     pub fn compare(&self, crypto: &dyn Crypto, machine: &Machine) -> Match {
-        let now = machine.fingerprint(crypto, self.salt);
+        self.compare_with(&machine.fingerprint(crypto, self.salt))
+    }
+
+    /// Compares with a later fingerprint of what may be the same machine; under another salt nothing matches.
+    pub fn compare_with(&self, now: &Fingerprint) -> Match {
         let found = |part: &Part| {
             let same = now.parts.iter().find(|other| other.kind == part.kind);
             same.is_some_and(|other| part.hashes.iter().any(|hash| other.hashes.contains(hash)))

@@ -199,8 +199,7 @@ impl Key {
         if licence.key_id != issuer.certificate.key_id {
             return Err(damaged("licence and certificate name different series"));
         }
-        let validity = issuer.certificate.not_before..=issuer.certificate.not_after;
-        if !validity.contains(&licence.issued) {
+        if !issuer.certificate.allows(licence.issued) {
             return Err(damaged("signed outside the dates of its certificate"));
         }
         if licence.key_no == 0 || licence.licence_count == 0 {

@@ -5,7 +5,7 @@
 
 // pub mod accounting;
 pub mod activation;
-// pub mod api;
+pub mod api;
 pub mod code;
 pub mod crypto;
 pub mod datafile;
@@ -17,9 +17,9 @@ pub mod host;
 pub mod id;
 pub mod identity;
 pub mod key;
-// pub mod protocol;
+pub mod protocol;
 pub mod series;
-// pub mod settings;
+pub mod settings;
 pub mod subkeys;
 pub mod time;
 pub mod version;

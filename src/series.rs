@@ -55,11 +55,14 @@ impl fmt::Debug for RootKey {
 pub struct TrustAnchor(pub RootHash);
 
 impl TrustAnchor {
-    /// Reads an anchor as a vendor writes it: 64 hex digits, or the root public key in PEM.
+    /// Reads an anchor as a vendor writes it: 64 hex digits, or the root public key in PEM with any text around it,
+    /// as in a `672B.anchor` file.
     pub fn parse(crypto: &dyn Crypto, text: &str) -> Result<TrustAnchor> {
-        let text = text.trim();
-        if text.starts_with("-----BEGIN") {
-            return Ok(TrustAnchor(RootKey::new(crypto::public_key_from_pem(text)?)?.hash(crypto)));
+        const END: &str = "-----END PUBLIC KEY-----";
+        if let Some(begin) = text.find("-----BEGIN") {
+            let pem = &text[begin..];
+            let pem = pem.find(END).map_or(pem, |end| &pem[..end + END.len()]);
+            return Ok(TrustAnchor(RootKey::new(crypto::public_key_from_pem(pem)?)?.hash(crypto)));
         }
         let compact: String = text.chars().filter(|c| !c.is_whitespace() && *c != ':').collect();
         RootHash::from_str(&compact).map(TrustAnchor).map_err(|e| Error::new(Code::CryptoFailed).with(e))
@@ -96,6 +99,11 @@ pub struct Issuer {
 }
 
 impl Certificate {
+    /// Whether something may be signed with the issuing key at `moment`.
+    pub fn allows(&self, moment: Time) -> bool {
+        (self.not_before..=self.not_after).contains(&moment)
+    }
+
     /// Signs the certificate with the root's private key.
     pub fn sign(&self, root: &dyn Signer) -> Result<String> {
         document::sign(CERTIFICATE, self, root)

@@ -10,7 +10,7 @@ pub mod seat;
 
 pub use book::{Book, Change, Claim, ConnectionInfo, ExternalClaim, Grant, Leases, SessionRecord};
 pub use infobase::{Base, InfoBase};
-pub use pool::{Judgement, KeyFacts, KeyKind, Pool, PoolKey, Pools, Standing};
+pub use pool::{Judgement, KeyFacts, Pool, PoolKey, Pools, Standing, judge};
 pub use seat::{Asker, ExternalSession, InfobaseSession, ParentSession, Seat, SessionIdentity, TerminalClient};
 
 #[cfg(test)]

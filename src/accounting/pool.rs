@@ -5,46 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::{Code, Error, Result};
 use crate::id::{KeyNo, SeriesId};
+use crate::key::KeyType;
 use crate::time::Time;
-
-/// Kind of a key (`KeyType` of the guide).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "u8", into = "u8")]
-pub enum KeyKind {
-    /// 3: works alone.
-    Main,
-    /// 4: adds its licences to a usable main key.
-    Additional,
-    /// 5: works only where no other key of its series is.
-    Demo,
-}
-
-impl From<KeyKind> for u8 {
-    fn from(kind: KeyKind) -> u8 {
-        match kind {
-            KeyKind::Main => 3,
-            KeyKind::Additional => 4,
-            KeyKind::Demo => 5,
-        }
-    }
-}
-
-impl TryFrom<u8> for KeyKind {
-    type Error = &'static str;
-
-    fn try_from(number: u8) -> Result<KeyKind, &'static str> {
-        match number {
-            3 => Ok(KeyKind::Main),
-            4 => Ok(KeyKind::Additional),
-            5 => Ok(KeyKind::Demo),
-            _ => Err("KeyType is 3, 4 or 5"),
-        }
-    }
-}
 
 /// What checks outside accounting found about a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +33,7 @@ pub struct KeyFacts {
     /// Grows with each re-issue; the highest one counts.
     pub issue: u32,
     /// Main, additional or demo.
-    pub kind: KeyKind,
+    pub key_type: KeyType,
     /// Seats that it gives.
     pub licence_count: u32,
     /// Not usable before.
@@ -147,17 +111,17 @@ pub fn judge(keys: &[KeyFacts], now: Time) -> Judgement {
     }
     let mut pools = Pools::new();
     for (id, mut members) in series {
-        members.sort_by_key(|&index| (keys[index].kind, keys[index].key_no, index));
+        members.sort_by_key(|&index| (u8::from(keys[index].key_type), keys[index].key_no, index));
         let here = |index: usize| counts(index) && matches!(keys[index].standing, Standing::Good | Standing::Faulty(_));
-        let first_demo = members.iter().copied().find(|&index| here(index) && keys[index].kind == KeyKind::Demo);
-        let others = members.iter().any(|&index| here(index) && keys[index].kind != KeyKind::Demo);
-        let main = members.iter().any(|&index| verdicts[index].is_ok() && keys[index].kind == KeyKind::Main);
+        let first_demo = members.iter().copied().find(|&index| here(index) && keys[index].key_type == KeyType::Demo);
+        let others = members.iter().any(|&index| here(index) && keys[index].key_type != KeyType::Demo);
+        let main = members.iter().any(|&index| verdicts[index].is_ok() && keys[index].key_type == KeyType::Main);
         for &index in &members {
             let key = &keys[index];
-            let code = match key.kind {
+            let code = match key.key_type {
                 _ if verdicts[index].is_err() => continue,
-                KeyKind::Demo if others || first_demo != Some(index) => Code::DemoBesideOthers,
-                KeyKind::Additional if !main => Code::NoMainKey,
+                KeyType::Demo if others || first_demo != Some(index) => Code::DemoBesideOthers,
+                KeyType::Additional if !main => Code::NoMainKey,
                 _ => continue,
             };
             verdicts[index] = Err(Error::new(code).with(key.key_no));
@@ -222,12 +186,12 @@ mod tests {
     const SERIES: SeriesId = SeriesId { key_id: KeyId(0x672B), root: RootHash([1; 32]) };
     const NOW: Time = Time(1_000_000);
 
-    fn key(kind: KeyKind, key_no: KeyNo, licence_count: u32) -> KeyFacts {
+    fn key(key_type: KeyType, key_no: KeyNo, licence_count: u32) -> KeyFacts {
         KeyFacts {
             series: SERIES,
             key_no,
             issue: 1,
-            kind,
+            key_type,
             licence_count,
             start: None,
             expire: None,
@@ -245,7 +209,7 @@ mod tests {
         judge(keys, NOW).pools.values().map(Pool::size).sum()
     }
 
-    use KeyKind::{Additional, Demo, Main};
+    use KeyType::{Additional, Demo, Main};
 
     #[test]
     fn main_keys_fill_first_then_additional_ones_by_number() {

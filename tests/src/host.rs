@@ -6,11 +6,43 @@ use std::fmt;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::str::FromStr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
+
+mod wire;
+
+pub use wire::Value;
+use wire::{broken, counts, hex, member, number, outcome, parts, text, text_from, value, with_arguments, word};
+
+/// Builds the library as it is now and tells its path: in the target folder, and with the profile, of this program.
+pub fn library() -> Result<PathBuf, HostError> {
+    static BUILT: OnceLock<Result<PathBuf, HostError>> = OnceLock::new();
+    BUILT.get_or_init(build_library).clone()
+}
+
+fn build_library() -> Result<PathBuf, HostError> {
+    let program = std::env::current_exe().map_err(|error| broken(format!("its own path is unknown: {error}")))?;
+    // A test lies in `deps` below the profile's folder, a program in that folder itself.
+    let mut folder = program.parent().ok_or_else(|| broken("its own folder is unknown"))?;
+    if folder.ends_with("deps") {
+        folder = folder.parent().ok_or_else(|| broken("its own folder is unknown"))?;
+    }
+    let target = folder.parent().ok_or_else(|| broken("the target folder is unknown"))?;
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["build", "--quiet", "--package", "licenceaddin", "--target-dir"]).arg(target);
+    if folder.ends_with("release") {
+        command.arg("--release");
+    }
+    let status = command.current_dir(env!("CARGO_MANIFEST_DIR")).status();
+    match status {
+        Ok(status) if status.success() => Ok(folder.join("liblicenceaddin.so")),
+        Ok(status) => Err(broken(format!("{command:?} ended with {status}"))),
+        Err(error) => Err(broken(format!("{command:?} does not start: {error}"))),
+    }
+}
 
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -84,53 +116,6 @@ impl Default for Habits {
             locale: Some("ru_RU"),
             language: Some("ru"),
         }
-    }
-}
-
-/// A value of 1C.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// Неопределено.
-    Undefined,
-    /// NULL.
-    Null,
-    /// Булево.
-    Bool(bool),
-    /// Число as an integer.
-    Int(i64),
-    /// Число as a real.
-    Number(f64),
-    /// Строка.
-    Text(String),
-    /// Дата: year, month, day, hour, minute, second.
-    Date([i32; 6]),
-    /// ДвоичныеДанные.
-    Blob(Vec<u8>),
-    /// An argument as only odd hosts send it, in the words of `tests/host/wire.hpp`.
-    Odd(&'static str),
-}
-
-impl From<&str> for Value {
-    fn from(text: &str) -> Self {
-        Value::Text(text.to_owned())
-    }
-}
-
-impl From<bool> for Value {
-    fn from(flag: bool) -> Self {
-        Value::Bool(flag)
-    }
-}
-
-impl From<i64> for Value {
-    fn from(number: i64) -> Self {
-        Value::Int(number)
-    }
-}
-
-impl From<Vec<u8>> for Value {
-    fn from(bytes: Vec<u8>) -> Self {
-        Value::Blob(bytes)
     }
 }
 
@@ -267,7 +252,8 @@ impl Host {
     /// Starts a host.
     pub fn start(options: HostOptions) -> Result<Self, HostError> {
         let program = env!("NATIVE_HOST");
-        let (mut command, valgrind_log) = if options.valgrind { under_valgrind(program)? } else { (Command::new(program), None) };
+        let (mut command, valgrind_log) =
+            if options.valgrind { under_valgrind(program)? } else { (Command::new(program), None) };
         command.envs(options.env).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(|error| broken(format!("{program} does not start: {error}")))?;
         let input = child.stdin.take();
@@ -415,7 +401,7 @@ impl Host {
     /// State of the host's memory now.
     pub fn counts(&mut self) -> Result<Counts, HostError> {
         let answer = self.ask("counts")?;
-        Ok(counts(parts(&answer)?)?)
+        counts(parts(&answer)?)
     }
 
     /// Done alone; the object is still there.
@@ -457,7 +443,8 @@ impl Host {
 
     fn ask(&mut self, command: &str) -> Result<String, HostError> {
         let input = self.input.as_mut().ok_or_else(|| broken("it has ended"))?;
-        let written = input.write_all(command.as_bytes()).and_then(|()| input.write_all(b"\n")).and_then(|()| input.flush());
+        let written =
+            input.write_all(command.as_bytes()).and_then(|()| input.write_all(b"\n")).and_then(|()| input.flush());
         if let Err(error) = written {
             return Err(self.ended(&error.to_string()));
         }
@@ -501,7 +488,11 @@ fn under_valgrind(program: &str) -> Result<(Command, Option<PathBuf>), HostError
     if !found.is_ok_and(|status| status.success()) {
         return Err(broken("valgrind is not installed: apt-get install valgrind"));
     }
-    let log = std::env::temp_dir().join(format!("valgrind-{}-{}.log", std::process::id(), LOGS.fetch_add(1, Ordering::Relaxed)));
+    let log = std::env::temp_dir().join(format!(
+        "valgrind-{}-{}.log",
+        std::process::id(),
+        LOGS.fetch_add(1, Ordering::Relaxed)
+    ));
     let mut command = Command::new("valgrind");
     command
         .args(["--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite"])
@@ -509,125 +500,4 @@ fn under_valgrind(program: &str) -> Result<(Command, Option<PathBuf>), HostError
         .arg(format!("--log-file={}", log.display()))
         .arg(program);
     Ok((command, Some(log)))
-}
-
-fn broken(why: impl Into<String>) -> HostError {
-    HostError::Host(why.into())
-}
-
-fn outcome(line: &str) -> Result<String, HostError> {
-    let (kind, rest) = line.split_once(' ').unwrap_or((line, ""));
-    match kind {
-        "ok" => Ok(rest.to_owned()),
-        "err" => {
-            let [wcode, scode, source, text] = parts(rest)?;
-            Err(HostError::AddIn {
-                wcode: number(wcode)?,
-                scode: number(scode)?,
-                source: text_from(source)?,
-                text: text_from(text)?,
-            })
-        }
-        _ => Err(broken(rest)),
-    }
-}
-
-fn parts<const N: usize>(answer: &str) -> Result<[&str; N], HostError> {
-    let words: Vec<&str> = answer.split_whitespace().collect();
-    words.try_into().map_err(|_| broken(format!("not an answer: {answer}")))
-}
-
-fn counts([live, given, bad, late]: [&str; 4]) -> Result<Counts, HostError> {
-    Ok(Counts { live: number(live)?, given: number(given)?, bad: number(bad)?, late: number(late)? })
-}
-
-fn number<N: FromStr>(word: &str) -> Result<N, HostError> {
-    word.parse().map_err(|_| broken(format!("not a number: {word}")))
-}
-
-fn with_arguments(mut command: String, arguments: &[Value]) -> String {
-    for argument in arguments {
-        command.push(' ');
-        command.push_str(&word(argument));
-    }
-    command
-}
-
-fn hex(bytes: &[u8]) -> String {
-    if bytes.is_empty() { "-".to_owned() } else { bytes.iter().map(|byte| format!("{byte:02x}")).collect() }
-}
-
-fn text(text: &str) -> String {
-    if text.is_empty() { "-".to_owned() } else { text.encode_utf16().map(|unit| format!("{unit:04x}")).collect() }
-}
-
-fn groups<N>(hex: &str, digits: usize, parse: impl Fn(&str) -> Option<N>) -> Result<Vec<N>, HostError> {
-    if hex == "-" {
-        return Ok(Vec::new());
-    }
-    let group = |place: usize| hex.get(place..place + digits).and_then(&parse);
-    (0..hex.len()).step_by(digits).map(|place| group(place).ok_or_else(|| broken("not hex"))).collect()
-}
-
-fn text_from(hex: &str) -> Result<String, HostError> {
-    let units = groups(hex, 4, |four| u16::from_str_radix(four, 16).ok())?;
-    String::from_utf16(&units).map_err(|_| broken("a text is not UTF-16"))
-}
-
-fn word(value: &Value) -> String {
-    match value {
-        Value::Undefined => "u".to_owned(),
-        Value::Null => "n".to_owned(),
-        Value::Bool(true) => "t".to_owned(),
-        Value::Bool(false) => "f".to_owned(),
-        Value::Int(number) => format!("i:{number}"),
-        Value::Number(number) => format!("d:{number:e}"),
-        Value::Text(content) => format!("s:{}", text(content)),
-        Value::Date([year, month, day, hour, minute, second]) => format!("D:{year},{month},{day},{hour},{minute},{second}"),
-        Value::Blob(bytes) => format!("b:{}", hex(bytes)),
-        Value::Odd(word) => (*word).to_owned(),
-    }
-}
-
-fn value(word: &str) -> Result<Value, HostError> {
-    Ok(match word.split_once(':') {
-        None => match word {
-            "" | "u" => Value::Undefined,
-            "n" => Value::Null,
-            "t" => Value::Bool(true),
-            "f" => Value::Bool(false),
-            _ => return Err(broken(format!("not a value: {word}"))),
-        },
-        Some(("i", rest)) => Value::Int(number(rest)?),
-        Some(("d", rest)) => Value::Number(number(rest)?),
-        Some(("s", rest)) => Value::Text(text_from(rest)?),
-        Some(("b", rest)) => Value::Blob(groups(rest, 2, |two| u8::from_str_radix(two, 16).ok())?),
-        Some(("D", rest)) => {
-            let parts = rest.split(',').map(number).collect::<Result<Vec<i32>, _>>()?;
-            Value::Date(parts.try_into().map_err(|_| broken("not a date"))?)
-        }
-        Some(_) => return Err(broken(format!("not a value: {word}"))),
-    })
-}
-
-fn member(word: &str) -> Result<Member, HostError> {
-    let fields: Vec<&str> = word.splitn(6, ':').collect();
-    match fields.as_slice() {
-        ["p", english, russian, access] => Ok(Member::Property {
-            english: text_from(english)?,
-            russian: text_from(russian)?,
-            readable: access.starts_with('r'),
-            writable: access.ends_with('w'),
-        }),
-        ["m", english, russian, _, has_result, defaults] => {
-            let default = |word: &str| if word == "none" { Ok(None) } else { value(word).map(Some) };
-            Ok(Member::Method {
-                english: text_from(english)?,
-                russian: text_from(russian)?,
-                parameters: defaults.split(',').filter(|word| !word.is_empty()).map(default).collect::<Result<_, _>>()?,
-                has_result: *has_result == "1",
-            })
-        }
-        _ => Err(broken(format!("not a member: {word}"))),
-    }
 }

@@ -1,6 +1,6 @@
 //! The frame of every page of a console: header, navigation, language switch, main part, footer, safe headers.
-//! Its main part is always a template, so that everything in it is escaped; nothing inline is ever needed, and the
-//! policy sent with it forbids it.
+//! Its main part is always a template (one for HTML, so that everything in it is escaped); nothing inline is ever
+//! needed, and the policy sent with it forbids it.
 
 use crate::{Language, Request, Response};
 use askama::Template;

@@ -72,6 +72,8 @@ pub enum Found<'a, H> {
 #[derive(Clone, Debug)]
 pub struct Router<H> {
     routes: Vec<Route<H>>,
+    /// Segments of the pattern of each route, in the same order.
+    segments: Vec<Vec<&'static str>>,
 }
 
 impl<H> Router<H> {
@@ -82,16 +84,18 @@ impl<H> Router<H> {
     /// repeated parameter, or two routes for the same addresses. Tables are constants of the program, so any test
     /// that builds the service shows it.
     pub fn new(routes: Vec<Route<H>>) -> Self {
+        let segments = routes.iter().map(|route| split(route.pattern)).collect::<Vec<_>>();
         for (index, route) in routes.iter().enumerate() {
             if let Some(fault) = fault_of(route.pattern) {
                 panic!("route {}: {fault}", route.pattern);
             }
-            let shape = |other: &Route<H>| (other.method, segments(other.pattern).map(literal).collect::<Vec<_>>());
+            let shape =
+                |other: &Route<H>| (other.method, split(other.pattern).into_iter().map(literal).collect::<Vec<_>>());
             if routes[..index].iter().any(|earlier| shape(earlier) == shape(route)) {
                 panic!("route {} {} is declared twice", route.method.name(), route.pattern);
             }
         }
-        Self { routes }
+        Self { routes, segments }
     }
 
     /// All routes, for documents and tests.
@@ -104,15 +108,15 @@ impl<H> Router<H> {
     pub fn find(&self, method: Method, path: &str) -> Found<'_, H> {
         let parts = split(path);
         let wanted = if method == Method::Head { Method::Get } else { method };
-        let fitting = || self.routes.iter().filter(|route| fits(route.pattern, &parts));
-        let rank = |route: &&Route<H>| segments(route.pattern).map(|part| literal(part).is_none()).collect::<Vec<_>>();
-        if let Some(route) = fitting().filter(|route| route.method == method || route.method == wanted).min_by_key(rank)
-        {
-            let names = segments(route.pattern).map(parameter);
+        let serves = |route: &Route<H>| route.method == method || route.method == wanted;
+        let fitting = || self.routes.iter().zip(&self.segments).filter(|(_, pattern)| fits(pattern, &parts));
+        let best = fitting().filter(|(route, _)| serves(route)).min_by_key(|(_, pattern)| rank(pattern));
+        if let Some((route, pattern)) = best {
+            let names = pattern.iter().map(|segment| parameter(segment));
             let values = names.zip(&parts).filter_map(|(name, value)| Some((name?, (*value).to_owned()))).collect();
             return Found::Route { route, params: Params { values } };
         }
-        let mut allow = fitting().map(|route| route.method.name()).collect::<Vec<_>>();
+        let mut allow = fitting().map(|(route, _)| route.method.name()).collect::<Vec<_>>();
         if allow.is_empty() {
             return Found::NotFound;
         }
@@ -123,10 +127,6 @@ impl<H> Router<H> {
         allow.dedup();
         Found::MethodNotAllowed { allow: allow.join(", ") }
     }
-}
-
-fn segments(pattern: &'static str) -> impl Iterator<Item = &'static str> {
-    split(pattern).into_iter()
 }
 
 fn split(path: &str) -> Vec<&str> {
@@ -145,11 +145,15 @@ fn literal(segment: &'static str) -> Option<&'static str> {
     parameter(segment).is_none().then_some(segment)
 }
 
-fn fits(pattern: &'static str, parts: &[&str]) -> bool {
-    let pattern = split(pattern);
+fn fits(pattern: &[&'static str], parts: &[&str]) -> bool {
     pattern.len() == parts.len()
         && pattern.iter().zip(parts).all(|(expected, part)| literal(expected).is_none_or(|text| text == *part))
         && parts.iter().all(|part| !part.is_empty())
+}
+
+/// Smaller is better: literal segments before parameters, from the left.
+fn rank(pattern: &[&'static str]) -> Vec<bool> {
+    pattern.iter().map(|segment| parameter(segment).is_some()).collect()
 }
 
 fn fault_of(pattern: &'static str) -> Option<&'static str> {

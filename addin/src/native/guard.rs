@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_panic_is_caught() {
-        assert_eq!(entry(false, || true), true);
+        assert!(entry(false, || true));
         assert_eq!(catch(|| -> () { panic!("plain") }), Err("plain".to_owned()));
         assert_eq!(catch(|| -> () { panic!("number {}", 5) }), Err("number 5".to_owned()));
         assert_eq!(catch(|| -> () { std::panic::panic_any(Mine) }), Err("unknown".to_owned()));

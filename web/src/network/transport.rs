@@ -125,7 +125,7 @@ impl<S> Transport<S> {
 /// The status, if `bytes` are exactly a refusal as hyper writes it by itself: 4xx, no body.
 fn own_refusal(bytes: &[u8]) -> Option<u16> {
     let text = std::str::from_utf8(bytes).ok()?;
-    let rest = text.strip_prefix("HTTP/1.1 4")?;
+    let rest = text.strip_prefix("HTTP/1.1 4").or_else(|| text.strip_prefix("HTTP/1.0 4"))?;
     let status = rest.get(..2)?.parse::<u16>().ok()? + 400;
     let head = text.strip_suffix("\r\n\r\n")?;
     (!head.contains("\r\n\r\n") && head.contains("content-length: 0")).then_some(status)

@@ -1,0 +1,231 @@
+//! Claims: which session a claim means, and where its seat comes from.
+
+use super::{
+    Book, Change, Claim, Due, EndCause, ExternalClaim, Grant, Granted, Session, SessionRecord, SessionState, table,
+};
+use crate::accounting::seat::{Asker, ParentSession, Seat, SessionIdentity};
+use crate::error::{Code, Error, Result};
+use crate::id::{KeyNo, SeriesId, SessionId};
+use crate::time::{Moment, Tick, Time};
+
+impl Book {
+    /// Gives the session a seat, or finds the one that it has. Idempotent by the session's identity.
+    ///
+    /// Errors: [`Code::ConnectionUnknown`], [`Code::NoKey`], [`Code::NoUsableKey`], [`Code::AllTaken`],
+    /// [`Code::SessionEnding`] when the session's own seat is ending.
+    pub fn claim(&mut self, claim: Claim, now: Moment) -> Result<Grant> {
+        let t = self.advance(now);
+        let series = self.used(claim.connection, t, now.wall)?.info.series;
+        let identity = SessionIdentity::Infobase(claim.identity.clone());
+        let shared = claim.asker.shared_seat(&identity);
+        if let Some(id) = self.known(series, &identity, shared.as_ref(), claim.previous_secret) {
+            return self.claim_again(id, &claim, t);
+        }
+        let parent = claim.parent.and_then(|parent| self.parent_seat(series, &identity, parent));
+        let seat = parent.or(shared).unwrap_or(Seat::Session(claim.new_id));
+        let record = SessionRecord {
+            id: claim.new_id,
+            series,
+            key_no: 0,
+            seat,
+            ordinal: 0,
+            generation: 1,
+            secret_hash: claim.secret_hash,
+            granted: now.wall,
+            connection: Some(claim.connection),
+            access_code: claim.access_code,
+            asker: claim.asker,
+            identity,
+        };
+        let grant = self.enter(record, SessionState::Attached(claim.connection), None, t)?;
+        if let Some(connection) = self.connections.get_mut(&claim.connection) {
+            connection.sessions.insert(grant.session);
+        }
+        Ok(grant)
+    }
+
+    /// Gives an external session a seat, or renews its lease. Errors as for [`Book::claim`].
+    pub fn claim_external(&mut self, claim: ExternalClaim, now: Moment) -> Result<Grant> {
+        let t = self.advance(now);
+        let until = t.plus(self.leases.session);
+        let identity = SessionIdentity::External(claim.identity);
+        if let Some(id) = self.known(claim.series, &identity, None, None)
+            && let Some(session) = self.sessions.get(&id)
+        {
+            if self.is_ending(&session.record) {
+                return Err(self.end_excess(id, claim.series, t));
+            }
+            let grant = granted(&session.record, Granted::Again);
+            if let Some(session) = self.sessions.get_mut(&id) {
+                session.until = Some(until);
+            }
+            self.arm(id);
+            return Ok(grant);
+        }
+        let record = SessionRecord {
+            id: claim.new_id,
+            series: claim.series,
+            key_no: 0,
+            seat: Seat::Session(claim.new_id),
+            ordinal: 0,
+            generation: 1,
+            secret_hash: [0; 32],
+            granted: now.wall,
+            connection: None,
+            access_code: None,
+            asker: Asker::External,
+            identity,
+        };
+        self.enter(record, SessionState::External, Some(until), t)
+    }
+
+    /// Ends a session whose seat is ending when it asks for its seat again.
+    fn end_excess(&mut self, id: SessionId, series: SeriesId, t: Tick) -> Error {
+        self.end(id, EndCause::Ending, t);
+        EndCause::Ending.error(series.key_id)
+    }
+
+    /// The session that a claim means: the same identity asking for the same seat, or the same identity with the secret of
+    /// the session that it had.
+    fn known(
+        &self,
+        series: SeriesId,
+        identity: &SessionIdentity,
+        shared: Option<&Seat>,
+        secret: Option<[u8; 32]>,
+    ) -> Option<SessionId> {
+        let candidates = self.identities.get(&(series, identity.key()))?;
+        let records =
+            || candidates.iter().filter_map(|id| self.sessions.get(id)).map(|session| &session.record).filter(|record| {
+                record.identity.same_session(identity)
+            });
+        let same_seat = |record: &&SessionRecord| record.asker.shared_seat(&record.identity).as_ref() == shared;
+        let same_secret = |record: &&SessionRecord| secret == Some(record.secret_hash);
+        records().find(same_seat).or_else(|| records().find(same_secret)).map(|record| record.id)
+    }
+
+    fn claim_again(&mut self, id: SessionId, claim: &Claim, t: Tick) -> Result<Grant> {
+        let unknown = || Error::new(Code::SessionUnknown);
+        let session = self.sessions.get(&id).ok_or_else(unknown)?;
+        if self.is_ending(&session.record) {
+            return Err(self.end_excess(id, session.record.series, t));
+        }
+        let holder = match session.state {
+            SessionState::Attached(holder) => Some(holder),
+            _ => None,
+        };
+        if holder == Some(claim.connection) {
+            return Ok(granted(&session.record, Granted::Again));
+        }
+        // A process that destroyed its object and made another is still the same holder.
+        let again = holder.is_none() && session.record.connection == Some(claim.connection);
+        if let Some(old) = holder.and_then(|holder| self.connections.get_mut(&holder)) {
+            old.sessions.remove(&id);
+            old.lost.push((id, Error::new(Code::SessionTakenOver)));
+        }
+        let Some(session) = self.sessions.get_mut(&id) else { return Err(unknown()) };
+        if !session.is_active()
+            && let Some(table) = self.tables.get_mut(&session.record.series)
+        {
+            table.activate(&session.record.seat);
+        }
+        session.state = SessionState::Attached(claim.connection);
+        session.until = None;
+        session.cause = EndCause::Expired;
+        if let Some(armed) = session.armed.take() {
+            self.deadlines.remove(&(armed, Due::Session(id)));
+        }
+        if !again {
+            let record = &mut session.record;
+            record.generation = record.generation.saturating_add(1);
+            record.secret_hash = claim.secret_hash;
+            record.connection = Some(claim.connection);
+            record.access_code.clone_from(&claim.access_code);
+            record.asker = claim.asker.clone();
+            self.changes.push(Change::Put(Box::new(record.clone())));
+        }
+        let grant = granted(&session.record, if again { Granted::Again } else { Granted::TakenOver });
+        if let Some(connection) = self.connections.get_mut(&claim.connection) {
+            connection.sessions.insert(id);
+        }
+        Ok(grant)
+    }
+
+    /// The seat of a background job's parent: a session of the same infobase that is live and older.
+    fn parent_seat(&self, series: SeriesId, identity: &SessionIdentity, parent: ParentSession) -> Option<Seat> {
+        let SessionIdentity::Infobase(job) = identity else { return None };
+        let older = (parent.started, parent.number) != (job.started, job.number) && parent.started <= job.started;
+        if !job.is_background_job() || !older {
+            return None;
+        }
+        let candidates = self.identities.get(&(series, identity.parent_key(parent)?))?;
+        let live = |session: &&Session| {
+            matches!(session.state, SessionState::Attached(_) | SessionState::Detached)
+                && !self.is_ending(&session.record)
+        };
+        candidates.iter().filter_map(|id| self.sessions.get(id)).find(live).map(|session| session.record.seat.clone())
+    }
+
+    /// Enters a new session and takes or joins its seat.
+    fn enter(
+        &mut self,
+        mut record: SessionRecord,
+        state: SessionState,
+        until: Option<Tick>,
+        t: Tick,
+    ) -> Result<Grant> {
+        let id = record.id;
+        if self.sessions.contains_key(&id) {
+            return Err(Error::new(Code::Internal).with("a session identifier came twice"));
+        }
+        (record.key_no, record.ordinal) = self.occupy(record.series, &record.seat, id, t)?;
+        self.identities.entry((record.series, record.identity.key())).or_default().push(id);
+        self.changes.push(Change::Put(Box::new(record.clone())));
+        let grant = granted(&record, Granted::New);
+        self.sessions.insert(id, Session { record, state, until, cause: EndCause::Expired, armed: None });
+        self.arm(id);
+        Ok(grant)
+    }
+
+    /// Joins the seat or takes it, giving detached seats away when the pool is full.
+    fn occupy(&mut self, series: SeriesId, seat: &Seat, id: SessionId, t: Tick) -> Result<(KeyNo, u64)> {
+        let no_key = || table::SeatTable::default().refusal(series.key_id);
+        let table = self.tables.get_mut(&series).ok_or_else(no_key)?;
+        if let Some(held) = table.get(seat) {
+            if held.ending {
+                return Err(table.refusal(series.key_id));
+            }
+            let taken = (held.key_no, held.ordinal);
+            table.join(seat, id);
+            return Ok(taken);
+        }
+        let victims = table.victims(t).ok_or_else(|| table.refusal(series.key_id))?;
+        for victim in victims {
+            let sessions = self.tables.get(&series).and_then(|table| table.get(&victim)).map(|held| held.sessions.clone());
+            for session in sessions.into_iter().flatten() {
+                self.end(session, EndCause::GivenAway, t);
+            }
+        }
+        let table = self.tables.get_mut(&series).ok_or_else(no_key)?;
+        let ordinal = self.next_ordinal;
+        let key_no = table.take(series.key_id, seat.clone(), ordinal, id)?;
+        self.next_ordinal = ordinal.saturating_add(1);
+        Ok((key_no, ordinal))
+    }
+
+    /// The wall time at which the book's own clock will show `until`.
+    pub(super) fn wall_of(&self, until: Tick, t: Tick, wall: Time) -> Time {
+        let ahead = i128::from(until.0) - i128::from(t.0);
+        Time(wall.0.saturating_add(i64::try_from(ahead).unwrap_or(i64::MAX)))
+    }
+}
+
+fn granted(record: &SessionRecord, granted: Granted) -> Grant {
+    Grant {
+        session: record.id,
+        generation: record.generation,
+        key_no: record.key_no,
+        seat: record.seat.clone(),
+        granted,
+    }
+}

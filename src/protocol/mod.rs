@@ -1,0 +1,31 @@
+//! The protocol between component and server, without I/O: frames, the encrypted channel, messages. `docs/protocol.md`.
+
+pub mod channel;
+pub mod handshake;
+pub mod message;
+mod replay;
+
+pub use channel::Channel;
+pub use handshake::{Accepted, ClientHandshake};
+pub use message::{Call, Envelope, Outcome, ReplyEnvelope, ServerHello};
+
+/// Protocol versions that this program speaks, best first.
+pub const VERSIONS: &[u8] = &[1];
+
+/// Noise pattern of the channel: the client is anonymous, the server proves its static key.
+const PATTERN: &str = "Noise_NX_25519_ChaChaPoly_SHA256";
+
+/// Address of the handshake.
+pub const CONNECT_PATH: &str = "/client/connect";
+/// Address of calls.
+pub const CALL_PATH: &str = "/client/call";
+/// Media type of frames.
+pub const MEDIA_TYPE: &str = "application/octet-stream";
+/// Largest frame that is accepted, in bytes.
+pub const MAX_FRAME: usize = 4 * 1024 * 1024;
+
+use crate::error::{Code, Error};
+
+fn refused(cause: impl std::fmt::Display) -> Error {
+    Error::new(Code::FrameRefused).with(cause)
+}

@@ -1,0 +1,235 @@
+//! Requests that could be read in two ways, and clients that cost more than they should.
+
+use crate::site::{PATIENCE, Site, status};
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::time::Duration;
+use web::network::Limits;
+
+const SHORT: Duration = Duration::from_millis(100);
+
+/// The refusal has a body in the guide's shape and closes the connection.
+fn refused(answer: &str, expected: u16) {
+    assert_eq!(status(answer), expected, "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+    assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
+    assert!(answer.contains(&format!("{{\"Code\":{expected},\"Text\":")), "{answer}");
+}
+
+#[test]
+fn a_body_with_two_lengths_is_refused() {
+    let site = Site::start(Limits::default());
+    let smuggled = "0\r\n\r\nGET /admin HTTP/1.1\r\nHost: x\r\n\r\n";
+    for framing in [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5",
+        "Transfer-Encoding: chunked",
+        "Transfer-Encoding: identity",
+        "Transfer-Encoding: chunked, identity",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+        "Content-Length: 5\r\nContent-Length: 6",
+        "Content-Length: 5, 5",
+        "Content-Length: +5",
+        "Content-Length: -1",
+        "Content-Length: 0x5",
+        "Content-Length: 99999999999999999999999",
+        "Content-Length:",
+        "Transfer-Encoding:\x0bchunked",
+        "Transfer-Encoding : chunked",
+        "Content-Length : 5",
+        "X: 1\r\n folded",
+        " Content-Length: 5",
+    ] {
+        let answer = site.last_words(format!("POST / HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n{smuggled}"));
+        refused(&answer, 400);
+    }
+}
+
+#[test]
+fn two_equal_lengths_are_one() {
+    let site = Site::start(Limits::default());
+    let mut client = site.connect();
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n12345");
+    assert_eq!(client.response(), (200, "POST / 5".into()));
+    assert_eq!(client.get("/on").0, 200);
+}
+
+#[test]
+fn a_malformed_request_is_refused() {
+    let site = Site::start(Limits::default());
+    for (bytes, expected) in [
+        (&b"GET / HTTP/1.1\r\n\r\n"[..], 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nA: \x00\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nA: b\rSet-Cookie: c\r\n\r\n", 400),
+        (b"GET /\xd0\xba HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET /%2e%2e/etc HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET /a%00 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n", 501),
+        (b"CONNECT a:1 HTTP/1.1\r\nHost: x\r\n\r\n", 501),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        (b"nonsense\r\n\r\n", 400),
+    ] {
+        refused(&site.last_words(bytes), expected);
+    }
+}
+
+#[test]
+fn a_refusal_can_carry_the_id_of_the_question() {
+    let site = Site::start(Limits::default());
+    let answer =
+        site.last_words("POST / HTTP/1.1\r\nHost: x\r\nLicence-QueryID: q7\r\nContent-Length: 9999999\r\n\r\n");
+    refused(&answer, 413);
+    assert!(answer.to_lowercase().contains("licence-queryid: q7"), "{answer}");
+}
+
+#[test]
+fn a_bad_request_behind_a_good_one_is_refused_after_its_answer() {
+    let site = Site::start(Limits::default());
+    let mut client = site.connect();
+    client.send("GET /nothing HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/9.9\r\n\r\n");
+    assert_eq!(client.response(), (404, String::new()));
+    refused(&client.rest(), 400);
+}
+
+#[test]
+fn a_huge_header_is_refused() {
+    let site = Site::start(Limits::default());
+    let line = "x".repeat(20_000);
+    refused(&site.last_words(format!("GET / HTTP/1.1\r\nHost: x\r\nA: {line}\r\n\r\n")), 431);
+    refused(&site.last_words(format!("GET / HTTP/1.1\r\nHost: x\r\nA: {line}")), 431);
+    refused(&site.last_words(format!("GET /{line} HTTP/1.1\r\nHost: x\r\n\r\n")), 431);
+    let fields = (0..150).map(|number| format!("A{number}: 1\r\n")).collect::<String>();
+    refused(&site.last_words(format!("GET / HTTP/1.1\r\nHost: x\r\n{fields}\r\n")), 431);
+}
+
+#[test]
+fn a_slow_header_is_cut() {
+    let site = Site::start(Limits { header: SHORT, ..Limits::default() });
+    refused(&site.last_words("GET / HTTP/1.1\r\nHost: x\r\n"), 408);
+    refused(&site.last_words(""), 408);
+    let mut second = site.connect();
+    assert_eq!(second.get("/1").0, 200);
+    second.send("GET / HTT");
+    refused(&second.rest(), 408);
+}
+
+#[test]
+fn a_header_that_drips_is_cut_all_the_same() {
+    let site = Site::start(Limits { header: SHORT, ..Limits::default() });
+    let mut client = site.connect();
+    let mut reader = client.stream.try_clone().unwrap();
+    let reading = std::thread::spawn(move || {
+        let mut answer = Vec::new();
+        let _ = reader.read_to_end(&mut answer);
+        String::from_utf8(answer).unwrap()
+    });
+    client.send("GET / HTTP/1.1\r\n");
+    while client.stream.write_all(b"A: 1\r\n").is_ok() && !reading.is_finished() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    refused(&reading.join().unwrap(), 408);
+}
+
+#[test]
+fn a_slow_body_is_408() {
+    let site = Site::start(Limits { body: SHORT, ..Limits::default() });
+    refused(&site.last_words("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n123"), 408);
+}
+
+#[test]
+fn a_huge_body_is_413_and_its_sender_can_read_that() {
+    let site = Site::start(Limits { body_bytes: 1000, ..Limits::default() });
+    let body = "x".repeat(300_000);
+    let answer = site.last_words(format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n{body}"));
+    refused(&answer, 413);
+    let mut client = site.connect();
+    client.send(format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{}", "x".repeat(1000)));
+    assert_eq!(client.response(), (200, "POST / 1000".into()));
+}
+
+#[test]
+fn a_body_that_ends_early_closes_the_connection() {
+    let site = Site::start(Limits::default());
+    let mut client = site.connect();
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n123");
+    client.stream.shutdown(Shutdown::Write).unwrap();
+    let answer = client.rest();
+    assert!(answer.is_empty() || status(&answer) == 400, "{answer}");
+}
+
+#[test]
+fn a_reader_that_takes_nothing_is_cut() {
+    let site = Site::start(Limits { write: SHORT, ..Limits::default() });
+    let mut client = site.connect();
+    client.send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
+    // A stop waits for connections in progress longer than this test may take, unless this one has been cut.
+    let mut other = site.connect();
+    while !is_cut(&mut client.stream) {
+        assert_eq!(other.get("/on").0, 200);
+    }
+}
+
+/// Whether the server has closed: writing ends with an error then.
+fn is_cut(stream: &mut std::net::TcpStream) -> bool {
+    stream.write_all(b"x").is_err()
+}
+
+#[test]
+fn connections_beyond_the_limit_are_told_so_and_others_live_on() {
+    let site = Site::start(Limits { connections: 3, ..Limits::default() });
+    let mut clients = (0..3).map(|_| site.connect()).collect::<Vec<_>>();
+    for client in &mut clients {
+        assert_eq!(client.get("/1").0, 200);
+    }
+    refused(&site.connect().rest(), 503);
+    for client in &mut clients {
+        assert_eq!(client.get("/2").0, 200);
+    }
+    drop(clients);
+    // The places come back as soon as the server has seen the ends.
+    loop {
+        let mut client = site.connect();
+        client.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        if status(&client.rest()) == 200 {
+            break;
+        }
+    }
+}
+
+#[test]
+fn one_address_can_not_take_all_connections() {
+    let site = Site::start(Limits { connections_per_address: 1, ..Limits::default() });
+    let mut first = site.connect();
+    assert_eq!(first.get("/1").0, 200);
+    refused(&site.connect().rest(), 503);
+    assert_eq!(first.get("/2").0, 200);
+}
+
+#[test]
+fn slow_clients_do_not_hinder_others() {
+    let site = Site::start(Limits::default());
+    let slow_headers = (0..100).map(|_| {
+        let mut client = site.connect();
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n");
+        client
+    });
+    let slow_headers = slow_headers.collect::<Vec<_>>();
+    let slow_bodies = (0..100).map(|_| {
+        let mut client = site.connect();
+        client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\nabc");
+        client
+    });
+    let slow_bodies = slow_bodies.collect::<Vec<_>>();
+    let waiting = (0..100).map(|_| {
+        let mut client = site.connect();
+        client.send("GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+        (client, site.later.recv_timeout(PATIENCE).unwrap())
+    });
+    let waiting = waiting.collect::<Vec<_>>();
+    assert_eq!(site.connect().get("/on").0, 200);
+    drop((slow_headers, slow_bodies, waiting));
+}

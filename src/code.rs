@@ -74,7 +74,7 @@ impl FromStr for ActivationCode {
     /// Reads a code as people type it: spaces, dashes of any kind, dots and underscores between digits are forgiven, and
     /// letters that look like digits are read as them (`O`, `О` as 0; `l`, `I`, `І` as 1; `З` as 3).
     fn from_str(text: &str) -> Result<ActivationCode> {
-        let wrong = |cause: String| Error::new(Code::CodeMalformed).with(cause);
+        let wrong = |russian: String, english: String| Err(Error::new(Code::CodeMalformed).with_text(russian, english));
         let mut digits = String::with_capacity(DIGITS);
         for c in text.chars() {
             match c {
@@ -84,21 +84,22 @@ impl FromStr for ActivationCode {
                 'З' | 'з' => digits.push('3'),
                 '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '.' | '_' => {}
                 c if c.is_whitespace() || c == '\u{feff}' || c == '\u{200b}' => {}
-                c => return Err(wrong(format!("{c:?}"))),
+                c => return wrong(format!("лишний знак {c:?}"), format!("{c:?} does not belong into it")),
             }
             if digits.len() > DIGITS {
-                return Err(wrong(format!("> {DIGITS}")));
+                return wrong(format!("больше {DIGITS} цифр"), format!("more than {DIGITS} digits"));
             }
         }
         if digits.len() != DIGITS {
-            return Err(wrong(format!("{} / {DIGITS}", digits.len())));
+            let count = digits.len();
+            return wrong(format!("{count} цифр вместо {DIGITS}"), format!("{count} digits instead of {DIGITS}"));
         }
         let (payload, check) = digits.split_at(18);
-        let payload: u64 = payload.parse().map_err(|_| wrong("18".into()))?;
+        let payload: u64 = payload.parse().map_err(|e| Error::new(Code::CodeMalformed).with(e))?;
         if check.parse() == Ok(Self::check(payload)) {
             Ok(ActivationCode(payload))
         } else {
-            Err(wrong("контрольные цифры / check digits".into()))
+            Err(Error::new(Code::CodeMalformed).with_text("контрольные цифры не сходятся", "the check digits do not match"))
         }
     }
 }

@@ -115,6 +115,8 @@ pub struct ClientInfo {
     pub os_version: String,
     /// Computer.
     pub computer_name: String,
+    /// Its hardware identifier.
+    pub computer: Option<crate::id::ComputerId>,
     /// Its addresses, separated by commas.
     pub local_ip: String,
     /// Executable of the process.
@@ -238,8 +240,8 @@ fn number_or_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<S
 pub struct Granted {
     /// The session on the server.
     pub session: SessionId,
-    /// Secret to take it over with.
-    pub secret: Secret,
+    /// Secret to take it over with; absent when the connection holds the session already and so has its secret.
+    pub secret: Option<Secret>,
     /// Grows with each take-over.
     pub generation: u32,
     /// The key that the seat is on.

@@ -1,2 +1,36 @@
-//! A program.
-fn main() {}
+//! The two commands of a developer: `cargo xtask test` and `cargo xtask demo`.
+//! Owns the order of the steps only; what is tested and shown lives in package `e2e`.
+
+mod demo;
+mod needs;
+mod steps;
+mod suite;
+
+use std::env;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask test          checks format, lints, builds everything and runs every test
+cargo xtask demo          shows the whole system at work, from a vendor's key series to a server's failure
+cargo xtask demo --keep   the same; leaves a server and its console running and says how to stop them";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["test"] => suite::run(),
+        ["demo", rest @ ..] => demo::run(rest),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        other => Err(format!("unknown command: {}\n{USAGE}", other.join(" "))),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,9 +1,7 @@
 //! What a component is to the rest of the add-in: a class with tables of members, written in safe code.
 //! Nothing here knows pointers, vtables or the host's memory.
 
-use std::borrow::Cow;
 use std::ffi::c_long;
-use std::fmt;
 
 use super::value::Value;
 
@@ -152,30 +150,13 @@ impl<C> Method<C> {
     }
 }
 
-/// Why a call is an error of the 1C code that made it: it becomes a run-time error there, with this text.
-/// A refusal (no licence, no server) is no failure but an ordinary value, and the component keeps its text.
+/// Why a call is an error of the 1C code that made it: it becomes a run-time error there, with the error's text in the
+/// language of the session.
+///
+/// On purpose there is no conversion from [`licence::Error`]: a refusal (no licence, no server) is no failure but an
+/// ordinary value, and the component keeps its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// Class of the error, such as `EExecuteError`; shown in brackets before the message.
-    pub code: Cow<'static, str>,
-    /// What is wrong and what to do, in the user's language.
-    pub message: String,
-}
-
-impl Failure {
-    /// A failure of the class `code`.
-    pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into() }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "({}) {}", self.code, self.message)
-    }
-}
-
-impl std::error::Error for Failure {}
+pub struct Failure(pub licence::Error);
 
 /// What the host tells of itself; each part may be absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -332,10 +313,5 @@ mod tests {
         assert_eq!(names.alias(1), Some("ПроверитьВерсию"));
         assert_eq!(names.alias(2), None);
         assert_eq!(names.alias(-1), None);
-    }
-
-    #[test]
-    fn a_failure_reads_as_class_in_brackets_and_message() {
-        assert_eq!(Failure::new("EExecuteError", "no such object").to_string(), "(EExecuteError) no such object");
     }
 }

@@ -1,28 +1,11 @@
-//! Errors that the border itself finds, before or after the component's own code, with their texts in both languages.
+//! Errors that the border itself finds before or after the component's own code, in the words of the catalogue.
 //! Must not know any member by name: names come from the tables.
 
 use std::ffi::c_long;
 
-use super::component::{Failure, Names};
+use licence::{Code, Error};
 
-/// What is wrong with a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// No member has this number.
-    UnknownMember,
-    /// The property can't be read.
-    NotReadable(Names),
-    /// The property can't be written.
-    NotWritable(Names),
-    /// The wrong number of arguments for a method that takes from `least` to `most`.
-    Count { names: Names, least: usize, most: usize, given: c_long },
-    /// An argument has a type that can't be passed; counted from 1, 0 is the value of a property.
-    Argument { names: Names, position: usize, reason: Unreadable },
-    /// A call broke inside the component.
-    Panic(String),
-    /// The host gave no memory for the result.
-    NoMemory,
-}
+use super::component::{Failure, Names};
 
 /// Why a foreign variant is no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,92 +16,80 @@ pub enum Unreadable {
     Content,
 }
 
-impl Fault {
-    /// The error of 1C that this becomes.
-    pub fn failure(&self, russian: bool) -> Failure {
-        let text = |in_russian: String, in_english: String| if russian { in_russian } else { in_english };
-        let name = |names: Names| if russian { names.russian } else { names.english };
-        match self {
-            Fault::UnknownMember => Failure::new(
-                "EUnknownMember",
-                text(
-                    "У компоненты нет такого свойства или метода. Обновите компоненту.".into(),
-                    "The component has no such property or method. Update the component.".into(),
-                ),
-            ),
-            Fault::NotReadable(names) => Failure::new(
-                "EPropertyAccess",
-                text(
-                    format!("Свойство {} доступно только для записи.", name(*names)),
-                    format!("Property {} is write-only.", name(*names)),
-                ),
-            ),
-            Fault::NotWritable(names) => Failure::new(
-                "EPropertyAccess",
-                text(
-                    format!("Свойство {} доступно только для чтения.", name(*names)),
-                    format!("Property {} is read-only.", name(*names)),
-                ),
-            ),
-            Fault::Count { names, least, most, given } => {
-                let range = if least == most { least.to_string() } else { format!("{least}–{most}") };
-                Failure::new(
-                    "EArgumentCount",
-                    text(
-                        format!("{}: передано параметров: {given}, требуется: {range}.", name(*names)),
-                        format!("{}: {given} arguments given, {range} needed.", name(*names)),
-                    ),
-                )
-            }
-            Fault::Argument { names, position, reason } => {
-                let place = match position {
-                    0 => text("значение".into(), "the value".into()),
-                    _ => text(format!("параметр {position}"), format!("argument {position}")),
-                };
-                Failure::new(
-                    "EArgumentType",
-                    match reason {
-                        Unreadable::Kind(kind) => text(
-                            format!("{}: {place} имеет неподдерживаемый тип ({kind}).", name(*names)),
-                            format!("{}: {place} has an unsupported type ({kind}).", name(*names)),
-                        ),
-                        Unreadable::Content => text(
-                            format!("{}: {place} содержит недопустимые данные.", name(*names)),
-                            format!("{}: {place} holds invalid data.", name(*names)),
-                        ),
-                    },
-                )
-            }
-            Fault::Panic(cause) => Failure::new(
-                "EInternalError",
-                text(
-                    format!("Внутренняя ошибка компоненты: {cause}. Сообщите разработчику, приложив журнал."),
-                    format!("Internal error of the component: {cause}. Report it to the developer with the log."),
-                ),
-            ),
-            Fault::NoMemory => Failure::new(
-                "EOutOfMemory",
-                text(
-                    "Платформа не выделила память для результата.".into(),
-                    "The platform gave no memory for the result.".into(),
-                ),
-            ),
-        }
-    }
+/// No member has this number.
+pub fn unknown_member() -> Failure {
+    let who = Error::new(Code::BadArgument).with_text("Компонента", "The component");
+    Failure(who.with_text("такого свойства или метода нет", "there is no such property or method"))
+}
+
+/// The property can't be read.
+pub fn not_readable(names: Names) -> Failure {
+    Failure(about(names).with_text("свойство доступно только для записи", "the property is write-only"))
+}
+
+/// The property can't be written.
+pub fn not_writable(names: Names) -> Failure {
+    Failure(about(names).with_text("свойство доступно только для чтения", "the property is read-only"))
+}
+
+/// The wrong number of arguments for a method that takes from `least` to `most`.
+pub fn count(names: Names, least: usize, most: usize, given: c_long) -> Failure {
+    let range = if least == most { least.to_string() } else { format!("{least}–{most}") };
+    Failure(about(names).with_text(
+        format_args!("передано параметров: {given}, требуется: {range}"),
+        format_args!("{given} arguments given, {range} needed"),
+    ))
+}
+
+/// An argument that is no value, counted from 1; 0 is the new value of a property.
+pub fn argument(names: Names, position: usize, reason: Unreadable) -> Failure {
+    let (place, english_place) = match position {
+        0 => ("значение".to_owned(), "the value".to_owned()),
+        _ => (format!("параметр {position}"), format!("argument {position}")),
+    };
+    Failure(match reason {
+        Unreadable::Kind(kind) => about(names).with_text(
+            format_args!("{place} имеет неподдерживаемый тип {kind}"),
+            format_args!("{english_place} has the unsupported type {kind}"),
+        ),
+        Unreadable::Content => about(names).with_text(
+            format_args!("{place} содержит недопустимые данные"),
+            format_args!("{english_place} holds invalid data"),
+        ),
+    })
+}
+
+/// A call broke inside the component; the cause stands in the log.
+pub fn panic() -> Failure {
+    Failure(Error::new(Code::ComponentPanic))
+}
+
+/// The host gave no memory for the result.
+pub fn no_memory() -> Failure {
+    let error = Error::new(Code::AttachFailed);
+    Failure(
+        error.with_text("платформа не выделила память для результата", "the platform gave no memory for the result"),
+    )
+}
+
+fn about(names: Names) -> Error {
+    Error::new(Code::BadArgument).with_text(names.russian, names.english)
 }
 
 #[cfg(test)]
 mod tests {
+    use licence::Lang;
+
     use super::*;
 
     const START: Names = Names { english: "Start", russian: "Запуск" };
 
     #[test]
-    fn a_fault_speaks_the_language_of_the_session() {
-        let fault = Fault::Count { names: START, least: 1, most: 2, given: 0 };
-        assert_eq!(fault.failure(true).to_string(), "(EArgumentCount) Запуск: передано параметров: 0, требуется: 1–2.");
-        assert_eq!(fault.failure(false).to_string(), "(EArgumentCount) Start: 0 arguments given, 1–2 needed.");
-        let fault = Fault::Argument { names: START, position: 2, reason: Unreadable::Kind(9) };
-        assert_eq!(fault.failure(false).to_string(), "(EArgumentType) Start: argument 2 has an unsupported type (9).");
+    fn a_fault_names_the_member_in_the_language_of_the_session() {
+        let Failure(fault) = count(START, 1, 2, 0);
+        assert_eq!(fault.cause(Lang::Russian), "Запуск: неверный параметр: передано параметров: 0, требуется: 1–2.");
+        assert_eq!(fault.cause(Lang::English), "Start: wrong argument: 0 arguments given, 1–2 needed.");
+        let Failure(fault) = argument(START, 2, Unreadable::Kind(9));
+        assert_eq!(fault.cause(Lang::English), "Start: wrong argument: argument 2 has the unsupported type 9.");
     }
 }

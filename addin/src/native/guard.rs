@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs `body`; a panic is logged and answered with its text.
+/// Runs `body`; a panic is logged, and told to the caller as its text.
 ///
 /// Asserts unwind safety: a component's state is behind a lock that a panic releases, and the contract of
 /// `Component` is that it stays usable.

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use super::abi::{
     AppInfo, AttachedInfo, Connection, ERROR_FAIL, INTERFACE_SHIFT, PlatformInfo, capabilities, interface,
 };
-use super::component::{Application, Failure, HostInfo};
+use super::component::{Application, HostInfo};
 use super::text;
 
 /// The connection that the host gave to Init.
@@ -23,10 +23,10 @@ impl Link {
         NonNull::new(connection).map(Self)
     }
 
-    /// Makes the failure an exception of the calling 1C code. The result of the host does not matter: an error that
+    /// Makes an error an exception of the calling 1C code. The result of the host does not matter: an error that
     /// can't be shown still makes the call return false.
-    pub fn add_error(self, source: &str, failure: &Failure) {
-        let (source, description) = (text::with_nul(source), text::with_nul(&failure.to_string()));
+    pub fn add_error(self, source: &str, text: &str) {
+        let (source, description) = (text::with_nul(source), text::with_nul(text));
         // SAFETY: `new` promises a valid connection; both texts end with a NUL and outlive the call.
         unsafe {
             ((*(*self.0.as_ptr()).table).add_error)(

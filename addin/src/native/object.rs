@@ -2,18 +2,18 @@
 //! Holds no lock while it calls the host, and forgets the host's pointers at Done.
 
 use std::ffi::{c_long, c_void};
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 
+use licence::Lang;
 use parking_lot::Mutex;
 
 use super::abi::{Connection, MemoryManager, Unit, Variant, capabilities};
 use super::component::{AnyComponent, Class, Failure, Names, Signature, same_name};
-use super::fault::Fault;
 use super::guard;
 use super::host::Link;
 use super::memory::Memory;
 use super::value::Value;
-use super::{variant, vtable};
+use super::{fault, variant, vtable};
 
 /// Level of the host, from `SetPlatformCapabilities`.
 static LEVEL: AtomicI32 = AtomicI32::new(0);
@@ -32,8 +32,8 @@ pub struct Object {
     /// Gone after the destructor that leaves the memory. The lock orders calls of hosts that don't.
     component: Mutex<Option<Box<dyn AnyComponent>>>,
     links: Mutex<Links>,
-    /// Language of the border's own errors. Russian until the host says something else.
-    russian: AtomicBool,
+    /// Language of error texts.
+    language: Mutex<Lang>,
 }
 
 // The host takes the address of an object for that of its first vtable pointer.
@@ -60,7 +60,7 @@ impl Object {
             class,
             component: Mutex::new(Some((class.create)())),
             links: Mutex::default(),
-            russian: AtomicBool::new(true),
+            language: Mutex::default(),
         })
     }
 
@@ -112,12 +112,12 @@ impl Object {
     }
 
     pub fn set_locale(&self, locale: &str) {
-        self.russian.store(is_russian(locale), Ordering::Relaxed);
+        *self.language.lock() = Lang::of_locale(locale);
         self.with(|component| component.set_locale(locale));
     }
 
     pub fn set_language(&self, code: &str) {
-        self.russian.store(is_russian(code), Ordering::Relaxed);
+        *self.language.lock() = Lang::of_locale(code);
         self.with(|component| component.set_language(code));
     }
 
@@ -147,9 +147,9 @@ impl Object {
     /// As of [`variant::write`], but `out` may be NULL.
     pub unsafe fn get(&self, property: c_long, out: *mut Variant) -> bool {
         let got = self.attempt(|| {
-            let access = self.property(property).ok_or_else(|| self.fault(Fault::UnknownMember))?;
+            let access = self.property(property).ok_or_else(fault::unknown_member)?;
             self.member(property, |component, property| component.get(property))
-                .ok_or_else(|| self.fault(Fault::NotReadable(access.names)))?
+                .ok_or_else(|| fault::not_readable(access.names))?
         });
         // SAFETY: the caller promises it.
         got.is_some_and(|value| unsafe { self.give(&value, out) })
@@ -159,11 +159,11 @@ impl Object {
     /// As of [`variant::read`], but `value` may be NULL.
     pub unsafe fn set(&self, property: c_long, value: *const Variant) -> bool {
         self.attempt(|| {
-            let names = self.property(property).ok_or_else(|| self.fault(Fault::UnknownMember))?.names;
+            let names = self.property(property).ok_or_else(fault::unknown_member)?.names;
             // SAFETY: the caller promises it.
             let value = unsafe { self.take(names, 0, value) }?;
             self.member(property, |component, property| component.set(property, value))
-                .ok_or_else(|| self.fault(Fault::NotWritable(names)))?
+                .ok_or_else(|| fault::not_writable(names))?
         })
         .is_some()
     }
@@ -211,12 +211,12 @@ impl Object {
         result: Option<*mut Variant>,
     ) -> bool {
         let value = self.attempt(|| {
-            let signature = self.method(method).ok_or_else(|| self.fault(Fault::UnknownMember))?;
+            let signature = self.method(method).ok_or_else(fault::unknown_member)?;
             // SAFETY: the caller promises it.
             let mut arguments = unsafe { self.arguments(&signature, arguments, count) }?;
             let value = self
                 .member(method, |component, method| component.call(method, &mut arguments))
-                .ok_or_else(|| self.fault(Fault::UnknownMember))??;
+                .ok_or_else(fault::unknown_member)??;
             Ok(if signature.has_result { value } else { Value::Undefined })
         });
         match (value, result) {
@@ -240,7 +240,7 @@ impl Object {
         let given = index(count).filter(|given| (least..=most).contains(given));
         let given = given.filter(|given| *given == 0 || !arguments.is_null()).ok_or_else(|| {
             let given = if arguments.is_null() { 0 } else { count };
-            self.fault(Fault::Count { names, least, most, given })
+            fault::count(names, least, most, given)
         })?;
         let mut values = Vec::with_capacity(most);
         for place in 0..given {
@@ -264,7 +264,7 @@ impl Object {
             return Ok(Value::Undefined);
         }
         // SAFETY: the caller promises it.
-        unsafe { variant::read(value) }.map_err(|reason| self.fault(Fault::Argument { names, position, reason }))
+        unsafe { variant::read(value) }.map_err(|reason| fault::argument(names, position, reason))
     }
 
     /// # Safety
@@ -277,7 +277,7 @@ impl Object {
         // SAFETY: the caller promises it, and NULL is excluded.
         let given = unsafe { variant::write(out, value, memory) };
         if !given {
-            self.report(&self.fault(Fault::NoMemory));
+            self.report(&fault::no_memory());
         }
         given
     }
@@ -298,7 +298,7 @@ impl Object {
 
     /// Runs `body`; a failure or panic is told to the host, with no lock held.
     fn attempt<R>(&self, body: impl FnOnce() -> Result<R, Failure>) -> Option<R> {
-        match guard::catch(body).unwrap_or_else(|cause| Err(self.fault(Fault::Panic(cause)))) {
+        match guard::catch(body).unwrap_or_else(|_| Err(fault::panic())) {
             Ok(result) => Some(result),
             Err(failure) => {
                 self.report(&failure);
@@ -310,17 +310,10 @@ impl Object {
     fn report(&self, failure: &Failure) {
         let connection = self.links.lock().connection;
         if let Some(connection) = connection {
-            connection.add_error(self.class.name, failure);
+            let Failure(error) = failure;
+            connection.add_error(self.class.name, &error.message(*self.language.lock()));
         }
     }
-
-    fn fault(&self, fault: Fault) -> Failure {
-        fault.failure(self.russian.load(Ordering::Relaxed))
-    }
-}
-
-fn is_russian(locale: &str) -> bool {
-    locale.get(..2).is_some_and(|language| language.eq_ignore_ascii_case("ru"))
 }
 
 fn index(number: c_long) -> Option<usize> {

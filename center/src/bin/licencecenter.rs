@@ -1,2 +1,5 @@
-//! A program.
-fn main() {}
+//! The vendor's activation service.
+
+fn main() -> std::process::ExitCode {
+    center::program::main()
+}

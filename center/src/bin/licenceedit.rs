@@ -1,2 +1,5 @@
-//! A program.
-fn main() {}
+//! The vendor's desk: series, datafiles, codes.
+
+fn main() -> std::process::ExitCode {
+    center::desk::main()
+}

@@ -5,8 +5,17 @@ use super::{
 };
 use crate::accounting::seat::{Asker, ParentSession, Seat, SessionIdentity};
 use crate::error::{Code, Error, Result};
-use crate::id::{KeyNo, SeriesId, SessionId};
+use crate::id::{ConnectionId, KeyNo, SeriesId, SessionId};
 use crate::time::{Moment, Tick, Time};
+
+/// What proves that a session is the claimant's own.
+#[derive(Debug, Clone, Copy, Default)]
+struct Own {
+    /// The connection over which it claims.
+    connection: Option<ConnectionId>,
+    /// Hash of the secret that it presents.
+    secret: Option<[u8; 32]>,
+}
 
 impl Book {
     /// Gives the session a seat, or finds the one that it has. Idempotent by the session's identity.
@@ -18,7 +27,8 @@ impl Book {
         let series = self.used(claim.connection, t, now.wall)?.info.series;
         let identity = SessionIdentity::Infobase(claim.identity.clone());
         let shared = claim.asker.shared_seat(&identity);
-        if let Some(id) = self.known(series, &identity, shared.as_ref(), claim.previous_secret) {
+        let own = Own { connection: Some(claim.connection), secret: claim.previous_secret };
+        if let Some(id) = self.known(series, &identity, shared.as_ref(), own) {
             return self.claim_again(id, &claim, t);
         }
         let parent = claim.parent.and_then(|parent| self.parent_seat(series, &identity, parent));
@@ -49,7 +59,7 @@ impl Book {
         let t = self.advance(now);
         let until = t.plus(self.leases.session);
         let identity = SessionIdentity::External(claim.identity);
-        if let Some(id) = self.known(claim.series, &identity, None, None)
+        if let Some(id) = self.known(claim.series, &identity, None, Own::default())
             && let Some(session) = self.sessions.get(&id)
         {
             if self.is_ending(&session.record) {
@@ -85,14 +95,14 @@ impl Book {
         EndCause::Ending.error(series.key_id)
     }
 
-    /// The session that a claim means: the same identity asking for the same seat, or the same identity with the secret of
-    /// the session that it had.
+    /// The session that a claim means: of the same identity, and of the same seat or proved to be the claimant's own. The latter
+    /// keeps its seat: a terminal client's name may change while its sessions go on.
     fn known(
         &self,
         series: SeriesId,
         identity: &SessionIdentity,
         shared: Option<&Seat>,
-        secret: Option<[u8; 32]>,
+        own: Own,
     ) -> Option<SessionId> {
         let candidates = self.identities.get(&(series, identity.key()))?;
         let records =
@@ -100,8 +110,10 @@ impl Book {
                 record.identity.same_session(identity)
             });
         let same_seat = |record: &&SessionRecord| record.asker.shared_seat(&record.identity).as_ref() == shared;
-        let same_secret = |record: &&SessionRecord| secret == Some(record.secret_hash);
-        records().find(same_seat).or_else(|| records().find(same_secret)).map(|record| record.id)
+        let is_own = |record: &&SessionRecord| {
+            own.secret == Some(record.secret_hash) || own.connection.is_some() && own.connection == record.connection
+        };
+        records().find(same_seat).or_else(|| records().find(is_own)).map(|record| record.id)
     }
 
     fn claim_again(&mut self, id: SessionId, claim: &Claim, t: Tick) -> Result<Grant> {

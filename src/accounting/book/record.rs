@@ -87,8 +87,8 @@ pub struct Claim {
     pub parent: Option<ParentSession>,
     /// Access code that the session presents.
     pub access_code: Option<String>,
-    /// Hash of the secret of a session held before, if the client has one: lets it keep its seat when the terminal or the
-    /// computer that it names has changed.
+    /// Hash of the secret that the session was given before, if the client has one: proves that the session is its own when
+    /// the terminal or the computer that it names has changed.
     pub previous_secret: Option<[u8; 32]>,
     /// Identifier for the session, if it becomes a new one: random.
     pub new_id: SessionId,

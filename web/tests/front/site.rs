@@ -14,6 +14,9 @@ use web::{Completer, Feed, Method, Rejection, Reply, Request, Response, Service}
 /// Longer than any limit under test; only a failing test waits that long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Bytes of `/large`, more than any pair of sockets buffers.
+pub const LARGE: usize = 32 * 1024 * 1024;
+
 pub struct Site {
     pub address: SocketAddr,
     /// Completers of `/later`.
@@ -45,7 +48,7 @@ impl Service for Echo {
             }
             "/panic" => panic!("on purpose"),
             "/nothing" => Response::empty(404).into(),
-            "/large" => Response::text(200, vec![b'x'; 32 * 1024 * 1024]).into(),
+            "/large" => Response::text(200, vec![b'x'; LARGE]).into(),
             path => {
                 let method = if request.method == Method::Head { "GET" } else { request.method.name() };
                 Response::text(200, format!("{method} {path} {}", request.body.len())).into()

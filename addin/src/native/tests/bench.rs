@@ -64,7 +64,7 @@ impl Probe {
     }
 
     fn fail(&mut self, _: &mut [Value]) -> Result<Value, Failure> {
-        Err(Failure::new("EProbe", "по\u{0}просили"))
+        Err(Failure(licence::Error::new(licence::Code::NoObject).with("а\u{0}б")))
     }
 }
 

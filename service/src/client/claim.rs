@@ -1,0 +1,147 @@
+//! What a component says of itself and of a session, as the book takes it: bounded, parsed once, never trusted further.
+
+use std::net::IpAddr;
+
+use licence::accounting::{Asker, Claim, ConnectionInfo, InfobaseSession, ParentSession, TerminalClient};
+use licence::crypto::Provider;
+use licence::protocol::message::{Acquire, ClientInfo, Secret, SessionData};
+use licence::{Code, Error, Result, SeriesId, SessionId};
+
+use super::Connection;
+
+/// Longest text about a process that is kept, in characters.
+const MAX_TEXT: usize = 512;
+
+/// The claim that a call makes, and the secret that its grant will carry.
+pub fn claim(crypto: Provider, connection: &Connection, acquire: &Acquire) -> Result<(Claim, Secret)> {
+    let is_server = connection.opened.lock().as_ref().is_some_and(|info| info.is_server);
+    let secret = Secret::new(crypto.random_id()?);
+    let claim = Claim {
+        connection: connection.id,
+        asker: asker(acquire, is_server)?,
+        identity: identity(&acquire.session)?,
+        parent: parent(&acquire.session)?,
+        access_code: None,
+        previous_secret: acquire.resume.as_ref().map(|resume| resume.secret.hash(crypto).0),
+        new_id: SessionId(crypto.random_id()?),
+        secret_hash: secret.hash(crypto).0,
+    };
+    Ok((claim, secret))
+}
+
+/// What kind of process asks: 1C code knows best, else the process itself.
+fn asker(acquire: &Acquire, process_is_server: bool) -> Result<Asker> {
+    if acquire.session.is_server.unwrap_or(process_is_server) {
+        return Ok(Asker::Server);
+    }
+    let missing = || Error::new(Code::BadSession).with_text("компьютер клиента неизвестен", "the client's computer is not known");
+    let computer = acquire.computer.ok_or_else(missing)?;
+    Ok(match &acquire.terminal {
+        Some(terminal) => {
+            let client = TerminalClient::new(&short(&terminal.client), &short(&terminal.user));
+            Asker::Terminal { host: computer, client }
+        }
+        None => Asker::Desktop(computer),
+    })
+}
+
+fn identity(session: &SessionData) -> Result<InfobaseSession> {
+    let missing = || Error::new(Code::BadSession).with("SessionStarted");
+    InfobaseSession::new(
+        &session.info_base_connection_string,
+        number("SessionNumber", &session.session_number)?,
+        session.session_started.ok_or_else(missing)?,
+        &session.user_name,
+        &session.app_name,
+        &session.computer_name,
+    )
+}
+
+fn parent(session: &SessionData) -> Result<Option<ParentSession>> {
+    let (text, started) = (&session.parent_session_number, session.parent_session_started);
+    match started {
+        Some(started) if !text.is_empty() => {
+            Ok(Some(ParentSession { number: number("ParentSessionNumber", text)?, started }))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// A session's number: 1C code may format it with spaces between groups of digits.
+fn number(field: &str, text: &str) -> Result<u32> {
+    let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    digits.parse().map_err(|_| Error::new(Code::BadSession).with(format_args!("{field}: {:?}", short(text))))
+}
+
+/// What `/api/connections` will show of a client.
+pub fn connection_info(series: SeriesId, peer: IpAddr, info: &ClientInfo) -> ConnectionInfo {
+    ConnectionInfo {
+        series,
+        peer,
+        os_version: short(&info.os_version),
+        computer_name: short(&info.computer_name),
+        computer: info.computer,
+        local_ip: short(&info.local_ip),
+        process: short(&info.process),
+        cpu: short(&info.cpu),
+        pid: info.pid,
+        is_server: info.is_server,
+        platform_version: short(&info.platform_version),
+        module_name: short(&info.module_name),
+        version: short(&info.version),
+    }
+}
+
+fn short(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use licence::id::ComputerId;
+    use licence::protocol::message::Terminal;
+
+    use super::*;
+
+    fn acquire(is_server: Option<bool>) -> Acquire {
+        Acquire {
+            session: SessionData { is_server, ..SessionData::default() },
+            computer: Some(ComputerId([1; 20])),
+            terminal: None,
+            resume: None,
+        }
+    }
+
+    #[test]
+    fn code_of_1c_tells_a_server_session_and_else_the_process_does() {
+        assert_eq!(asker(&acquire(Some(true)), false).unwrap(), Asker::Server);
+        assert_eq!(asker(&acquire(None), true).unwrap(), Asker::Server);
+        assert_eq!(asker(&acquire(Some(false)), true).unwrap(), Asker::Desktop(ComputerId([1; 20])));
+    }
+
+    #[test]
+    fn a_terminal_client_without_a_name_is_told_by_its_user() {
+        let terminal = Some(Terminal { client: " ".into(), user: "Anna".into() });
+        let asked = asker(&Acquire { terminal, ..acquire(None) }, false).unwrap();
+        let client = TerminalClient::User("anna".into());
+        assert_eq!(asked, Asker::Terminal { host: ComputerId([1; 20]), client });
+    }
+
+    #[test]
+    fn a_client_that_does_not_name_its_computer_gets_no_seat() {
+        let error = asker(&Acquire { computer: None, ..acquire(None) }, false).unwrap_err();
+        assert_eq!(error.code, Code::BadSession);
+    }
+
+    #[test]
+    fn a_number_may_come_with_spaces_between_groups() {
+        assert_eq!(number("SessionNumber", "1\u{a0}234").unwrap(), 1234);
+        assert!(number("SessionNumber", "").is_err() && number("SessionNumber", "-1").is_err());
+    }
+
+    #[test]
+    fn hostile_texts_are_cut_and_stripped_of_controls() {
+        assert_eq!(short("a\u{0}b\r\n"), "ab");
+        assert_eq!(short(&"x".repeat(5000)).len(), MAX_TEXT);
+    }
+}

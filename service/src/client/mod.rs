@@ -1,0 +1,325 @@
+//! The component's protocol at `/client`: handshakes, channels, calls. `docs/protocol.md`.
+//!
+//! It owns the channels and the stored answers, in memory only; who holds which seat is the ledger's business, and what a
+//! licence entitles to the key store's.
+
+mod answers;
+mod claim;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use licence::accounting::Grant;
+use licence::accounting::book::Beat;
+use licence::api::Refusal;
+use licence::crypto::Provider;
+use licence::protocol::handshake::{Accepted, MAX_HELLO};
+use licence::protocol::message::{
+    Alive, Call, ClientInfo, Envelope, Granted, Lost, ObjectKeyQuery, Outcome, ReplyEnvelope, Secret, ServerHello,
+};
+use licence::protocol::{Channel, MAX_FRAME, MEDIA_TYPE};
+use licence::time::Clock;
+use licence::{Code, ConnectionId, Error, Lang, Result, SeriesId, Tick};
+use parking_lot::{Mutex, RwLock};
+use web::{Completer, Reply, Request, Response};
+use zeroize::Zeroizing;
+
+use crate::keys::KeyStore;
+use crate::ledger::Ledger;
+use answers::{Admission, Answer, Answers};
+
+/// How often a component should be heard.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// A channel that was not used for this long is forgotten: its connection's lease is over.
+const CHANNEL_KEPT: Duration = Duration::from_secs(60);
+/// A channel whose client has not introduced itself is forgotten sooner.
+const UNOPENED_KEPT: Duration = Duration::from_secs(10);
+/// How often forgotten channels are looked for.
+const SWEEP: Duration = Duration::from_secs(5);
+/// Most channels at once: beyond it new ones are refused, those that live go on.
+const MAX_CHANNELS: usize = 200_000;
+
+/// The endpoint.
+pub struct Clients {
+    core: Arc<Core>,
+    channels: RwLock<HashMap<ConnectionId, Arc<Connection>>>,
+    swept: Mutex<Tick>,
+}
+
+/// What calls need besides their connection.
+struct Core {
+    crypto: Provider,
+    clock: Arc<dyn Clock>,
+    keys: Arc<KeyStore>,
+    ledger: Arc<Ledger>,
+    computer: String,
+}
+
+/// One channel with a component.
+struct Connection {
+    id: ConnectionId,
+    series: SeriesId,
+    peer: std::net::IpAddr,
+    channel: Channel,
+    /// What the client said in its first call; nothing else is answered before.
+    opened: Mutex<Option<ClientInfo>>,
+    answers: Mutex<Answers<Completer>>,
+    used: AtomicU64,
+    gone: AtomicBool,
+}
+
+impl Clients {
+    /// An endpoint over a key store and a ledger.
+    pub fn new(crypto: Provider, clock: Arc<dyn Clock>, keys: Arc<KeyStore>, ledger: Arc<Ledger>) -> Clients {
+        let swept = Mutex::new(clock.now().tick);
+        let computer = licence::host::os::computer_name();
+        let core = Arc::new(Core { crypto, clock, keys, ledger, computer });
+        Clients { core, channels: RwLock::default(), swept }
+    }
+
+    /// Answers `POST /client/connect`.
+    pub fn connect(&self, request: &Request) -> Reply {
+        self.sweep();
+        Reply::Now(self.shake_hands(request).map_or_else(|error| refusal(&error), binary))
+    }
+
+    fn shake_hands(&self, request: &Request) -> Result<Vec<u8>> {
+        let core = &self.core;
+        let accepted = Accepted::read(core.keys.identity().noise_private(), &request.body)?;
+        if self.channels.read().len() >= MAX_CHANNELS {
+            return Err(Code::Busy.into());
+        }
+        let series = core.keys.series_of(accepted.key_id, accepted.anchor)?;
+        let mut hello = ServerHello {
+            protocol: accepted.protocol,
+            connection: ConnectionId(core.crypto.random_id()?),
+            version: licence::version::VERSION.into(),
+            os: licence::version::OS.into(),
+            cpu: licence::version::CPU.into(),
+            computer: core.computer.clone(),
+            sequence: core.ledger.sequence(),
+            licences: Vec::new(),
+        };
+        // JSON writes a licence's quotes and line feeds as two characters each; half of the room is enough for them.
+        hello.licences = core.keys.documents(&series, MAX_HELLO / 2);
+        let (answer, channel) = accepted.answer(&hello)?;
+        let connection = Connection {
+            id: hello.connection,
+            series,
+            peer: request.peer.ip(),
+            channel,
+            opened: Mutex::new(None),
+            answers: Mutex::new(Answers::new()),
+            used: AtomicU64::new(core.clock.now().tick.0),
+            gone: AtomicBool::new(false),
+        };
+        self.channels.write().insert(connection.id, Arc::new(connection));
+        Ok(answer)
+    }
+
+    /// Answers `POST /client/call`.
+    pub fn call(&self, request: &Request) -> Reply {
+        match self.open_frame(request) {
+            Ok((connection, envelope)) => self.core.clone().admit(connection, envelope),
+            Err(error) => Reply::Now(refusal(&error)),
+        }
+    }
+
+    fn open_frame(&self, request: &Request) -> Result<(Arc<Connection>, Envelope)> {
+        let short = || Error::new(Code::FrameRefused).with_text("слишком короткий", "too short");
+        let (id, frame) = request.body.split_first_chunk::<16>().ok_or_else(short)?;
+        let connection = self.channels.read().get(&ConnectionId(*id)).cloned();
+        let connection = connection.filter(|connection| !connection.gone.load(Ordering::Relaxed));
+        let connection = connection.ok_or(Code::ConnectionUnknown)?;
+        let message = connection.channel.open(frame)?;
+        let envelope = serde_json::from_slice(&message)
+            .map_err(|e| Error::new(Code::FrameRefused).with(format_args!("JSON, column {}", e.column())))?;
+        connection.used.store(self.core.clock.now().tick.0, Ordering::Relaxed);
+        Ok((connection, envelope))
+    }
+
+    /// Forgets channels that are not used any more. Done now and then, so that no call pays for it.
+    fn sweep(&self) {
+        let now = self.core.clock.now().tick;
+        {
+            let mut swept = self.swept.lock();
+            if now.since(*swept) < SWEEP {
+                return;
+            }
+            *swept = now;
+        }
+        self.channels.write().retain(|_, connection| {
+            let kept = if connection.opened.lock().is_some() { CHANNEL_KEPT } else { UNOPENED_KEPT };
+            let idle = now.since(Tick(connection.used.load(Ordering::Relaxed)));
+            idle < kept && !connection.gone.load(Ordering::Relaxed)
+        });
+    }
+}
+
+impl Core {
+    /// Carries out a call that is new, repeats the answer of one that is not.
+    fn admit(self: Arc<Core>, connection: Arc<Connection>, envelope: Envelope) -> Reply {
+        let (completer, reply) = Reply::later();
+        let admission = connection.answers.lock().admit(envelope.id, completer);
+        match admission {
+            Admission::New => self.perform(connection, envelope.id, envelope.call),
+            Admission::Joined => {}
+            Admission::Answered(completer, answer) => completer.complete(connection.seal(&answer)),
+            Admission::Refused(completer) => completer.complete(refusal(&Code::Busy.into())),
+        }
+        reply
+    }
+
+    fn perform(self: Arc<Core>, connection: Arc<Connection>, id: u64, call: Call) {
+        if let Call::Open(info) = call {
+            return self.open(&connection, id, *info);
+        }
+        if connection.opened.lock().is_none() {
+            let error = Error::new(Code::FrameRefused).with_text("первым должен быть вызов open", "the first call must be open");
+            return self.answer(&connection, id, Err(error));
+        }
+        match call {
+            Call::Open(_) => {}
+            Call::Acquire(acquire) => {
+                let outcome = claim::claim(self.crypto, &connection, &acquire);
+                let (claim, secret) = match outcome {
+                    Ok(claim) => claim,
+                    Err(error) => return self.answer(&connection, id, Err(error)),
+                };
+                let hold = move |book: &mut licence::accounting::Book, now| {
+                    let grant = book.claim(claim, now)?;
+                    Ok((grant, book.leases().hold()))
+                };
+                self.ledger(connection, id, hold, |_, (grant, hold)| Ok(granted(grant, hold, secret)));
+            }
+            Call::Heartbeat => {
+                let key = connection.id;
+                self.ledger(connection, id, move |book, now| book.heartbeat(key, now), |_, beat| Ok(alive(beat)));
+            }
+            Call::Release { session } => {
+                let key = connection.id;
+                self.ledger(connection, id, move |book, now| book.release(key, session, now), |_, ()| Ok(Outcome::Done));
+            }
+            Call::Detach { session } => {
+                let key = connection.id;
+                self.ledger(connection, id, move |book, now| book.detach(key, session, now), |_, ()| Ok(Outcome::Done));
+            }
+            Call::Disconnect => {
+                let key = connection.id;
+                connection.gone.store(true, Ordering::Relaxed);
+                let leave = move |book: &mut licence::accounting::Book, now| {
+                    book.disconnect(key, now);
+                    Ok(())
+                };
+                self.ledger(connection, id, leave, |_, ()| Ok(Outcome::Done));
+            }
+            Call::Licence { session } => {
+                let (key, series) = (connection.id, connection.series);
+                let used = move |book: &mut licence::accounting::Book, now| {
+                    book.use_session(key, session, now).map(|record| record.key_no)
+                };
+                self.ledger(connection, id, used, move |core, key_no| {
+                    let licence = core.keys.info(&series, key_no, core.clock.now().wall);
+                    let licence = licence.ok_or_else(|| Error::new(Code::NoKey).with(series.key_id))?;
+                    Ok(Outcome::Licence { licence: Box::new(licence) })
+                });
+            }
+            Call::ObjectKey(query) => self.object_key(connection, id, query),
+        }
+    }
+
+    fn open(self: Arc<Core>, connection: &Arc<Connection>, id: u64, info: ClientInfo) {
+        let record = claim::connection_info(connection.series, connection.peer, &info);
+        *connection.opened.lock() = Some(info);
+        let key = connection.id;
+        let enter = move |book: &mut licence::accounting::Book, now| {
+            book.connect(key, record, now);
+            Ok(())
+        };
+        self.ledger(connection.clone(), id, enter, |_, ()| Ok(Outcome::Done));
+    }
+
+    fn object_key(self: Arc<Core>, connection: Arc<Connection>, id: u64, query: ObjectKeyQuery) {
+        let (key, series) = (connection.id, connection.series);
+        let seat = query.policy.seat;
+        let (session, name) = (query.session, query.name.clone());
+        // The session's use is checked and counted in the book; an object that protects its code only needs none.
+        let used = move |book: &mut licence::accounting::Book, now| match session {
+            Some(session) => book.use_session(key, session, now).map(|record| Some(record.key_no)),
+            None if seat => Err(Error::new(Code::SeatNeeded).with(name)),
+            None => Ok(None),
+        };
+        self.ledger(connection, id, used, move |core, key_no| {
+            core.keys.object_key(&series, key_no, &query).map(|key| Outcome::ObjectKey { key })
+        });
+    }
+
+    /// Lets the ledger decide, and answers when what it decided is durable.
+    fn ledger<T: Send + 'static>(
+        self: Arc<Core>,
+        connection: Arc<Connection>,
+        id: u64,
+        decide: impl FnOnce(&mut licence::accounting::Book, licence::Moment) -> Result<T>,
+        outcome: impl FnOnce(&Core, T) -> Result<Outcome> + Send + 'static,
+    ) {
+        let core = self.clone();
+        self.ledger.submit(decide, move |decided| {
+            let result = decided.and_then(|value| outcome(&core, value));
+            core.answer(&connection, id, result);
+        });
+    }
+
+    /// Stores the answer of a call and sends it to everybody who waits for it.
+    fn answer(&self, connection: &Connection, id: u64, result: Result<Outcome>) {
+        let reply = ReplyEnvelope { id, sequence: self.ledger.sequence(), result };
+        let answer: Answer = match serde_json::to_vec(&reply) {
+            Ok(json) => Zeroizing::new(json),
+            // Only a value that can't be JSON gets here, and there is none in the messages; the waiters get 503.
+            Err(error) => return log::error!("a reply could not be written: {error}"),
+        };
+        let waiters = connection.answers.lock().answered(id, &answer);
+        for completer in waiters {
+            completer.complete(connection.seal(&answer));
+        }
+    }
+}
+
+impl Connection {
+    fn seal(&self, answer: &[u8]) -> Response {
+        self.channel.seal(answer).map_or_else(|error| refusal(&error), binary)
+    }
+}
+
+fn granted(grant: Grant, hold: Duration, secret: Secret) -> Outcome {
+    let keeps = grant.granted == licence::accounting::book::Granted::Again;
+    Outcome::Granted(Granted {
+        session: grant.session,
+        secret: (!keeps).then_some(secret),
+        generation: grant.generation,
+        key_no: grant.key_no,
+        lease_ms: u64::try_from(hold.as_millis()).unwrap_or(u64::MAX),
+        heartbeat_ms: u64::try_from(HEARTBEAT.as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+fn alive(beat: Beat) -> Outcome {
+    let lost = beat.ended.into_iter().map(|(session, cause)| Lost { session, cause }).collect();
+    Outcome::Alive(Alive { lost })
+}
+
+fn binary(bytes: Vec<u8>) -> Response {
+    Response::new(200, MEDIA_TYPE, bytes)
+}
+
+/// A refusal outside the channel: an error of the catalogue in clear. It never holds more than a stranger may know.
+fn refusal(error: &Error) -> Response {
+    if error.code == Code::Internal || error.code == Code::CryptoFailed {
+        log::warn!("{}", error.message(Lang::English));
+    }
+    Response::json(error.code.status(), &Refusal::of(error, Lang::English).error)
+}
+
+/// Largest body of a call: a frame and the connection's identifier.
+pub const MAX_BODY: usize = MAX_FRAME + 16;

@@ -183,6 +183,91 @@ impl LicenceInfo {
     }
 }
 
+/// A licence file, as `/api/licences` lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum LicenceEntry {
+    /// A genuine licence, usable or not.
+    Readable(Box<LicenceInfo>),
+    /// A file that is no genuine licence.
+    Unreadable(Box<UnreadableLicence>),
+}
+
+/// A licence file that can't be read: what is unknown about it is null, `OpenError` says why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+#[allow(missing_docs)] // The fields are those of `LicenceInfo`, one by one.
+pub struct UnreadableLicence {
+    #[serde(rename = "Type")]
+    pub carrier: String,
+    pub file_name: String,
+    pub enabled: bool,
+    pub is_blank: bool,
+    pub workable: bool,
+    pub open_error: String,
+    version: (),
+    key_no: (),
+    #[serde(rename = "KeyID")]
+    key_id: (),
+    reg_no: (),
+    key_type: (),
+    service_type: (),
+    licence_count: (),
+    product_version: (),
+    blank_key_no: (),
+    activation_code: (),
+    activation_date: (),
+    start_date: (),
+    period: (),
+    expire_date: (),
+    days_left: (),
+    expired: (),
+    flags: (),
+    #[serde(rename = "ITN")]
+    itn: (),
+    #[serde(rename = "IEC")]
+    iec: (),
+    product_name: (),
+    article: (),
+    article_name: (),
+}
+
+impl UnreadableLicence {
+    /// The file and why it can't be read.
+    pub fn new(file_name: String, open_error: String) -> UnreadableLicence {
+        UnreadableLicence {
+            carrier: "Virtual".into(),
+            file_name,
+            enabled: true,
+            is_blank: false,
+            workable: false,
+            open_error,
+            version: (),
+            key_no: (),
+            key_id: (),
+            reg_no: (),
+            key_type: (),
+            service_type: (),
+            licence_count: (),
+            product_version: (),
+            blank_key_no: (),
+            activation_code: (),
+            activation_date: (),
+            start_date: (),
+            period: (),
+            expire_date: (),
+            days_left: (),
+            expired: (),
+            flags: (),
+            itn: (),
+            iec: (),
+            product_name: (),
+            article: (),
+            article_name: (),
+        }
+    }
+}
+
 /// Body of `POST /api/licences`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

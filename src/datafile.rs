@@ -134,7 +134,7 @@ impl Datafile {
         };
         let (unverified, _) = document::read(DATAFILE, place, text)?;
         let claimed: Index = unverified.peek()?;
-        let root = RootKey::new(claimed.root.spki().to_vec())?;
+        let root = RootKey::new(claimed.root.spki().to_vec()).map_err(|_| damaged("root key".into()))?;
         let index: Index = unverified.verify(crypto, root.spki())?;
         let mut expected = 0;
         for object in &index.objects {

@@ -13,6 +13,8 @@ pub mod document;
 pub mod error;
 pub mod fingerprint;
 pub mod flags;
+#[cfg(test)]
+mod golden;
 pub mod host;
 pub mod id;
 pub mod identity;

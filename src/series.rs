@@ -113,12 +113,13 @@ impl Certificate {
 impl Issuer {
     /// Reads the certificate at the head of `text` and checks it under the root that it carries.
     pub fn read(crypto: &dyn Crypto, place: &str, text: &str) -> Result<Issuer> {
+        let damaged = |cause: &str| Error::new(Code::DocumentDamaged).with(place).with(cause);
         let (unverified, rest) = document::read(CERTIFICATE, place, text)?;
         let claimed: Certificate = unverified.peek()?;
-        claimed.root.check()?;
+        claimed.root.check().map_err(|_| damaged("root key"))?;
         let certificate: Certificate = unverified.verify(crypto, claimed.root.spki())?;
         if crypto::accepted_rsa_key(&certificate.key).is_none() {
-            return Err(Error::new(Code::DocumentDamaged).with(place).with("issuing key"));
+            return Err(damaged("issuing key"));
         }
         let series = SeriesId { key_id: certificate.key_id, root: certificate.root.hash(crypto) };
         let own = &text[..text.len() - rest.len()];

@@ -37,13 +37,11 @@ pub fn at_least(ours: &str, required: &str) -> Option<bool> {
 
 fn numbers(text: &str) -> Option<[u32; 4]> {
     let mut parts = [0; 4];
-    let mut count = 0;
-    for part in text.trim().split('.') {
+    for (at, part) in text.trim().split('.').enumerate() {
         if part.is_empty() || !part.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
-        *parts.get_mut(count)? = part.parse().ok()?;
-        count += 1;
+        *parts.get_mut(at)? = part.parse().ok()?;
     }
     Some(parts)
 }

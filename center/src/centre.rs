@@ -105,8 +105,12 @@ impl Centre {
             Some(licence) => licence.clone(),
             None => self.store.keep_licence(&activation, &self.sign(issuing, &activation, now)?)?,
         };
-        let certificate =
-            ApiCertificate { key_id: series.key_id, identity: request.identity, key: request.api_key.clone(), issued: now };
+        let certificate = ApiCertificate {
+            key_id: series.key_id,
+            identity: request.identity,
+            key: request.api_key.clone(),
+            issued: now,
+        };
         let signer = issuing.key.signer.as_ref();
         let api_certificate = certificate.sign(signer, &issuing.issuer)?;
         let answer = Answer { nonce: request.nonce, licence, api_certificate }.sign(signer)?;
@@ -122,7 +126,8 @@ impl Centre {
 
     fn issuing(&self, series: &SeriesId, now: Time) -> Result<&Issuing> {
         let not_served = |why: String| Error::new(Code::SeriesNotServed).with(series.key_id).with(why);
-        let issuing = self.issuing.get(series).ok_or_else(|| not_served("нет ключа выпуска / no issuing key".into()))?;
+        let issuing =
+            self.issuing.get(series).ok_or_else(|| not_served("нет ключа выпуска / no issuing key".into()))?;
         let certificate = &issuing.issuer.certificate;
         if certificate.allows(now) {
             Ok(issuing)

@@ -72,7 +72,9 @@ fn broken(cause: &io::Error) -> Failure {
 /// Language of texts: as asked for, else that of the environment (`LC_ALL`, `LC_MESSAGES`, `LANG`).
 pub fn language(asked: Option<&str>) -> Lang {
     let environment = || {
-        ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        ["LC_ALL", "LC_MESSAGES", "LANG"]
+            .iter()
+            .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     };
     asked.map(str::to_owned).or_else(environment).map_or(Lang::default(), |locale| Lang::of_locale(&locale))
 }

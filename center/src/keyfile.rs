@@ -107,7 +107,8 @@ impl Vault {
         let Some(passphrase) = passphrase else { return Ok(Vault::Open(secrets)) };
         // The salt is fresh for each file, so the key seals this one message only.
         let salt = Bytes32(crypto.random_array()?);
-        let key = stretch(passphrase, &salt, MEMORY_KIB, PASSES).ok_or_else(|| Error::new(Code::CryptoFailed).with("argon2"))?;
+        let key = stretch(passphrase, &salt, MEMORY_KIB, PASSES)
+            .ok_or_else(|| Error::new(Code::CryptoFailed).with("argon2"))?;
         let plain = serde_json::to_vec(&secrets).map_err(|e| Error::new(Code::Internal).with(e))?;
         let data = crypto.seal(&key, context.as_bytes(), plain)?;
         Ok(Vault::Sealed { memory_kib: MEMORY_KIB, passes: PASSES, salt, data })
@@ -123,7 +124,8 @@ impl Vault {
                     return Err(damaged());
                 }
                 let key = stretch(passphrase.ok_or_else(wrong)?, salt, *memory_kib, *passes).ok_or_else(damaged)?;
-                let plain = crypto.open(&key, context.as_bytes(), data.clone()).map(Zeroizing::new).map_err(|_| wrong())?;
+                let plain =
+                    crypto.open(&key, context.as_bytes(), data.clone()).map(Zeroizing::new).map_err(|_| wrong())?;
                 serde_json::from_slice(&plain).map_err(|_| damaged())
             }
         }
@@ -185,7 +187,8 @@ fn context(kind: &str, key_id: KeyId) -> String {
 
 fn read<P: DeserializeOwned>(kind: &str, place: &str, text: &str) -> Result<Stored<P>> {
     // The parser's own message is not passed on: it may quote a secret.
-    let damaged = |e: serde_json::Error| Error::new(Code::DocumentDamaged).with(place).with(format!("line {}", e.line()));
+    let damaged =
+        |e: serde_json::Error| Error::new(Code::DocumentDamaged).with(place).with(format!("line {}", e.line()));
     let head: Head = serde_json::from_str(text).map_err(damaged)?;
     if head.kind != kind {
         return Err(Error::new(Code::DocumentDamaged).with(place).with(format!("Type: {kind} is expected")));
@@ -198,7 +201,8 @@ fn read<P: DeserializeOwned>(kind: &str, place: &str, text: &str) -> Result<Stor
 
 impl<P: Serialize> Stored<P> {
     fn write(&self) -> Result<Zeroizing<String>> {
-        let mut text = serde_json::to_string_pretty(self).map(Zeroizing::new).map_err(|e| Error::new(Code::Internal).with(e))?;
+        let mut text =
+            serde_json::to_string_pretty(self).map(Zeroizing::new).map_err(|e| Error::new(Code::Internal).with(e))?;
         text.push('\n');
         Ok(text)
     }
@@ -221,7 +225,8 @@ impl Cryptkey {
     ) -> Result<Cryptkey> {
         let public = RootKey::new(secrets.signer(crypto)?.public_key().to_vec())?;
         let private = Vault::lock(crypto, &context(CRYPTKEY, key_id), secrets, passphrase)?;
-        let stored = Stored { kind: CRYPTKEY.into(), version: VERSION, key_id, name: name.into(), created, public, private };
+        let stored =
+            Stored { kind: CRYPTKEY.into(), version: VERSION, key_id, name: name.into(), created, public, private };
         Ok(Cryptkey { stored, place: format!("{key_id}.cryptkey") })
     }
 
@@ -283,7 +288,8 @@ impl IssuerFile {
         let key_id = issuer.certificate.key_id;
         let private = Vault::lock(crypto, &context(ISSUER, key_id), secrets, passphrase)?;
         let public = certificate.to_owned();
-        let stored = Stored { kind: ISSUER.into(), version: VERSION, key_id, name: name.into(), created, public, private };
+        let stored =
+            Stored { kind: ISSUER.into(), version: VERSION, key_id, name: name.into(), created, public, private };
         Ok(IssuerFile { stored, issuer, place: format!("{key_id}.issuer") })
     }
 
@@ -382,7 +388,10 @@ mod tests {
         let error = Cryptkey::read("x", &broken).err().unwrap();
         assert_eq!(error.code, Code::DocumentDamaged);
         assert!(!error.to_string().contains(&secret));
-        assert_eq!(Cryptkey::read("x", &text.replace("SLK-CRYPTKEY", "SLK-ISSUER")).err().unwrap().code, Code::DocumentDamaged);
+        assert_eq!(
+            Cryptkey::read("x", &text.replace("SLK-CRYPTKEY", "SLK-ISSUER")).err().unwrap().code,
+            Code::DocumentDamaged
+        );
     }
 
     #[test]
@@ -401,5 +410,34 @@ mod tests {
         let file = Cryptkey::new(CRYPTO, (KeyId(1), "x"), Time(0), secrets, None).unwrap();
         assert!(file.open(CRYPTO, None).is_ok());
         assert!(Secrets::generate(CRYPTO, 1024, &secret).is_err() && Secrets::generate(CRYPTO, 8192, &secret).is_err());
+    }
+
+    #[test]
+    fn golden_key_files_still_open() {
+        let cryptkey = Cryptkey::read("672B.cryptkey", include_str!("../../golden/672B.cryptkey")).unwrap();
+        assert_eq!((cryptkey.key_id(), cryptkey.name()), (KeyId(0x672B), "Учёт"));
+        assert_eq!(cryptkey.open(CRYPTO, Some("golden")).unwrap().secret.bytes(), &[7; 32]);
+        assert_eq!(cryptkey.open(CRYPTO, Some("Golden")).err().unwrap().code, Code::WrongPassphrase);
+        let issuer = IssuerFile::read(CRYPTO, "672B.issuer", include_str!("../../golden/672B.issuer")).unwrap();
+        assert_eq!(issuer.issuer().text, include_str!("../../golden/672B.certificate"));
+        assert_eq!(issuer.series().root, cryptkey.root().hash(CRYPTO));
+        let opened = issuer.open(CRYPTO, None).unwrap();
+        assert_eq!(opened.signer.public_key(), issuer.issuer().certificate.key);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_the_reader_of_key_files_panic(at: proptest::sample::Index, byte: u8, text in ".{0,200}") {
+            let golden = [include_str!("../../golden/672B.cryptkey"), include_str!("../../golden/672B.issuer")];
+            for file in golden {
+                let mut bytes = file.as_bytes().to_vec();
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+                for text in [&String::from_utf8_lossy(&bytes), text.as_str()] {
+                    let _ = Cryptkey::read("x", text);
+                    let _ = IssuerFile::read(CRYPTO, "x", text);
+                }
+            }
+        }
     }
 }

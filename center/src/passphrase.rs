@@ -31,7 +31,9 @@ impl Source {
     /// A passphrase to open `place` with. `None` when nobody gives one.
     pub fn existing(&self, place: &Path) -> Outcome<Option<Passphrase>> {
         let place = place.display();
-        self.given().or_else(|| self.prompt(&format!("Парольная фраза {place}: "), &format!("Passphrase of {place}: "))).transpose()
+        self.given()
+            .or_else(|| self.prompt(&format!("Парольная фраза {place}: "), &format!("Passphrase of {place}: ")))
+            .transpose()
     }
 
     /// A passphrase to seal `place` with; asked for twice at a terminal. `None`: the file will not be sealed.

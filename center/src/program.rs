@@ -84,7 +84,8 @@ fn run(serve: &Serve, lang: Lang) -> Outcome {
         interval: Duration::from_secs(60) / serve.attempts_per_minute,
     });
     let service = CentreService::new(centre, threads, attempts).map_err(|e| broken("threads", &e))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| broken("runtime", &e))?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| broken("runtime", &e))?;
     runtime.block_on(async {
         let stop = stop_signal().map_err(|e| broken("signals", &e))?;
         let line = format!("http://{address}");
@@ -119,7 +120,10 @@ fn open(serve: &Serve, lang: Lang) -> Outcome<Centre> {
     let now = SystemClock.now().wall;
     for (series, end) in centre.series() {
         if end < now.plus_days(WARNING_DAYS) {
-            log::warn!("series {}: its issuing certificate ends {end}; make another: licenceedit issuer", series.key_id);
+            log::warn!(
+                "series {}: its issuing certificate ends {end}; make another: licenceedit issuer",
+                series.key_id
+            );
         } else {
             log::info!("series {}, root {}, until {end}", series.key_id, series.root);
         }

@@ -59,7 +59,9 @@ pub fn may_install(series: &SeriesId, key_type: KeyType, installed: &[Installed]
         KeyType::Additional if beside.any(|key| key.key_type == KeyType::Main) => Ok(()),
         KeyType::Additional => violated("дополнительный ключ без основного / an additional key without a main key"),
         KeyType::Demo if beside.next().is_none() => Ok(()),
-        KeyType::Demo => violated("демо-ключ рядом с другими ключами серии / a demo key beside other keys of its series"),
+        KeyType::Demo => {
+            violated("демо-ключ рядом с другими ключами серии / a demo key beside other keys of its series")
+        }
     }
 }
 

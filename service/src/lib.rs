@@ -1,1 +1,2 @@
 //! service
+pub mod ledger;

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::book::{
-    Book, Change, Claim, ConnectionInfo, ExternalClaim, Granted, Leases, SessionRecord, SessionState,
-};
+use super::book::{Book, Change, Claim, ConnectionInfo, ExternalClaim, Granted, Leases, SessionRecord, SessionState};
 use super::pool::{Pool, PoolKey, Pools};
 use super::seat::{Asker, ExternalSession, InfobaseSession, Seat, SessionIdentity, TerminalClient};
 use crate::error::Code;
@@ -36,11 +34,21 @@ enum Step {
     Connect(usize),
     Heartbeat(usize),
     Disconnect(usize),
-    Claim { slot: usize, asker: u8, session: u32 },
+    Claim {
+        slot: usize,
+        asker: u8,
+        session: u32,
+    },
     External(u8),
     /// The n-th live session by its slot's connection.
-    Release { slot: usize, nth: usize },
-    Detach { slot: usize, nth: usize },
+    Release {
+        slot: usize,
+        nth: usize,
+    },
+    Detach {
+        slot: usize,
+        nth: usize,
+    },
     Drop(usize),
     Pool(Vec<u32>),
     Wait(u64),
@@ -162,9 +170,10 @@ impl Model {
             Some(Asker::External) => None,
         };
         let named = |sitting: &&Sitting| sitting.name == name;
-        let known = self.sittings.iter().filter(named).find(|sitting| shared_of(sitting) == shared).or_else(|| {
-            self.sittings.iter().filter(named).find(|sitting| holder.is_some() && sitting.last == holder)
-        });
+        let known =
+            self.sittings.iter().filter(named).find(|sitting| shared_of(sitting) == shared).or_else(|| {
+                self.sittings.iter().filter(named).find(|sitting| holder.is_some() && sitting.last == holder)
+            });
         if let Some(known) = known.map(|known| known.id) {
             let ending = self.sittings.iter().any(|s| s.id == known && self.ending.contains(&s.seat));
             if ending {
@@ -299,15 +308,12 @@ impl Run {
             }
             Step::Claim { slot, asker: number, session } => {
                 let Some(connection) = self.slots[slot] else { return };
-                let identity =
-                    InfobaseSession::new("File=/b", session, Time(0), "", "1CV8C", "").unwrap();
+                let identity = InfobaseSession::new("File=/b", session, Time(0), "", "1CV8C", "").unwrap();
                 let asker = asker(number);
                 let shared = asker.shared_seat(&SessionIdentity::Infobase(identity.clone()));
                 let new_id = SessionId(self.id());
                 let expected = match self.model.use_connection(connection) {
-                    true => {
-                        self.model.claim(Some(connection), Some(asker.clone()), (session, false), shared, new_id)
-                    }
+                    true => self.model.claim(Some(connection), Some(asker.clone()), (session, false), shared, new_id),
                     false => Err(Code::ConnectionUnknown),
                 };
                 let (parent, access_code, previous_secret, secret_hash) = (None, None, None, [0; 32]);

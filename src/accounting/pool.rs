@@ -242,10 +242,9 @@ mod tests {
         for other in [key(Main, 1, 5), expired, disabled, revoked] {
             assert_eq!(codes(&[key(Demo, 7, 3), other])[0], Some(Code::DemoBesideOthers));
         }
-        for standing in [
-            Standing::Unverified(Error::new(Code::SignatureWrong)),
-            Standing::Elsewhere(Error::new(Code::OtherServer)),
-        ] {
+        for standing in
+            [Standing::Unverified(Error::new(Code::SignatureWrong)), Standing::Elsewhere(Error::new(Code::OtherServer))]
+        {
             let other = KeyFacts { standing, ..key(Main, 1, 5) };
             assert_eq!(size(&[key(Demo, 7, 3), other]), 3);
         }

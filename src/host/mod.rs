@@ -9,3 +9,4 @@ pub mod machine;
 pub mod os;
 pub mod paths;
 pub mod terminal;
+pub mod volume;

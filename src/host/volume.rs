@@ -72,11 +72,27 @@ fn unescape(field: &[u8]) -> Vec<u8> {
 #[cfg(target_os = "linux")]
 fn is_network(kind: &str) -> bool {
     const NETWORK: [&str; 17] = [
-        "nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "9p", "afs", "coda", "ceph", "lustre", "gfs2", "ocfs2", "beegfs",
-        "glusterfs", "orangefs", "davfs",
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "ncpfs",
+        "9p",
+        "afs",
+        "coda",
+        "ceph",
+        "lustre",
+        "gfs2",
+        "ocfs2",
+        "beegfs",
+        "glusterfs",
+        "orangefs",
+        "davfs",
     ];
     let fuse = kind.strip_prefix("fuse.");
-    NETWORK.contains(&fuse.unwrap_or(kind)) || fuse.is_some_and(|kind| ["sshfs", "rclone", "s3fs", "davfs2"].contains(&kind))
+    NETWORK.contains(&fuse.unwrap_or(kind))
+        || fuse.is_some_and(|kind| ["sshfs", "rclone", "s3fs", "davfs2"].contains(&kind))
 }
 
 #[cfg(all(test, target_os = "linux"))]

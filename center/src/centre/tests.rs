@@ -12,6 +12,7 @@ use super::*;
 use crate::CRYPTO;
 use crate::keyfile::Secrets;
 use crate::rules::tests::{request, terms};
+use crate::terms::Terms;
 
 const ROOT: &[u8] = include_bytes!("../../../golden/test-root.pk8");
 const ISSUING: &[u8] = include_bytes!("../../../golden/test-issuing.pk8");
@@ -79,8 +80,6 @@ impl Bench {
         Ok((key, issued))
     }
 }
-
-use crate::terms::Terms;
 
 #[test]
 fn a_licence_has_the_terms_of_its_code_and_the_subkeys_that_they_earn() {

@@ -118,7 +118,9 @@ impl Pack {
         }
         // A policy for an object that is not there is a misspelt name, and the object that was meant would go unprotected.
         match (own.into_values().next(), &self.policy) {
-            (Some((name, _)), Some(path)) => Err(policy_fault(path, &format!("{name:?}: нет такого объекта / no such object")).into()),
+            (Some((name, _)), Some(path)) => {
+                Err(policy_fault(path, &format!("{name:?}: нет такого объекта / no such object")).into())
+            }
             _ => Ok(objects),
         }
     }
@@ -138,7 +140,8 @@ impl Pack {
         let Some(path) = &self.policy else { return Ok(BTreeMap::new()) };
         let text = files::read_text(path, POLICY_LIMIT)?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let read: BTreeMap<String, Policy> = serde_json::from_str(text).map_err(|e| policy_fault(path, &e.to_string()))?;
+        let read: BTreeMap<String, Policy> =
+            serde_json::from_str(text).map_err(|e| policy_fault(path, &e.to_string()))?;
         let mut policies = BTreeMap::new();
         for (name, policy) in read {
             let policy = policy.checked()?;

@@ -100,11 +100,8 @@ impl Issue {
         let path = self.center.join(format!("{}.issuer", root_file.key_id()));
         may_write(&path, self.yes)?;
         files::create_folder(&self.center)?;
-        let own = Source {
-            file: self.center_passphrase_file.clone(),
-            variable: "SLK_CENTER_PASSPHRASE",
-            lang: console.lang,
-        };
+        let own =
+            Source { file: self.center_passphrase_file.clone(), variable: "SLK_CENTER_PASSPHRASE", lang: console.lang };
         let passphrase = own.new_one(&path)?;
         let secrets = Secrets::generate(CRYPTO, ISSUING_BITS, &root.secret)?;
         let created = now();

@@ -31,10 +31,7 @@ fn expand_one(argument: &Path) -> Outcome<Vec<PathBuf>> {
     }
     let nothing = || {
         let argument = argument.display();
-        Failure::told(
-            format!("{argument}: нет ни одного такого файла."),
-            format!("{argument}: there is no such file."),
-        )
+        Failure::told(format!("{argument}: нет ни одного такого файла."), format!("{argument}: there is no such file."))
     };
     // Of the library's patterns only these two wildcards are meant.
     let pattern = Pattern::new(&name.replace('[', "[[]").replace("**", "*")).map_err(|_| nothing())?;

@@ -19,7 +19,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::rules;
-use crate::terms::Terms;
 
 /// Name of the store in the centre's folder.
 pub const FILE: &str = "center.db";

@@ -4,6 +4,7 @@ use licence::key::KeyType;
 use super::*;
 use crate::CRYPTO;
 use crate::rules::tests::{SERIES, request, terms};
+use crate::terms::Terms;
 
 struct Folder(std::path::PathBuf);
 
@@ -145,7 +146,11 @@ fn a_newer_store_or_a_foreign_file_is_left_alone() {
     raw.pragma_update(None, "application_id", 1).unwrap();
     assert_eq!(Store::open(&folder.0).err().unwrap().code, Code::StoreDamaged);
     drop(raw);
-    std::fs::write(folder.0.join(FILE), "no database, but a text that is long enough to be looked at as one".repeat(99)).unwrap();
+    std::fs::write(
+        folder.0.join(FILE),
+        "no database, but a text that is long enough to be looked at as one".repeat(99),
+    )
+    .unwrap();
     assert_eq!(Store::open(&folder.0).err().unwrap().code, Code::StoreDamaged);
 }
 

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use licence::accounting::Grant;
-use licence::accounting::book::Beat;
+use licence::accounting::book::{self, Beat};
+use licence::accounting::{Book, Grant};
 use licence::api::Refusal;
 use licence::crypto::Provider;
 use licence::protocol::handshake::{Accepted, MAX_HELLO};
@@ -21,7 +21,7 @@ use licence::protocol::message::{
 };
 use licence::protocol::{Channel, MAX_FRAME, MEDIA_TYPE};
 use licence::time::Clock;
-use licence::{Code, ConnectionId, Error, Lang, Result, SeriesId, Tick};
+use licence::{Code, ConnectionId, Error, KeyNo, Lang, Moment, Result, SeriesId, SessionId, Tick};
 use parking_lot::{Mutex, RwLock};
 use web::{Completer, Reply, Request, Response};
 use zeroize::Zeroizing;
@@ -173,102 +173,77 @@ impl Core {
     }
 
     fn perform(self: Arc<Core>, connection: Arc<Connection>, id: u64, call: Call) {
-        if let Call::Open(info) = call {
-            return self.open(&connection, id, *info);
-        }
-        if connection.opened.lock().is_none() {
+        if !matches!(call, Call::Open(_)) && connection.opened.lock().is_none() {
             let error = Error::new(Code::FrameRefused).with_text("первым должен быть вызов open", "the first call must be open");
             return self.answer(&connection, id, Err(error));
         }
-        match call {
-            Call::Open(_) => {}
-            Call::Acquire(acquire) => {
-                let outcome = claim::claim(self.crypto, &connection, &acquire);
-                let (claim, secret) = match outcome {
-                    Ok(claim) => claim,
-                    Err(error) => return self.answer(&connection, id, Err(error)),
-                };
-                let hold = move |book: &mut licence::accounting::Book, now| {
-                    let grant = book.claim(claim, now)?;
-                    Ok((grant, book.leases().hold()))
-                };
-                self.ledger(connection, id, hold, |_, (grant, hold)| Ok(granted(grant, hold, secret)));
-            }
-            Call::Heartbeat => {
-                let key = connection.id;
-                self.ledger(connection, id, move |book, now| book.heartbeat(key, now), |_, beat| Ok(alive(beat)));
-            }
+        let (key, series) = (connection.id, connection.series);
+        let result = match call {
+            Call::Acquire(acquire) => match claim::claim(self.crypto, &connection, &acquire) {
+                Ok((claim, secret)) => {
+                    let hold = move |book: &mut Book, now| Ok((book.claim(claim, now)?, book.leases().hold()));
+                    return self.durably(connection, id, hold, |(grant, hold)| granted(grant, hold, secret));
+                }
+                Err(error) => Err(error),
+            },
             Call::Release { session } => {
-                let key = connection.id;
-                self.ledger(connection, id, move |book, now| book.release(key, session, now), |_, ()| Ok(Outcome::Done));
+                return self.durably(connection, id, move |book, now| book.release(key, session, now), |()| Outcome::Done);
             }
+            // The rest is answered at once: nothing of it must be durable first.
+            Call::Open(info) => {
+                let record = claim::connection_info(series, connection.peer, &info);
+                if connection.opened.lock().replace(*info).is_none() {
+                    self.ledger.touch(|book, now| book.connect(key, record, now));
+                }
+                Ok(Outcome::Done)
+            }
+            Call::Heartbeat => self.ledger.touch(|book, now| book.heartbeat(key, now)).map(alive),
             Call::Detach { session } => {
-                let key = connection.id;
-                self.ledger(connection, id, move |book, now| book.detach(key, session, now), |_, ()| Ok(Outcome::Done));
+                self.ledger.touch(|book, now| book.detach(key, session, now)).map(|()| Outcome::Done)
             }
             Call::Disconnect => {
-                let key = connection.id;
                 connection.gone.store(true, Ordering::Relaxed);
-                let leave = move |book: &mut licence::accounting::Book, now| {
-                    book.disconnect(key, now);
-                    Ok(())
-                };
-                self.ledger(connection, id, leave, |_, ()| Ok(Outcome::Done));
+                self.ledger.touch(|book, now| book.disconnect(key, now));
+                Ok(Outcome::Done)
             }
-            Call::Licence { session } => {
-                let (key, series) = (connection.id, connection.series);
-                let used = move |book: &mut licence::accounting::Book, now| {
-                    book.use_session(key, session, now).map(|record| record.key_no)
-                };
-                self.ledger(connection, id, used, move |core, key_no| {
-                    let licence = core.keys.info(&series, key_no, core.clock.now().wall);
-                    let licence = licence.ok_or_else(|| Error::new(Code::NoKey).with(series.key_id))?;
-                    Ok(Outcome::Licence { licence: Box::new(licence) })
-                });
-            }
-            Call::ObjectKey(query) => self.object_key(connection, id, query),
-        }
+            Call::Licence { session } => self.licence(key, series, session),
+            Call::ObjectKey(query) => self.object_key(key, series, &query),
+        };
+        self.answer(&connection, id, result);
     }
 
-    fn open(self: Arc<Core>, connection: &Arc<Connection>, id: u64, info: ClientInfo) {
-        let record = claim::connection_info(connection.series, connection.peer, &info);
-        *connection.opened.lock() = Some(info);
-        let key = connection.id;
-        let enter = move |book: &mut licence::accounting::Book, now| {
-            book.connect(key, record, now);
-            Ok(())
-        };
-        self.ledger(connection.clone(), id, enter, |_, ()| Ok(Outcome::Done));
+    fn licence(&self, connection: ConnectionId, series: SeriesId, session: SessionId) -> Result<Outcome> {
+        let key_no = self.key_of(connection, session)?;
+        let licence = self.keys.info(&series, key_no, self.clock.now().wall);
+        let licence = licence.ok_or_else(|| Error::new(Code::NoKey).with(series.key_id))?;
+        Ok(Outcome::Licence { licence: Box::new(licence) })
     }
 
-    fn object_key(self: Arc<Core>, connection: Arc<Connection>, id: u64, query: ObjectKeyQuery) {
-        let (key, series) = (connection.id, connection.series);
-        let seat = query.policy.seat;
-        let (session, name) = (query.session, query.name.clone());
-        // The session's use is checked and counted in the book; an object that protects its code only needs none.
-        let used = move |book: &mut licence::accounting::Book, now| match session {
-            Some(session) => book.use_session(key, session, now).map(|record| Some(record.key_no)),
-            None if seat => Err(Error::new(Code::SeatNeeded).with(name)),
-            None => Ok(None),
+    fn object_key(&self, connection: ConnectionId, series: SeriesId, query: &ObjectKeyQuery) -> Result<Outcome> {
+        // An object that protects its code only needs no session.
+        let key_no = match query.session {
+            Some(session) => Some(self.key_of(connection, session)?),
+            None if query.policy.seat => return Err(Error::new(Code::SeatNeeded).with(&query.name)),
+            None => None,
         };
-        self.ledger(connection, id, used, move |core, key_no| {
-            core.keys.object_key(&series, key_no, &query).map(|key| Outcome::ObjectKey { key })
-        });
+        self.keys.object_key(&series, key_no, query).map(|key| Outcome::ObjectKey { key })
+    }
+
+    /// The key that a session of this connection is on; counts as a use of the session.
+    fn key_of(&self, connection: ConnectionId, session: SessionId) -> Result<KeyNo> {
+        self.ledger.touch(|book, now| book.use_session(connection, session, now).map(|record| record.key_no))
     }
 
     /// Lets the ledger decide, and answers when what it decided is durable.
-    fn ledger<T: Send + 'static>(
+    fn durably<T: Send + 'static>(
         self: Arc<Core>,
         connection: Arc<Connection>,
         id: u64,
-        decide: impl FnOnce(&mut licence::accounting::Book, licence::Moment) -> Result<T>,
-        outcome: impl FnOnce(&Core, T) -> Result<Outcome> + Send + 'static,
+        decide: impl FnOnce(&mut Book, Moment) -> Result<T>,
+        outcome: impl FnOnce(T) -> Outcome + Send + 'static,
     ) {
         let core = self.clone();
-        self.ledger.submit(decide, move |decided| {
-            let result = decided.and_then(|value| outcome(&core, value));
-            core.answer(&connection, id, result);
-        });
+        self.ledger.submit(decide, move |decided| core.answer(&connection, id, decided.map(outcome)));
     }
 
     /// Stores the answer of a call and sends it to everybody who waits for it.
@@ -293,7 +268,7 @@ impl Connection {
 }
 
 fn granted(grant: Grant, hold: Duration, secret: Secret) -> Outcome {
-    let keeps = grant.granted == licence::accounting::book::Granted::Again;
+    let keeps = grant.granted == book::Granted::Again;
     Outcome::Granted(Granted {
         session: grant.session,
         secret: (!keeps).then_some(secret),

@@ -105,10 +105,13 @@ impl Book {
         own: Own,
     ) -> Option<SessionId> {
         let candidates = self.identities.get(&(series, identity.key()))?;
-        let records =
-            || candidates.iter().filter_map(|id| self.sessions.get(id)).map(|session| &session.record).filter(|record| {
-                record.identity.same_session(identity)
-            });
+        let records = || {
+            candidates
+                .iter()
+                .filter_map(|id| self.sessions.get(id))
+                .map(|session| &session.record)
+                .filter(|record| record.identity.same_session(identity))
+        };
         let same_seat = |record: &&SessionRecord| record.asker.shared_seat(&record.identity).as_ref() == shared;
         let is_own = |record: &&SessionRecord| {
             own.secret == Some(record.secret_hash) || own.connection.is_some() && own.connection == record.connection
@@ -179,13 +182,7 @@ impl Book {
     }
 
     /// Enters a new session and takes or joins its seat.
-    fn enter(
-        &mut self,
-        mut record: SessionRecord,
-        state: SessionState,
-        until: Option<Tick>,
-        t: Tick,
-    ) -> Result<Grant> {
+    fn enter(&mut self, mut record: SessionRecord, state: SessionState, until: Option<Tick>, t: Tick) -> Result<Grant> {
         let id = record.id;
         if self.sessions.contains_key(&id) {
             return Err(Error::new(Code::Internal).with("a session identifier came twice"));
@@ -213,7 +210,8 @@ impl Book {
         }
         let victims = table.victims(t).ok_or_else(|| table.refusal(series.key_id))?;
         for victim in victims {
-            let sessions = self.tables.get(&series).and_then(|table| table.get(&victim)).map(|held| held.sessions.clone());
+            let sessions =
+                self.tables.get(&series).and_then(|table| table.get(&victim)).map(|held| held.sessions.clone());
             for session in sessions.into_iter().flatten() {
                 self.end(session, EndCause::GivenAway, t);
             }

@@ -455,9 +455,8 @@ impl Book {
             Some(session) => session,
             None => {
                 let error = self.ended.get(&id).cloned();
-                return Err(error.unwrap_or_else(|| {
-                    unknown().with_text("серверу он неизвестен", "the server does not know it")
-                }));
+                return Err(error
+                    .unwrap_or_else(|| unknown().with_text("серверу он неизвестен", "the server does not know it")));
             }
         };
         match session.state {

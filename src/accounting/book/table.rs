@@ -131,7 +131,15 @@ impl SeatTable {
     }
 
     /// Puts back a seat that the store knows, whatever the pool. Keys are counted by the [`SeatTable::set_pool`] that follows.
-    pub fn restore(&mut self, seat: &Seat, key_no: KeyNo, ordinal: u64, session: SessionId, active: bool, giveable: Tick) {
+    pub fn restore(
+        &mut self,
+        seat: &Seat,
+        key_no: KeyNo,
+        ordinal: u64,
+        session: SessionId,
+        active: bool,
+        giveable: Tick,
+    ) {
         match self.seats.get_mut(seat) {
             Some(held) => {
                 held.sessions.insert(session);

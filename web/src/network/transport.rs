@@ -64,10 +64,26 @@ impl Pulse {
         Turn { pulse: self.clone() }
     }
 
+    /// Everything that was to be written is. A header that has begun behind the response starts its time anew.
+    fn written(&self) {
+        let mut state = self.state.lock();
+        if !state.responding {
+            return;
+        }
+        match state.phase {
+            Phase::Idle(_) => state.phase = Phase::Idle(Instant::now()),
+            Phase::Header(_) => state.phase = Phase::Header(Instant::now()),
+            Phase::Busy => return,
+        }
+        state.responding = false;
+    }
+
     /// By when something must have happened.
     pub(super) fn due(&self, limits: &Limits) -> Instant {
         let state = self.state.lock();
         let due = match state.phase {
+            // A large response may take long, as long as its reader takes some of it now and then.
+            _ if state.responding => Instant::now() + FAR,
             Phase::Idle(since) => since + limits.idle,
             Phase::Header(since) => since + limits.header,
             Phase::Busy => Instant::now() + FAR,
@@ -174,8 +190,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Transport<S> {
         let result = Pin::new(&mut self.stream).poll_flush(context);
         if result.is_ready() {
             // hyper flushes the stream only when it has handed over everything.
-            let mut state = self.pulse.state.lock();
-            state.responding &= state.phase == Phase::Busy;
+            self.pulse.written();
         }
         result
     }
@@ -212,6 +227,8 @@ mod tests {
         let turn = pulse.turn();
         assert!(pulse.due(&limits) > Instant::now() + limits.idle);
         drop(turn);
+        assert!(pulse.due(&limits) > Instant::now() + limits.idle, "its response is not yet written");
+        pulse.written();
         let due = pulse.due(&limits);
         assert!(due <= Instant::now() + limits.idle && due > Instant::now() + limits.header);
     }

@@ -1,0 +1,94 @@
+//! The client of licence servers: connections, sessions, failover, heartbeats. Knows nothing of 1C, and the network only
+//! through [`transport::Transport`].
+//!
+//! Locks come from `std`, not from `parking_lot`: the latter keeps a table of waiting threads for ever, which a library that
+//! is unmapped would leak.
+
+pub mod connection;
+mod heartbeat;
+mod ledger;
+pub mod registry;
+pub mod series;
+pub mod session;
+pub mod transport;
+mod turn;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use licence::crypto::Provider;
+use licence::error::Error;
+use licence::protocol::message::ClientInfo;
+use licence::time::{Clock, Tick};
+
+/// No call of 1C blocks longer, however many servers are out of reach.
+pub const TOTAL_LIMIT: Duration = Duration::from_secs(15);
+/// One server gets at most this much of a call's time.
+pub const SERVER_LIMIT: Duration = Duration::from_secs(5);
+/// What a farewell to a server may take: its success is welcome, not needed.
+pub const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
+
+/// What the client needs of its surroundings.
+#[derive(Clone)]
+pub struct Net {
+    /// Carries requests.
+    pub transport: Arc<dyn transport::Transport>,
+    /// A clock whose ticks count time asleep.
+    pub clock: Arc<dyn Clock>,
+    /// Cryptography.
+    pub crypto: Provider,
+    /// What servers are told of this process.
+    pub info: Arc<ClientInfo>,
+}
+
+impl Net {
+    fn now(&self) -> Tick {
+        self.clock.now().tick
+    }
+
+    /// A deadline `limit` from now.
+    pub fn within(&self, limit: Duration) -> Deadline {
+        Deadline { clock: Arc::clone(&self.clock), end: self.now().plus(limit) }
+    }
+}
+
+/// When a call must be over.
+#[derive(Clone)]
+pub struct Deadline {
+    clock: Arc<dyn Clock>,
+    end: Tick,
+}
+
+impl Deadline {
+    /// Time left.
+    pub fn left(&self) -> Duration {
+        self.end.since(self.clock.now().tick)
+    }
+
+    fn is_over(&self) -> bool {
+        self.left().is_zero()
+    }
+
+    /// This deadline or `limit` from now, whichever comes first.
+    fn at_most(&self, limit: Duration) -> Deadline {
+        let end = self.end.min(self.clock.now().tick.plus(limit));
+        Deadline { clock: Arc::clone(&self.clock), end }
+    }
+}
+
+/// Why a server did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// It is out of reach, or what answers is no licence server; the cause in words.
+    Unreachable(String),
+    /// It refuses.
+    Refused(Error),
+}
+
+/// Locks a mutex whose data are whole after every statement, so that a panic elsewhere does not spoil them.
+fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,420 @@
+//! One started series: its servers in order, the connections to them, and the sessions that this process holds. Moves
+//! sessions when a server is lost and back when it returns; a claim is sent to one server at a time.
+//! Holds no lock across I/O but [`Turn`], which is waited for within the caller's own limit.
+
+use std::sync::{Arc, Mutex, Weak};
+
+use licence::api::LicenceInfo;
+use licence::datafile::Datafile;
+use licence::error::{Code, Error, Result};
+use licence::protocol::message::{Acquire, Call, ObjectKeyQuery, Outcome};
+use licence::settings::Endpoint;
+use licence::subkeys::Subkey;
+
+use super::connection::{Connection, Wanted};
+use super::session::{Held, Session};
+use super::turn::Turn;
+use super::{Deadline, FAREWELL_LIMIT, Net, SERVER_LIMIT, TOTAL_LIMIT, Trouble, locked};
+
+/// A started series.
+pub struct Series {
+    /// What was asked for.
+    pub wanted: Wanted,
+    /// The servers, the preferred one first; never empty.
+    pub endpoints: Vec<Endpoint>,
+    pub(super) net: Net,
+    pub(super) turn: Turn,
+    pub(super) state: Mutex<State>,
+    datafiles: Mutex<Vec<([u8; 32], Weak<Datafile>)>>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub connections: Vec<Arc<Connection>>,
+    /// Servers that were out of reach when last tried.
+    pub down: Vec<usize>,
+    pub sessions: Vec<(Arc<Session>, usize)>,
+}
+
+impl Series {
+    /// A series that is not connected yet.
+    pub fn new(net: Net, wanted: Wanted, endpoints: Vec<Endpoint>) -> Series {
+        let (turn, state, datafiles) = (Turn::default(), Mutex::default(), Mutex::default());
+        Series { wanted, endpoints, net, turn, state, datafiles }
+    }
+
+    /// Makes sure that a server is connected: the first in the list that can be reached and has the series.
+    pub fn connect(&self) -> Result<()> {
+        let deadline = self.net.within(TOTAL_LIMIT);
+        let _turn = self.turn(&deadline)?;
+        if locked(&self.state).connections.iter().any(|connection| !connection.is_gone()) {
+            return Ok(());
+        }
+        let mut search = Search::default();
+        for index in 0..self.endpoints.len() {
+            match self.connection(&self.net, index, &deadline) {
+                Ok(_) => return Ok(()),
+                Err(trouble) => search.note(&self.endpoints[index], trouble),
+            }
+        }
+        Err(search.error())
+    }
+
+    /// Takes a licence for a session, or finds the one that it has, for one more object of 1C.
+    pub fn join(&self, claim: Acquire) -> Result<Arc<Session>> {
+        let session = self.enlist(claim);
+        let deadline = self.net.within(TOTAL_LIMIT);
+        let claimed = self.turn(&deadline).and_then(|_turn| self.claim(&self.net, &session, &deadline));
+        match claimed {
+            Ok(()) => Ok(session),
+            Err(error) => {
+                self.leave(&session);
+                Err(error)
+            }
+        }
+    }
+
+    /// Asks once more for the seat of a session that an object has joined.
+    pub fn rejoin(&self, session: &Session) -> Result<()> {
+        let deadline = self.net.within(TOTAL_LIMIT);
+        let _turn = self.turn(&deadline)?;
+        self.claim(&self.net, session, &deadline)
+    }
+
+    fn enlist(&self, claim: Acquire) -> Arc<Session> {
+        let mut state = locked(&self.state);
+        let same = |session: &Session| Session::identity(&session.claim.session) == Session::identity(&claim.session);
+        match state.sessions.iter_mut().find(|(session, _)| same(session)) {
+            Some((session, objects)) => {
+                *objects += 1;
+                Arc::clone(session)
+            }
+            None => {
+                let session = Arc::new(Session::new(claim));
+                state.sessions.push((Arc::clone(&session), 1));
+                session
+            }
+        }
+    }
+
+    /// An object has gone. With the last one the server is told that the session may be somebody's later: best effort.
+    pub fn leave(&self, session: &Arc<Session>) {
+        {
+            let mut state = locked(&self.state);
+            let Some(at) = state.sessions.iter().position(|(known, _)| Arc::ptr_eq(known, session)) else { return };
+            state.sessions[at].1 = state.sessions[at].1.saturating_sub(1);
+            if state.sessions[at].1 > 0 {
+                return;
+            }
+            state.sessions.swap_remove(at);
+        }
+        if let Some(held) = session.held() {
+            self.farewell(&held.connection, Call::Detach { session: held.id });
+            session.lose(&held, released());
+        }
+    }
+
+    /// Gives a seat back at once.
+    pub fn release(&self, session: &Session) -> Result<()> {
+        let outcome = self.ask(session, |held| Call::Release { session: held.id });
+        match outcome {
+            Ok((held, _)) => session.lose(&held, released()),
+            // What is not held any more is released.
+            Err(error) if session.held().is_none() => log::info!("{}: released already: {error}", self.wanted.key_id),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// The licence of a session, from the server; while none can be reached, as it was told last, until the fence.
+    pub fn licence(&self, session: &Session) -> Result<Box<LicenceInfo>> {
+        let out_of_reach = session.held().is_some_and(|held| locked(&self.state).down.contains(&held.connection.index));
+        if out_of_reach && let Ok(Some(licence)) = session.known_licence(self.net.now()) {
+            return Ok(licence);
+        }
+        match self.ask(session, |held| Call::Licence { session: held.id }) {
+            Ok((held, Outcome::Licence { licence })) => {
+                session.learn(&held, licence.clone());
+                Ok(licence)
+            }
+            Ok(_) => Err(unexpected()),
+            Err(error) if error.code == Code::ServerNotFound => session.known_licence(self.net.now())?.ok_or(error),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The key of a protected object. `session` may be absent only for an object that needs no seat.
+    pub fn object_key(&self, session: Option<&Session>, query: &ObjectKeyQuery) -> Result<Subkey> {
+        let call = |session| Call::ObjectKey(ObjectKeyQuery { session, ..query.clone() });
+        let outcome = match session {
+            Some(session) => self.ask(session, |held| call(Some(held.id)))?.1,
+            None => self.ask_anyone(&call(None))?,
+        };
+        match outcome {
+            Outcome::ObjectKey { key } => Ok(key),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// A datafile that is shared with other objects of this series, or the one that `read` makes of the bytes.
+    pub fn datafile(&self, hash: [u8; 32], read: impl FnOnce() -> Result<Datafile>) -> Result<Arc<Datafile>> {
+        let mut datafiles = locked(&self.datafiles);
+        datafiles.retain(|(_, datafile)| datafile.strong_count() > 0);
+        if let Some(datafile) = datafiles.iter().find(|(key, _)| *key == hash).and_then(|(_, weak)| weak.upgrade()) {
+            return Ok(datafile);
+        }
+        let datafile = Arc::new(read()?);
+        datafiles.push((hash, Arc::downgrade(&datafile)));
+        Ok(datafile)
+    }
+
+    /// The connections that are open, the preferred server's first.
+    pub fn connections(&self) -> Vec<Arc<Connection>> {
+        let mut connections = locked(&self.state).connections.clone();
+        connections.sort_by_key(|connection| connection.index);
+        connections
+    }
+
+    /// Says goodbye to all servers; their sessions stay there for whoever comes back for them.
+    pub(super) fn close(&self) {
+        for connection in std::mem::take(&mut locked(&self.state).connections) {
+            self.farewell(&connection, Call::Disconnect);
+        }
+    }
+
+    fn farewell(&self, connection: &Connection, call: Call) {
+        let out_of_reach = locked(&self.state).down.contains(&connection.index);
+        if !out_of_reach && !connection.is_gone() {
+            // The server's leases do the rest when this is lost.
+            let _ = connection.call(&self.net, call, &self.net.within(FAREWELL_LIMIT));
+        }
+    }
+
+    pub(super) fn turn(&self, deadline: &Deadline) -> Result<super::turn::Held<'_>> {
+        self.turn.take(deadline.left()).ok_or_else(|| {
+            let tried = self.endpoints.iter().map(Endpoint::to_string).collect::<Vec<_>>().join(", ");
+            Error::new(Code::ServerNotFound).with(tried)
+        })
+    }
+
+    /// Makes a call for a session, on whatever server can hold it: when its server is lost, the session moves first.
+    fn ask(&self, session: &Session, call: impl Fn(&Held) -> Call) -> Result<(Held, Outcome)> {
+        let deadline = self.net.within(TOTAL_LIMIT);
+        let mut last = None;
+        for _ in 0..self.endpoints.len() + 2 {
+            let held = match session.held() {
+                Some(held) => held,
+                None => {
+                    self.recover(session, None, &deadline)?;
+                    continue;
+                }
+            };
+            let sent = self.net.now();
+            let trouble = match held.connection.call(&self.net, call(&held), &deadline.at_most(SERVER_LIMIT)) {
+                Ok(outcome) => {
+                    session.hear(&held.connection, sent);
+                    self.is_up(held.connection.index);
+                    return Ok((held, outcome));
+                }
+                Err(trouble) => trouble,
+            };
+            let error = match trouble {
+                Trouble::Unreachable(cause) => {
+                    self.is_down(&held.connection, &cause);
+                    Error::new(Code::ServerNotFound).with(format!("{}: {cause}", held.connection.endpoint))
+                }
+                Trouble::Refused(error) if held.connection.is_gone() => error,
+                Trouble::Refused(error) if ends_session(error.code) => {
+                    session.lose(&held, error.clone());
+                    error
+                }
+                Trouble::Refused(error) => return Err(error),
+            };
+            last = Some(error);
+            self.recover(session, Some(&held), &deadline)?;
+        }
+        Err(last.unwrap_or_else(unexpected))
+    }
+
+    /// Makes a call that needs no session.
+    fn ask_anyone(&self, call: &Call) -> Result<Outcome> {
+        let deadline = self.net.within(TOTAL_LIMIT);
+        let mut search = Search::default();
+        for index in self.order() {
+            for _ in 0..2 {
+                let connection = {
+                    let _turn = self.turn(&deadline)?;
+                    self.connection(&self.net, index, &deadline)
+                };
+                let trouble = match connection {
+                    Ok(connection) => {
+                        match connection.call(&self.net, call.clone(), &deadline.at_most(SERVER_LIMIT)) {
+                            Ok(outcome) => return Ok(outcome),
+                            Err(_) if connection.is_gone() => continue,
+                            Err(trouble) => trouble,
+                        }
+                    }
+                    Err(trouble) => trouble,
+                };
+                search.note(&self.endpoints[index], trouble);
+                break;
+            }
+        }
+        Err(search.error())
+    }
+
+    /// Finds a seat for a session whose seat `failed`, unless somebody else has done so meanwhile.
+    fn recover(&self, session: &Session, failed: Option<&Held>, deadline: &Deadline) -> Result<()> {
+        let _turn = self.turn(deadline)?;
+        let now = session.held();
+        if now.as_ref().is_some_and(|held| failed.is_none_or(|failed| !held.is(failed))) {
+            return Ok(());
+        }
+        match session.is_over() {
+            Some(error) => Err(error),
+            None => self.claim(&self.net, session, deadline),
+        }
+    }
+
+    /// Asks the servers for a seat, one after the other. The caller has the turn.
+    ///
+    /// A refusal for lack of licences is no reason to stop: the administrator's list goes on. If all refuse, the first
+    /// refusal is told.
+    pub(super) fn claim(&self, net: &Net, session: &Session, deadline: &Deadline) -> Result<()> {
+        let mut search = Search::default();
+        for index in self.order() {
+            if deadline.is_over() {
+                break;
+            }
+            match self.claim_at(net, index, session, deadline) {
+                Ok(_) => return Ok(()),
+                Err(Trouble::Refused(error)) if matches!(error.code, Code::BadSession | Code::BadRequest) => {
+                    return Err(error);
+                }
+                Err(trouble) => search.note(&self.endpoints[index], trouble),
+            }
+        }
+        Err(search.error())
+    }
+
+    /// Asks one server for a seat; gives the seat that the session had before. The caller has the turn.
+    pub(super) fn claim_at(
+        &self,
+        net: &Net,
+        index: usize,
+        session: &Session,
+        deadline: &Deadline,
+    ) -> std::result::Result<Option<Held>, Trouble> {
+        let deadline = deadline.at_most(SERVER_LIMIT);
+        let mut again = true;
+        loop {
+            let connection = self.connection(net, index, &deadline)?;
+            let sent = net.now();
+            let resume = session.proof(&connection.server_key);
+            let call = Call::Acquire(Box::new(Acquire { resume, ..session.claim.clone() }));
+            match connection.call(net, call, &deadline) {
+                Ok(Outcome::Granted(granted)) => {
+                    self.is_up(index);
+                    let down = &locked(&self.state).down;
+                    let home = (0..index).find(|preferred| down.contains(preferred)).unwrap_or(index);
+                    log::info!("{}: licence of key {} at {}", self.wanted.key_id, granted.key_no, connection.endpoint);
+                    return Ok(session.hold(Held::of(connection, &granted, sent), &granted, home));
+                }
+                Ok(_) => return Err(Trouble::Refused(unexpected())),
+                Err(_) if connection.is_gone() && again => again = false,
+                Err(Trouble::Unreachable(cause)) => {
+                    self.is_down(&connection, &cause);
+                    return Err(Trouble::Unreachable(cause));
+                }
+                Err(refused) => return Err(refused),
+            }
+        }
+    }
+
+    /// The connection to a server, opened if there is none. The caller has the turn.
+    fn connection(
+        &self,
+        net: &Net,
+        index: usize,
+        deadline: &Deadline,
+    ) -> std::result::Result<Arc<Connection>, Trouble> {
+        {
+            let mut state = locked(&self.state);
+            state.connections.retain(|connection| !connection.is_gone());
+            if let Some(connection) = state.connections.iter().find(|connection| connection.index == index) {
+                return Ok(Arc::clone(connection));
+            }
+        }
+        let opened = Connection::open(net, index, &self.endpoints[index], self.wanted, deadline);
+        match &opened {
+            Err(Trouble::Unreachable(_)) => self.set_down(index),
+            _ => self.is_up(index),
+        }
+        let connection = Arc::new(opened?);
+        locked(&self.state).connections.push(Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    /// The servers to ask: those out of reach last, else as listed.
+    fn order(&self) -> Vec<usize> {
+        let state = locked(&self.state);
+        let mut order: Vec<usize> = (0..self.endpoints.len()).collect();
+        order.sort_by_key(|index| state.down.contains(index));
+        order
+    }
+
+    pub(super) fn is_down(&self, connection: &Connection, cause: &str) {
+        if self.set_down(connection.index) {
+            log::warn!("{}: {} is out of reach: {cause}", self.wanted.key_id, connection.endpoint);
+        }
+    }
+
+    fn set_down(&self, index: usize) -> bool {
+        let mut state = locked(&self.state);
+        let news = !state.down.contains(&index);
+        if news {
+            state.down.push(index);
+        }
+        news
+    }
+
+    pub(super) fn is_up(&self, index: usize) {
+        locked(&self.state).down.retain(|down| *down != index);
+    }
+}
+
+/// Errors after which the server has no seat for the session any more.
+pub(super) fn ends_session(code: Code) -> bool {
+    matches!(code, Code::SessionUnknown | Code::SessionTakenOver | Code::SessionDropped | Code::SessionEnding)
+}
+
+/// Why a session that 1C code gave back is not held.
+fn released() -> Error {
+    Error::new(Code::BadSession).with_text("лицензия освобождена", "the licence was released")
+}
+
+fn unexpected() -> Error {
+    Error::new(Code::FrameRefused).with("an answer to another call")
+}
+
+/// What came of asking one server after the other.
+#[derive(Default)]
+struct Search {
+    tried: Vec<String>,
+    refusal: Option<Error>,
+}
+
+impl Search {
+    fn note(&mut self, endpoint: &Endpoint, trouble: Trouble) {
+        match trouble {
+            Trouble::Unreachable(cause) => self.tried.push(format!("{endpoint} ({cause})")),
+            Trouble::Refused(error) => {
+                self.refusal.get_or_insert(error);
+            }
+        }
+    }
+
+    fn error(self) -> Error {
+        self.refusal.unwrap_or_else(|| Error::new(Code::ServerNotFound).with(self.tried.join(", ")))
+    }
+}

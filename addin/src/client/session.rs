@@ -1,0 +1,170 @@
+//! One session as this process holds it: who it is, which server gave it its seat, and whether the seat still counts.
+//! Pure state; the calls are made by [`super::series`].
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use licence::api::LicenceInfo;
+use licence::error::{Code, Error};
+use licence::id::{Bytes32, KeyNo, SessionId};
+use licence::protocol::message::{Acquire, Granted, Resume, SessionData};
+use licence::time::{Tick, Time};
+
+use super::connection::Connection;
+use super::locked;
+
+/// A session of 1C, shared by all objects of this process that speak for it.
+pub struct Session {
+    /// Who asks, without proof of an earlier hold.
+    pub claim: Acquire,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    held: Option<Held>,
+    /// Why it is not held, when it was and isn't.
+    lost: Option<Error>,
+    /// Proofs of having held it, by server.
+    proofs: Vec<(Bytes32, Resume)>,
+    /// Place of the server that it belongs to: the one that it would be on had none been out of reach.
+    home: usize,
+    /// Its licence, as the server told it last.
+    licence: Option<Box<LicenceInfo>>,
+}
+
+/// A seat.
+#[derive(Clone)]
+pub struct Held {
+    /// Over which connection.
+    pub connection: Arc<Connection>,
+    /// The session's identifier at that server.
+    pub id: SessionId,
+    /// The key that it is on.
+    pub key_no: KeyNo,
+    /// When the last call that the server answered was sent.
+    pub heard: Tick,
+    /// How long the server keeps the seat after that.
+    pub lease: Duration,
+    /// How often the server wants to hear of us.
+    pub heartbeat: Duration,
+}
+
+impl Held {
+    /// A grant that was asked for at `sent`.
+    pub fn of(connection: Arc<Connection>, granted: &Granted, sent: Tick) -> Held {
+        Held {
+            connection,
+            id: granted.session,
+            key_no: granted.key_no,
+            heard: sent,
+            lease: Duration::from_millis(granted.lease_ms),
+            heartbeat: Duration::from_millis(granted.heartbeat_ms),
+        }
+    }
+
+    /// Until when this process may rely on the seat without hearing the server: a tenth of the lease before the server
+    /// could give it to another.
+    pub fn fence(&self) -> Tick {
+        self.heard.plus(self.lease - self.lease / 10)
+    }
+
+    /// Whether this is the same seat over the same connection.
+    pub fn is(&self, other: &Held) -> bool {
+        self.id == other.id && Arc::ptr_eq(&self.connection, &other.connection)
+    }
+}
+
+impl Session {
+    /// A session that is not held yet.
+    pub fn new(claim: Acquire) -> Session {
+        Session { claim, state: Mutex::default() }
+    }
+
+    /// What makes two descriptions the same session.
+    pub fn identity(data: &SessionData) -> (String, String, Option<Time>) {
+        (data.info_base_connection_string.trim().to_lowercase(), data.session_number.clone(), data.session_started)
+    }
+
+    /// The seat, whether it still counts or not.
+    pub fn held(&self) -> Option<Held> {
+        locked(&self.state).held.clone()
+    }
+
+    /// Why there is no seat.
+    pub fn lost(&self) -> Option<Error> {
+        locked(&self.state).lost.clone()
+    }
+
+    /// Why the seat can't be asked for again by ourselves: another process goes on with the session, an administrator
+    /// ended it, or 1C code gave it back.
+    pub fn is_over(&self) -> Option<Error> {
+        self.lost().filter(|error| matches!(error.code, Code::SessionTakenOver | Code::SessionDropped | Code::BadSession))
+    }
+
+    /// Place of the server that the session belongs to.
+    pub fn home(&self) -> usize {
+        locked(&self.state).home
+    }
+
+    /// The session stays where it is.
+    pub fn settle(&self, home: usize) {
+        locked(&self.state).home = home;
+    }
+
+    /// Proof for `server` of an earlier hold.
+    pub fn proof(&self, server: &Bytes32) -> Option<Resume> {
+        locked(&self.state).proofs.iter().find(|(key, _)| key == server).map(|(_, resume)| resume.clone())
+    }
+
+    /// Takes a new seat; gives the former.
+    pub fn hold(&self, held: Held, granted: &Granted, home: usize) -> Option<Held> {
+        let mut state = locked(&self.state);
+        if let Some(secret) = &granted.secret {
+            let server = held.connection.server_key;
+            state.proofs.retain(|(key, _)| *key != server);
+            state.proofs.push((server, Resume { session: granted.session, secret: secret.clone() }));
+        }
+        state.home = home;
+        state.lost = None;
+        state.licence = None;
+        state.held.replace(held)
+    }
+
+    /// The server was heard over `connection` in answer to a call sent at `sent`.
+    pub fn hear(&self, connection: &Arc<Connection>, sent: Tick) {
+        if let Some(held) = &mut locked(&self.state).held
+            && Arc::ptr_eq(&held.connection, connection)
+        {
+            held.heard = held.heard.max(sent);
+        }
+    }
+
+    /// The seat `held` is lost, unless another has taken its place already.
+    pub fn lose(&self, held: &Held, cause: Error) {
+        let mut state = locked(&self.state);
+        if state.held.as_ref().is_some_and(|now| now.is(held)) {
+            state.held = None;
+            state.licence = None;
+            state.lost = Some(cause);
+        }
+    }
+
+    /// Remembers the licence that the server told.
+    pub fn learn(&self, held: &Held, licence: Box<LicenceInfo>) {
+        let mut state = locked(&self.state);
+        if state.held.as_ref().is_some_and(|now| now.is(held)) {
+            state.licence = Some(licence);
+        }
+    }
+
+    /// The licence by what is known at `now` without asking: the seat counts until the fence.
+    pub fn known_licence(&self, now: Tick) -> Result<Option<Box<LicenceInfo>>, Error> {
+        let state = locked(&self.state);
+        match &state.held {
+            Some(held) if now < held.fence() => Ok(state.licence.clone()),
+            Some(_) => Err(Error::new(Code::FenceReached)),
+            None => Err(state.lost.clone().unwrap_or_else(|| Error::new(Code::FenceReached))),
+        }
+    }
+}

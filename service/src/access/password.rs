@@ -1,0 +1,109 @@
+//! The password in `licenceserver.conf`: how it is hashed, checked and set.
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Argon2, PasswordHasher, PasswordVerifier};
+use licence::crypto::Provider;
+use licence::error::{Code, Error, Result};
+use licence::host::files::{self, Access};
+use licence::host::paths::Paths;
+use licence::settings::{self, ServerSettings};
+use zeroize::Zeroizing;
+
+/// Name and password that a new server has.
+pub const DEFAULT: &str = "admin";
+/// Shortest password that is accepted, in characters.
+pub const MIN_PASSWORD: usize = 8;
+/// Longest name or password that is accepted, in bytes.
+pub const MAX_LENGTH: usize = 256;
+
+/// Whether a stored password is a hash that we wrote rather than plain text.
+pub fn is_hash(stored: &str) -> bool {
+    stored.starts_with("$argon2")
+}
+
+/// Whether the settings still have the name and password of a new server.
+pub fn is_default(settings: &ServerSettings) -> bool {
+    settings.user == DEFAULT && settings.password == DEFAULT
+}
+
+/// The argon2id hash of a password, as it stands in the settings. Takes some tens of milliseconds and 19 MiB.
+pub fn hash_password(crypto: Provider, password: &str) -> Result<String> {
+    let salt = crypto.random_id()?;
+    let hash: Result<PasswordHash, _> = Argon2::default().hash_password_with_salt(password.as_bytes(), &salt);
+    hash.map(|hash| hash.to_string()).map_err(|e| Error::new(Code::CryptoFailed).with(e))
+}
+
+/// Whether `password` is the one of a stored hash. A hash that can't be read fits no password.
+pub fn verify(hash: &str, password: &str) -> bool {
+    PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+}
+
+/// Whether a name and password may be set.
+pub fn acceptable(user: &str, password: &str) -> Result<()> {
+    let wrong = |russian: String, english: String| Err(Error::new(Code::BadRequest).with_text(russian, english));
+    let plain = |c: char| !c.is_control() && !":;#\"'\\=[]".contains(c);
+    if user.is_empty() || user.trim() != user || user.len() > MAX_LENGTH || !user.chars().all(plain) {
+        let marks = ": ; # \" ' \\ = [ ]";
+        return wrong(
+            format!("UserName: имя без знаков {marks}, не длиннее {MAX_LENGTH} байт"),
+            format!("UserName: a name without {marks}, at most {MAX_LENGTH} bytes"),
+        );
+    }
+    if password.chars().count() < MIN_PASSWORD || password.len() > MAX_LENGTH || password.chars().any(char::is_control) {
+        return wrong(
+            format!("Password: от {MIN_PASSWORD} знаков до {MAX_LENGTH} байт"),
+            format!("Password: from {MIN_PASSWORD} characters to {MAX_LENGTH} bytes"),
+        );
+    }
+    if password.eq_ignore_ascii_case(user) {
+        return wrong("Password: совпадает с именем".into(), "Password: the same as the name".into());
+    }
+    Ok(())
+}
+
+/// Sets name and password in the settings file, everything else in it stays; gives the stored hash. A server that runs
+/// takes it up by itself.
+pub fn set_password(paths: &Paths, crypto: Provider, user: &str, password: &str) -> Result<String> {
+    acceptable(user, password)?;
+    let hash = hash_password(crypto, password)?;
+    let path = paths.server_conf();
+    let text = Zeroizing::new(files::read_text_if_there(&path, settings::MAX_FILE)?.unwrap_or_default());
+    let text = settings::with_value(&text, "Console", "UserName", user);
+    let text = settings::with_value(&text, "Console", "Password", &hash);
+    files::create_folder(&paths.settings)?;
+    files::write_atomically(&path, text.as_bytes(), Access::Private)?;
+    Ok(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use licence::crypto::ring::PROVIDER;
+
+    use super::*;
+
+    #[test]
+    fn a_hash_fits_its_password_only_and_is_salted() {
+        let hash = hash_password(&PROVIDER, "correct horse").unwrap();
+        assert!(hash.starts_with("$argon2id$") && is_hash(&hash) && !is_hash("admin"));
+        assert!(verify(&hash, "correct horse") && !verify(&hash, "correct hors"));
+        assert_ne!(hash, hash_password(&PROVIDER, "correct horse").unwrap());
+        assert!(!verify("$argon2id$broken", "x") && !verify("", ""));
+    }
+
+    #[test]
+    fn weak_and_unwritable_pairs_are_refused() {
+        assert!(acceptable("Анна", "длинный пароль").is_ok());
+        for (user, password) in [
+            ("", "long enough"),
+            (" a", "long enough"),
+            ("a:b", "long enough"),
+            ("a\nPassword=x", "long enough"),
+            ("admin", "admin"),
+            ("admin", "short"),
+            ("administrator", "Administrator"),
+            ("a", "with\ncontrol"),
+        ] {
+            assert_eq!(acceptable(user, password).unwrap_err().code, Code::BadRequest, "{user} {password}");
+        }
+    }
+}

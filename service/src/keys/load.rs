@@ -1,0 +1,245 @@
+//! Reading the data folder: every `*.licence`, whatever its name, becomes an entry that says what is in it or why it is of no
+//! use. Nothing here writes.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use licence::SeriesId;
+use licence::accounting::pool::{KeyFacts, Standing, judge};
+use licence::activation::ApiCertificate;
+use licence::error::{Code, Error, Result};
+use licence::fingerprint::{Fingerprint, Machine, Match};
+use licence::host::files;
+use licence::key::{Binding, Key};
+use licence::subkeys::Subkeys;
+use licence::time::Time;
+
+use super::state::{self, State};
+use super::{Snapshot, Sources};
+
+/// Largest licence file, in bytes: the sealed subkeys alone may take 88 KiB of text.
+pub const MAX_LICENCE: u64 = 256 * 1024;
+/// Most licence files that are read.
+const MAX_FILES: usize = 10_000;
+
+/// One licence file.
+pub struct Entry {
+    /// The file.
+    pub path: PathBuf,
+    /// Whether the administrator lets it be used.
+    pub enabled: bool,
+    /// The key, when the file is a genuine licence.
+    pub key: Option<Arc<Key>>,
+    /// What of the machine it knows again, when it is bound to a computer.
+    pub fits: Option<Match>,
+    /// The subkeys, when the licence is this server's.
+    pub(super) subkeys: Option<Subkeys>,
+    /// What the file alone says.
+    pub(super) state: Result<()>,
+    /// Its place among the judged keys.
+    pub(super) place: Option<usize>,
+}
+
+/// The folder as read.
+pub struct Loaded {
+    pub(super) entries: Arc<Vec<Entry>>,
+    facts: Vec<KeyFacts>,
+    certificates: Arc<Vec<(SeriesId, String)>>,
+    fingerprint: Fingerprint,
+    /// The folder's state at that time.
+    pub(super) mark: Mark,
+}
+
+/// What tells that the folder has changed: its files that matter, with time and size.
+pub type Mark = Vec<(PathBuf, Option<SystemTime>, u64)>;
+
+impl Loaded {
+    /// The keys judged at a moment.
+    pub(super) fn judged(&self, now: Time) -> Snapshot {
+        Snapshot {
+            entries: self.entries.clone(),
+            judgement: judge(&self.facts, now),
+            certificates: self.certificates.clone(),
+            fingerprint: self.fingerprint.clone(),
+        }
+    }
+}
+
+/// The files of the folder that matter to the store.
+pub fn mark(folder: &Path) -> Result<Mark> {
+    let listing = fs::read_dir(folder).map_err(|e| files::failed(folder, &e))?;
+    let mut mark: Mark = listing
+        .flatten()
+        .map(|file| file.path())
+        .filter(|path| has_suffix(path, "licence") || has_suffix(path, "certificate") || path.ends_with(state::FILE))
+        .map(|path| {
+            let facts = fs::metadata(&path).ok();
+            let size = facts.as_ref().map_or(0, fs::Metadata::len);
+            (path, facts.and_then(|facts| facts.modified().ok()), size)
+        })
+        .collect();
+    mark.sort();
+    Ok(mark)
+}
+
+fn has_suffix(path: &Path, suffix: &str) -> bool {
+    let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    !hidden && path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(suffix))
+}
+
+/// Reads the folder.
+pub fn folder(sources: &Sources) -> Result<Loaded> {
+    // The mark is taken first: what changes while we read is read again.
+    let mark = mark(&sources.folder)?;
+    let (state, broken) = match State::read(&sources.folder) {
+        Ok(state) => (state, None),
+        // Without it nobody knows which keys are off; a key that was revoked must not come back by a damaged file.
+        Err(error) => (State::default(), Some(error)),
+    };
+    if let Some(error) = &broken {
+        log::error!("{error}");
+    }
+    let machine = (sources.machine)();
+    let licences: Vec<&PathBuf> = mark.iter().map(|(path, ..)| path).filter(|path| has_suffix(path, "licence")).collect();
+    if licences.len() > MAX_FILES {
+        log::error!("{}: {} licence files, only {MAX_FILES} are read", sources.folder.display(), licences.len());
+    }
+    let mut facts = Vec::new();
+    let entries: Vec<Entry> = licences
+        .into_iter()
+        .take(MAX_FILES)
+        .map(|path| {
+            let (mut entry, mut fact) = entry(sources, &state, &machine, path);
+            if let (Some(fact), Some(error)) = (&mut fact, &broken)
+                && fact.standing == Standing::Good
+            {
+                fact.standing = Standing::Faulty(error.clone());
+            }
+            if let Some(fact) = fact {
+                entry.place = Some(facts.len());
+                facts.push(fact);
+            }
+            if let Err(error) = &entry.state {
+                log::warn!("{}: {error}", path.display());
+            }
+            entry
+        })
+        .collect();
+    let certificates = mark.iter().map(|(path, ..)| path).filter(|path| has_suffix(path, "certificate"));
+    Ok(Loaded {
+        entries: Arc::new(entries),
+        facts,
+        certificates: Arc::new(latest_certificates(sources, certificates)),
+        fingerprint: machine.fingerprint(sources.crypto, sources.identity.salt()),
+        mark,
+    })
+}
+
+fn entry(sources: &Sources, state: &State, machine: &Machine, path: &Path) -> (Entry, Option<KeyFacts>) {
+    let mut entry = Entry {
+        path: path.to_owned(),
+        enabled: true,
+        key: None,
+        fits: None,
+        subkeys: None,
+        state: Ok(()),
+        place: None,
+    };
+    let place = path.display().to_string();
+    let key = match text(path).and_then(|text| Key::read(sources.crypto, &place, &text)) {
+        Ok(key) => key,
+        Err(error) => {
+            entry.state = Err(error);
+            return (entry, None);
+        }
+    };
+    let licence = &key.licence;
+    if let Binding::Computer(print) = &licence.binding {
+        entry.fits = Some(print.compare(sources.crypto, machine));
+    }
+    entry.enabled = state.is_enabled(key.series, licence.key_no);
+    let standing = match standing(sources, state, &key, entry.fits.as_ref()) {
+        Standing::Good => match key.subkeys(&sources.identity) {
+            Ok(subkeys) => {
+                entry.subkeys = Some(subkeys);
+                Standing::Good
+            }
+            Err(error) => Standing::Faulty(error),
+        },
+        other => other,
+    };
+    let facts = KeyFacts {
+        series: key.series,
+        key_no: licence.key_no,
+        issue: licence.issue,
+        key_type: licence.key_type,
+        licence_count: licence.licence_count,
+        start: Some(licence.starts()),
+        expire: licence.expires(),
+        renew_by: licence.renew_by,
+        enabled: entry.enabled,
+        standing,
+    };
+    entry.key = Some(Arc::new(key));
+    (entry, Some(facts))
+}
+
+fn standing(sources: &Sources, state: &State, key: &Key, fits: Option<&Match>) -> Standing {
+    let licence = &key.licence;
+    if licence.identity != sources.identity.public() {
+        return Standing::Elsewhere(Error::new(Code::OtherServer).with(licence.key_no));
+    }
+    if state.is_revoked(key.series, licence.key_no) {
+        return Standing::Faulty(Error::new(Code::KeyRevoked).with(licence.key_no));
+    }
+    match (&licence.binding, fits) {
+        (Binding::Blank(carrier), _) if !sources.carriers.is_present(*carrier) => {
+            Standing::Faulty(Error::new(Code::CarrierMissing).with(carrier))
+        }
+        (Binding::Computer(_), Some(fits)) if !fits.holds() => Standing::Faulty(
+            Error::new(Code::HardwareChanged).with(fits.matched).with(fits.total).with(fits.needed),
+        ),
+        _ => Standing::Good,
+    }
+}
+
+/// The text of a licence file. Only regular files are opened: a pipe would make the server wait for ever.
+fn text(path: &Path) -> Result<String> {
+    let facts = fs::metadata(path).map_err(|e| files::failed(path, &e))?;
+    let damaged = |cause: String| Error::new(Code::DocumentDamaged).with(path.display()).with(cause);
+    if !facts.is_file() {
+        return Err(damaged("not a regular file".into()));
+    }
+    let bytes = files::read(path, MAX_LICENCE)?;
+    if bytes.starts_with(b"LSDF") || bytes.starts_with(b"LSPF") {
+        return Err(Error::new(Code::ForeignFile).with(path.display()));
+    }
+    String::from_utf8(bytes).map_err(|e| damaged(format!("byte {}: not UTF-8", e.utf8_error().valid_up_to())))
+}
+
+/// The latest genuine certificate of the API key for each series.
+fn latest_certificates<'a>(sources: &Sources, paths: impl Iterator<Item = &'a PathBuf>) -> Vec<(SeriesId, String)> {
+    let mut latest: HashMap<SeriesId, (Time, String)> = HashMap::new();
+    let own = sources.identity.public();
+    for path in paths {
+        let place = path.display().to_string();
+        let read = text(path).and_then(|text| {
+            let (certificate, issuer) = ApiCertificate::read(sources.crypto, &place, &text)?;
+            Ok((certificate, issuer.series, text))
+        });
+        match read {
+            Ok((certificate, series, text)) => {
+                let ours = certificate.identity == own && sources.response_key.as_ref() == Some(&certificate.key);
+                let newer = latest.get(&series).is_none_or(|(issued, _)| *issued < certificate.issued);
+                if ours && newer {
+                    latest.insert(series, (certificate.issued, text));
+                }
+            }
+            Err(error) => log::warn!("{error}"),
+        }
+    }
+    latest.into_iter().map(|(series, (_, text))| (series, text)).collect()
+}

@@ -1,0 +1,324 @@
+//! The key store: licence files of the data folder, what makes each usable or not, and what the usable ones open.
+//!
+//! It owns those files. Requests read a snapshot and never wait for a disk; files are read when the store is opened, when the
+//! folder changes and when time changes a judgement. A file that can't be read is shown with its reason and never touched.
+
+mod carriers;
+mod load;
+mod state;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use licence::accounting::pool::{Judgement, Pools, judge};
+use licence::activation::Installed;
+use licence::api::{LicenceEntry, LicenceInfo, UnreadableLicence};
+use licence::crypto::Provider;
+use licence::error::{Code, Error, Lang, Result};
+use licence::fingerprint::{Fingerprint, Machine};
+use licence::host::files::{self, Access};
+use licence::identity::Identity;
+use licence::key::Key;
+use licence::protocol::message::ObjectKeyQuery;
+use licence::subkeys::{ObjectRef, Subkey};
+use licence::time::Time;
+use licence::{KeyId, KeyNo, RootHash, SeriesId};
+use parking_lot::{Mutex, RwLock};
+
+pub use carriers::{Carriers, NoCarriers};
+pub use load::Entry;
+use load::{Loaded, MAX_LICENCE};
+use state::State;
+
+/// What the store is opened over.
+pub struct Sources {
+    /// The data folder.
+    pub folder: PathBuf,
+    /// The provider.
+    pub crypto: Provider,
+    /// The identity that keys must name.
+    pub identity: Arc<Identity>,
+    /// Public key (SPKI DER) of the API's answers; certificates of another one are left aside.
+    pub response_key: Option<Vec<u8>>,
+    /// Reads the parts of this machine.
+    pub machine: fn() -> Machine,
+    /// Tells which carriers are plugged in.
+    pub carriers: Box<dyn Carriers>,
+    /// Language of texts where nobody chose another.
+    pub lang: Lang,
+}
+
+/// The key store.
+pub struct KeyStore {
+    sources: Sources,
+    /// Held while files are read or written, so that two changes of the folder don't cross.
+    loading: Mutex<Loaded>,
+    snapshot: RwLock<Arc<Snapshot>>,
+}
+
+/// All keys at one moment, judged. Subkeys in it are wiped when the last holder lets it go.
+pub struct Snapshot {
+    entries: Arc<Vec<Entry>>,
+    judgement: Judgement,
+    certificates: Arc<Vec<(SeriesId, String)>>,
+    fingerprint: Fingerprint,
+}
+
+/// One key with its judgement.
+pub struct View<'a> {
+    /// The file and what is in it.
+    pub entry: &'a Entry,
+    /// Usable, or why not.
+    pub usable: &'a Result<()>,
+}
+
+impl Snapshot {
+    /// All files, in the order of their names.
+    pub fn views(&self) -> impl Iterator<Item = View<'_>> {
+        let verdict = |entry: &Entry| match entry.place {
+            Some(place) => self.judgement.keys.get(place).unwrap_or(&entry.state),
+            None => &entry.state,
+        };
+        self.entries.iter().map(move |entry| View { entry, usable: verdict(entry) })
+    }
+
+    /// What the usable keys give.
+    pub fn pools(&self) -> &Pools {
+        &self.judgement.pools
+    }
+
+    /// The next moment at which time alone changes the judgement.
+    pub fn next_change(&self) -> Option<Time> {
+        self.judgement.next_change
+    }
+
+    /// Certificates of the API key, by series.
+    pub fn certificates(&self) -> &[(SeriesId, String)] {
+        &self.certificates
+    }
+
+    fn of_series(&self, series: &SeriesId) -> impl Iterator<Item = (View<'_>, &Key)> {
+        self.views().filter_map(|view| Some((view.entry.key.as_ref()?, view))).filter_map(move |(key, view)| {
+            (key.series == *series).then_some((view, key.as_ref()))
+        })
+    }
+}
+
+impl View<'_> {
+    /// The key as `/api/licences` gives it.
+    pub fn info(&self, now: Time, lang: Lang) -> LicenceEntry {
+        let (file, enabled) = (self.entry.path.display().to_string(), self.entry.enabled);
+        match &self.entry.key {
+            Some(key) => LicenceEntry::Readable(Box::new(LicenceInfo::of(key, file, enabled, self.usable, now, lang))),
+            None => {
+                let error = self.usable.as_ref().err().map(|error| error.message(lang)).unwrap_or_default();
+                LicenceEntry::Unreadable(Box::new(UnreadableLicence::new(file, error)))
+            }
+        }
+    }
+
+    /// Whether this file stands for its key: it isn't a copy or an older issue.
+    pub fn is_current(&self) -> bool {
+        self.entry.key.is_some() && !matches!(self.usable, Err(error) if error.code == Code::KeySuperseded)
+    }
+}
+
+impl KeyStore {
+    /// Reads the keys of the data folder, judged at `now`. Bad files are no error: they are shown.
+    pub fn open(sources: Sources, now: Time) -> Result<KeyStore> {
+        let loaded = load::folder(&sources)?;
+        let snapshot = RwLock::new(Arc::new(loaded.judged(now)));
+        Ok(KeyStore { sources, loading: Mutex::new(loaded), snapshot })
+    }
+
+    /// The identity of this server.
+    pub fn identity(&self) -> &Identity {
+        &self.sources.identity
+    }
+
+    /// The keys as last read and judged.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.read().clone()
+    }
+
+    /// Reads all files again.
+    pub fn reload(&self, now: Time) -> Result<Arc<Snapshot>> {
+        let mut loading = self.loading.lock();
+        *loading = load::folder(&self.sources)?;
+        Ok(self.show(&loading, now))
+    }
+
+    /// Reads the files again if the folder has changed, and judges again if `now` asks for it; gives the new snapshot if there
+    /// is one.
+    pub fn refresh(&self, now: Time) -> Result<Option<Arc<Snapshot>>> {
+        let mut loading = self.loading.lock();
+        if load::mark(&self.sources.folder)? != loading.mark {
+            *loading = load::folder(&self.sources)?;
+            return Ok(Some(self.show(&loading, now)));
+        }
+        let due = self.snapshot().next_change().is_some_and(|at| at <= now);
+        Ok(due.then(|| self.show(&loading, now)))
+    }
+
+    fn show(&self, loaded: &Loaded, now: Time) -> Arc<Snapshot> {
+        let snapshot = Arc::new(loaded.judged(now));
+        *self.snapshot.write() = snapshot.clone();
+        snapshot
+    }
+
+    /// The series that a client means. [`Code::NoKey`] when no genuine key of it is here, [`Code::AmbiguousSeries`] when two
+    /// vendors use the number and no anchor tells them apart. Keys of other servers count only where there are no own ones.
+    pub fn series_of(&self, key_id: KeyId, anchor: Option<RootHash>) -> Result<SeriesId> {
+        let snapshot = self.snapshot();
+        let fits = |key: &Key| key.series.key_id == key_id && anchor.is_none_or(|root| key.series.root == root);
+        let own = self.identity().public();
+        let find = |ours: bool| {
+            let keys = snapshot.views().filter_map(|view| view.entry.key.as_ref());
+            let mut series: Vec<SeriesId> = keys
+                .filter(|key| fits(key) && (!ours || key.licence.identity == own))
+                .map(|key| key.series)
+                .collect();
+            series.sort_unstable();
+            series.dedup();
+            series
+        };
+        let mut series = find(true);
+        if series.is_empty() {
+            series = find(false);
+        }
+        match series.as_slice() {
+            [] => Err(Error::new(Code::NoKey).with(key_id)),
+            [only] => Ok(*only),
+            _ => Err(Error::new(Code::AmbiguousSeries).with(key_id)),
+        }
+    }
+
+    /// Texts of genuine licences of the series that name this server, usable ones first, as many as fit into `limit` bytes.
+    pub fn documents(&self, series: &SeriesId, limit: usize) -> Vec<String> {
+        let snapshot = self.snapshot();
+        let own = self.identity().public();
+        let mut keys: Vec<(View<'_>, &Key)> =
+            snapshot.of_series(series).filter(|(view, key)| key.licence.identity == own && view.is_current()).collect();
+        keys.sort_by_key(|(view, _)| view.usable.is_err());
+        let mut room = limit;
+        let mut texts = Vec::new();
+        for (_, key) in keys {
+            if let Some(left) = room.checked_sub(key.text.len()) {
+                room = left;
+                texts.push(key.text.clone());
+            }
+        }
+        texts
+    }
+
+    /// The fields of a key at `now`; `None` when there is no such key.
+    pub fn info(&self, series: &SeriesId, key_no: KeyNo, now: Time) -> Option<LicenceInfo> {
+        self.info_in(series, key_no, now, self.sources.lang)
+    }
+
+    /// The fields of a key at `now` with its texts in `lang`.
+    pub fn info_in(&self, series: &SeriesId, key_no: KeyNo, now: Time, lang: Lang) -> Option<LicenceInfo> {
+        let snapshot = self.snapshot();
+        let (view, _) = snapshot.of_series(series).find(|(view, key)| key.licence.key_no == key_no && view.is_current())?;
+        match view.info(now, lang) {
+            LicenceEntry::Readable(info) => Some(*info),
+            LicenceEntry::Unreadable(_) => None,
+        }
+    }
+
+    /// The key of an object under a usable key of the series: that of the session first, then any that has earned it.
+    /// [`Code::SubkeyMissing`] when none has, [`Code::NoUsableKey`] when none is usable.
+    pub fn object_key(&self, series: &SeriesId, key_no: Option<KeyNo>, query: &ObjectKeyQuery) -> Result<Subkey> {
+        let policy = query.policy.clone().checked()?;
+        let object = ObjectRef { name: &query.name, policy: &policy, salt: &query.salt.0 };
+        let snapshot = self.snapshot();
+        let mut usable: Vec<(View<'_>, &Key)> =
+            snapshot.of_series(series).filter(|(view, _)| view.usable.is_ok()).collect();
+        usable.sort_by_key(|(_, key)| key_no != Some(key.licence.key_no));
+        let mut refusal = None;
+        for (view, _) in usable {
+            let Some(subkeys) = &view.entry.subkeys else { continue };
+            match subkeys.object_key(self.sources.crypto, &object) {
+                Ok(key) => return Ok(key),
+                // What the session's own key lacks is what its user is told.
+                Err(error) => _ = refusal.get_or_insert(error),
+            }
+        }
+        Err(refusal.unwrap_or_else(|| match snapshot.pools().get(series).and_then(|pool| pool.unusable.clone()) {
+            Some(why) => Error::new(Code::NoUsableKey)
+                .with(series.key_id)
+                .with_text(why.cause(Lang::Russian), why.cause(Lang::English)),
+            None => Error::new(Code::NoKey).with(series.key_id),
+        }))
+    }
+
+    /// What a request to the centre tells of the keys here.
+    pub fn installed(&self) -> Vec<Installed> {
+        let own = self.identity().public();
+        let snapshot = self.snapshot();
+        let keys = snapshot.views().filter(View::is_current).filter_map(|view| view.entry.key.as_ref());
+        keys.filter(|key| key.licence.identity == own)
+            .map(|key| Installed { series: key.series, key_no: key.licence.key_no, key_type: key.licence.key_type })
+            .collect()
+    }
+
+    /// The fingerprint of this machine under the identity's salt, as read with the keys.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.snapshot().fingerprint.clone()
+    }
+
+    /// Whether a carrier is plugged in.
+    pub fn has_carrier(&self, number: KeyNo) -> bool {
+        self.sources.carriers.is_present(number)
+    }
+
+    /// Puts a genuine key for this server and the certificate of its API key into the data folder and reads the folder again.
+    /// An older issue of the key is replaced, any other file that has the name already is left alone.
+    pub fn install(&self, key: &Key, certificate: &str, now: Time) -> Result<Arc<Snapshot>> {
+        let mut loading = self.loading.lock();
+        let folder = &self.sources.folder;
+        let root = root_mark(&key.series);
+        let path = self.place_of(&loading, key);
+        files::write_atomically(&path, key.text.as_bytes(), Access::Private)?;
+        let beside = folder.join(format!("{}.{root}.certificate", key.series.key_id));
+        files::write_atomically(&beside, certificate.as_bytes(), Access::Common)?;
+        *loading = load::folder(&self.sources)?;
+        Ok(self.show(&loading, now))
+    }
+
+    /// The name is made of numbers only: nothing that a centre says becomes a path.
+    fn place_of(&self, loaded: &Loaded, key: &Key) -> PathBuf {
+        let folder = &self.sources.folder;
+        let same = |known: &Key| known.series == key.series && known.licence.key_no == key.licence.key_no;
+        let free = |path: &Path| match loaded.entries.iter().find(|entry| entry.path == path) {
+            Some(entry) => entry.key.as_ref().is_some_and(|known| same(known)),
+            None => std::fs::symlink_metadata(path).is_err(),
+        };
+        let plain = folder.join(key.licence.file_name());
+        if free(&plain) {
+            return plain;
+        }
+        let root = root_mark(&key.series);
+        let (series, number, issue) = (key.series.key_id, key.licence.key_no, key.licence.issue);
+        let own = folder.join(format!("{series}.{number}.{root}.licence"));
+        if free(&own) { own } else { folder.join(format!("{series}.{number}.{root}.{issue}.licence")) }
+    }
+
+    /// Lets a key be used or not, whatever its licence says.
+    pub fn set_enabled(&self, series: SeriesId, key_no: KeyNo, enabled: bool, now: Time) -> Result<Arc<Snapshot>> {
+        let mut loading = self.loading.lock();
+        let mut state = State::read(&self.sources.folder)?;
+        state.set_enabled(series, key_no, enabled);
+        state.write(&self.sources.folder)?;
+        *loading = load::folder(&self.sources)?;
+        Ok(self.show(&loading, now))
+    }
+}
+
+/// Eight hex digits of the root's hash: tells the files of two vendors apart.
+fn root_mark(series: &SeriesId) -> String {
+    series.root.to_string().chars().take(8).collect()
+}
+
+#[cfg(test)]
+mod tests;

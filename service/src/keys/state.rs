@@ -1,0 +1,82 @@
+//! What the administrator and the vendor have decided about single keys: a small file beside them, `keys.state`.
+
+use std::path::Path;
+
+use licence::error::{Code, Error, Result};
+use licence::host::files::{self, Access};
+use licence::{KeyNo, SeriesId};
+use serde::{Deserialize, Serialize};
+
+/// Name of the file.
+pub const FILE: &str = "keys.state";
+const KIND: &str = "SLK-KEYS";
+const VERSION: u32 = 1;
+const LIMIT: u64 = 4 * 1024 * 1024;
+
+/// The file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct State {
+    #[serde(rename = "Type")]
+    kind: String,
+    version: u32,
+    /// Switched off by the administrator.
+    #[serde(default)]
+    disabled: Vec<Numbered>,
+    /// Revoked by the vendor, as datafiles and updates said.
+    #[serde(default)]
+    revoked: Vec<Numbered>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Numbered {
+    #[serde(flatten)]
+    series: SeriesId,
+    key_no: KeyNo,
+}
+
+impl Default for State {
+    fn default() -> State {
+        State { kind: KIND.into(), version: VERSION, disabled: Vec::new(), revoked: Vec::new() }
+    }
+}
+
+impl State {
+    /// Reads the file of the data folder; without one nothing is decided.
+    pub fn read(folder: &Path) -> Result<State> {
+        let path = folder.join(FILE);
+        let Some(text) = files::read_text_if_there(&path, LIMIT)? else { return Ok(State::default()) };
+        let place = path.display();
+        let state: State = serde_json::from_str(&text).map_err(|e| Error::new(Code::DocumentDamaged).with(place).with(e))?;
+        if state.kind != KIND || state.version != VERSION {
+            return Err(Error::new(Code::DocumentVersion).with(path.display()).with(state.version));
+        }
+        Ok(state)
+    }
+
+    /// Writes it.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self).map_err(|e| Error::new(Code::Internal).with(e))?;
+        files::write_atomically(&folder.join(FILE), text.as_bytes(), Access::Private)
+    }
+
+    /// Whether the administrator lets the key be used.
+    pub fn is_enabled(&self, series: SeriesId, key_no: KeyNo) -> bool {
+        !self.disabled.contains(&Numbered { series, key_no })
+    }
+
+    /// Switches a key on or off.
+    pub fn set_enabled(&mut self, series: SeriesId, key_no: KeyNo, enabled: bool) {
+        let key = Numbered { series, key_no };
+        self.disabled.retain(|known| *known != key);
+        if !enabled {
+            self.disabled.push(key);
+        }
+    }
+
+    /// Whether the vendor has revoked the key.
+    pub fn is_revoked(&self, series: SeriesId, key_no: KeyNo) -> bool {
+        self.revoked.contains(&Numbered { series, key_no })
+    }
+}

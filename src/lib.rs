@@ -3,7 +3,7 @@
 //! Everything here is pure over injected time, randomness and cryptography, but for [`host`], which alone touches
 //! files, the network, the clock, the environment and the operating system (a test keeps it so).
 
-// pub mod accounting;
+pub mod accounting;
 pub mod activation;
 pub mod api;
 pub mod code;
@@ -26,6 +26,6 @@ pub mod subkeys;
 pub mod time;
 pub mod version;
 
-pub use error::{Code, Error, Lang};
+pub use error::{Code, Error, Lang, Result};
 pub use id::{ConnectionId, KeyId, KeyNo, RootHash, SeriesId, SessionId};
 pub use time::{Moment, Tick, Time};

@@ -1,5 +1,6 @@
 //! `licenceaddin`, the Native API component that 1C loads.
 
+pub mod client;
 pub mod component;
 pub mod native;
 

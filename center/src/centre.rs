@@ -91,7 +91,8 @@ impl Centre {
 
     /// Exchanges the code of a signed request for a licence. Blocks on the disk and on RSA.
     pub fn activate(&self, text: &str) -> Result<Issued, Refused> {
-        let request = Request::read(self.crypto, "request", text).map_err(|error| Refused { error, code: None })?;
+        let mut request = Request::read(self.crypto, "request", text).map_err(|error| Refused { error, code: None })?;
+        request.fingerprint = rules::weighed(request.fingerprint);
         self.issue(&request).map_err(|error| Refused { error, code: Some(request.code) })
     }
 

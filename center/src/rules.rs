@@ -23,10 +23,6 @@ pub fn well_formed(request: &Request) -> Result<()> {
         if !kinds.insert(part.kind) || part.hashes.is_empty() || part.hashes.len() > VALUES_LIMIT {
             return wrong("Fingerprint: Parts");
         }
-        // Weights are the centre's to say: a server that chose them could be bound to half a world of computers.
-        if part.weight != part.kind.weight() {
-            return wrong("Fingerprint: Weight");
-        }
     }
     if kinds.iter().all(|kind| *kind == PartKind::Processor) && request.blank_key_no.is_none() {
         return wrong("Fingerprint: no part tells this computer from others of its model");
@@ -38,6 +34,15 @@ pub fn well_formed(request: &Request) -> Result<()> {
         return wrong("ITN, IEC: digits");
     }
     Ok(())
+}
+
+/// The fingerprint as a licence will have it. Weights are the centre's to say: a server that chose them could make one part
+/// stand for the whole computer.
+pub fn weighed(mut fingerprint: Fingerprint) -> Fingerprint {
+    for part in &mut fingerprint.parts {
+        part.weight = part.kind.weight();
+    }
+    fingerprint
 }
 
 /// Whether the buyer has given the ИНН and КПП that the code was sold to.
@@ -177,13 +182,20 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_server_does_not_choose_the_weights_of_its_parts() {
+        let print = print(&Identity::generate(CRYPTO).unwrap(), "a");
+        let mut bent = print.clone();
+        bent.parts[0].weight = 1000;
+        assert_eq!(weighed(bent), print);
+    }
+
+    #[test]
     fn a_request_that_no_usable_licence_can_come_of_is_refused() {
         let identity = Identity::generate(CRYPTO).unwrap();
         let good = request(&identity, "a");
         assert!(well_formed(&good).is_ok());
-        let broken: [fn(&mut Request); 7] = [
+        let broken: [fn(&mut Request); 6] = [
             |r| r.fingerprint.parts.clear(),
-            |r| r.fingerprint.parts[0].weight = 100,
             |r| r.fingerprint.parts[0].hashes.clear(),
             |r| r.fingerprint.parts.push(r.fingerprint.parts[0].clone()),
             |r| r.api_key.truncate(40),
@@ -191,7 +203,6 @@ pub(crate) mod tests {
             |r| {
                 r.fingerprint.parts.truncate(1);
                 r.fingerprint.parts[0].kind = PartKind::Processor;
-                r.fingerprint.parts[0].weight = PartKind::Processor.weight();
             },
         ];
         for breaks in broken {

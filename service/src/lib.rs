@@ -1,2 +1,268 @@
-//! service
+//! The licence service: key store, ledger, REST API, the component's protocol and the console, behind one
+//! `call → Reply` that knows no HTTP library and never blocks. A front serves it; see `server` and `server-lite`.
+
+pub mod access;
+mod activation;
+mod api;
+pub mod client;
+mod console;
+mod keeper;
+pub mod keys;
 pub mod ledger;
+pub mod settings;
+mod signature;
+
+use std::sync::Arc;
+
+use licence::accounting::Leases;
+use licence::crypto::Provider;
+use licence::error::{Code, Error, Lang, Result};
+use licence::fingerprint::Machine;
+use licence::host::files::{self, Access};
+use licence::host::instance::{self, Instance};
+use licence::host::paths::Paths;
+use licence::id::ComputerId;
+use licence::identity::Identity;
+use licence::protocol::{CALL_PATH, CONNECT_PATH};
+use licence::settings::ServerSettings;
+use licence::time::{Clock, Time};
+use licence::version::SERVER_VERSION;
+use parking_lot::Mutex;
+use web::{Method, Rejection, Reply, Request, Response, Service};
+
+use access::Guard;
+use activation::Activations;
+use api::Api;
+use client::Clients;
+use console::Console;
+use keeper::Keeper;
+use keys::{KeyStore, NoCarriers, Snapshot, Sources};
+use ledger::Ledger;
+use settings::Live;
+use signature::Signing;
+
+/// File of the identity in the data folder.
+pub const IDENTITY_FILE: &str = "server.identity";
+const MAX_IDENTITY: u64 = 64 * 1024;
+
+/// What the service serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything.
+    Full,
+    /// Inside the component: `/client` and a read-only page.
+    Embedded,
+}
+
+/// What a service is started over.
+pub struct Options {
+    /// Folders of this installation.
+    pub paths: Paths,
+    /// Settings as read; the file is watched for changes.
+    pub settings: ServerSettings,
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// The cryptographic provider.
+    pub crypto: Provider,
+    /// Reads the parts of this machine: [`licence::host::machine::read`].
+    pub machine: fn() -> Machine,
+    /// Makes the RSA key (PKCS#8 DER) that signs API answers, at first start. `None`: answers are unsigned.
+    pub make_response_key: Option<fn() -> Result<Vec<u8>>>,
+    /// What is served.
+    pub scope: Scope,
+    /// When the process started.
+    pub started: Time,
+}
+
+/// What all parts of the service share.
+pub(crate) struct Core {
+    pub paths: Paths,
+    pub crypto: Provider,
+    pub clock: Arc<dyn Clock>,
+    pub scope: Scope,
+    pub settings: Arc<Live>,
+    pub guard: Arc<Guard>,
+    pub keys: Arc<KeyStore>,
+    pub ledger: Arc<Ledger>,
+    pub signing: Option<Signing>,
+    pub activations: Activations,
+    pub computer_id: Option<ComputerId>,
+    pub os_version: String,
+    pub started: Time,
+    /// Held while keys change, so that pools reach the ledger in the order in which they were judged.
+    changing: Mutex<()>,
+    /// Given back last, when nothing is served any more.
+    _instance: Instance,
+}
+
+/// The service.
+pub struct LicenceService {
+    core: Arc<Core>,
+    clients: Clients,
+    api: Api,
+    console: Console,
+    keeper: Keeper,
+}
+
+impl LicenceService {
+    /// Starts the service over a data folder. Bad licence files don't hinder it: they are shown.
+    ///
+    /// Errors: [`Code::IdentityServedElsewhere`], those of [`Ledger::open`], and of files that can't be read or written.
+    pub fn start(options: Options) -> Result<Arc<LicenceService>> {
+        let Options { paths, settings, clock, crypto, machine, make_response_key, scope, started } = options;
+        files::create_folder(&paths.data)?;
+        let identity = identity(&paths, crypto)?;
+        let instance = instance::take(&identity.lock_name(crypto))
+            .map_err(|e| Error::new(Code::Internal).with(e))?
+            .ok_or_else(|| Error::new(Code::IdentityServedElsewhere).with(""))?;
+        let ledger = Arc::new(Ledger::open(&paths.data, clock.clone(), Leases::default())?);
+        let signing = make_response_key.map(|make| Signing::open(&paths.data, crypto, make)).transpose()?;
+        let lang = settings.lang;
+        let settings = Arc::new(Live::new(settings, &paths));
+        let sources = Sources {
+            folder: paths.data.clone(),
+            crypto,
+            identity: Arc::new(identity),
+            response_key: signing.as_ref().map(|signing| signing.public_key().to_vec()),
+            machine,
+            carriers: Box::new(NoCarriers),
+            lang,
+        };
+        let keys = Arc::new(KeyStore::open(sources, clock.now().wall)?);
+        let guard = Arc::new(Guard::new(crypto, clock.clone(), settings.clone())?);
+        let clients = Clients::new(crypto, clock.clone(), keys.clone(), ledger.clone());
+        let core = Arc::new(Core {
+            paths,
+            crypto,
+            clock,
+            scope,
+            settings,
+            guard,
+            keys,
+            ledger,
+            signing,
+            activations: Activations::new()?,
+            computer_id: machine().computer_id(crypto),
+            os_version: licence::host::os::os_version(),
+            started,
+            changing: Mutex::new(()),
+            _instance: instance,
+        });
+        core.change_keys(|keys| Ok(keys.snapshot()))?;
+        let keeper = Keeper::start(&core)?;
+        Ok(Arc::new(LicenceService {
+            api: Api::new(core.clone()),
+            console: Console::new(core.clone()),
+            clients,
+            core,
+            keeper,
+        }))
+    }
+
+    /// Reads licences and settings again, for example on SIGHUP. What is wrong is logged and leaves the former state in force.
+    pub fn reload_keys(&self) {
+        self.core.settings.refresh(&self.core.paths);
+        let now = self.core.clock.now().wall;
+        if let Err(error) = self.core.change_keys(|keys| keys.reload(now)) {
+            log::error!("the keys could not be read again: {error}");
+        }
+    }
+
+    /// Ends the service's own threads; sessions are kept in the store. Requests are still answered until the service is dropped.
+    pub fn stop(&self) {
+        self.keeper.stop();
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<ServerSettings> {
+        self.core.settings.get()
+    }
+
+    /// The key store.
+    pub fn keys(&self) -> &KeyStore {
+        &self.core.keys
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> &Ledger {
+        &self.core.ledger
+    }
+}
+
+impl Service for LicenceService {
+    fn call(&self, request: Request) -> Reply {
+        match request.path.as_str() {
+            CONNECT_PATH if request.method == Method::Post => self.clients.connect(&request),
+            CALL_PATH if request.method == Method::Post => self.clients.call(&request),
+            "/healthz" => Reply::Now(self.core.health()),
+            path if api::serves(path) && self.core.scope == Scope::Full => self.api.call(request),
+            _ => self.console.call(request),
+        }
+    }
+
+    fn reject(&self, rejection: Rejection) -> Response {
+        // Nothing of such a request can be relied on, so nothing of it is signed.
+        rejection.response().with_header("Licence-ServerVersion", SERVER_VERSION)
+    }
+}
+
+impl Core {
+    /// Changes the keys and puts their pools under the ledger's seats, one change after the other.
+    pub fn change_keys(&self, change: impl FnOnce(&KeyStore) -> Result<Arc<Snapshot>>) -> Result<()> {
+        let _changing = self.changing.lock();
+        let snapshot = change(&self.keys)?;
+        self.take_pools(&snapshot);
+        Ok(())
+    }
+
+    /// Looks for changes of files and of time.
+    pub fn look_around(&self) {
+        self.settings.refresh(&self.paths);
+        let _changing = self.changing.lock();
+        match self.keys.refresh(self.clock.now().wall) {
+            Ok(Some(snapshot)) => self.take_pools(&snapshot),
+            Ok(None) => {}
+            Err(error) => log::error!("the keys could not be looked at: {error}"),
+        }
+    }
+
+    fn take_pools(&self, snapshot: &Snapshot) {
+        let pools = snapshot.pools().clone();
+        self.ledger.touch(|book, now| book.set_pools(pools, now));
+    }
+
+    /// Language of a request: what it asks for, else that of the settings.
+    pub fn lang(&self, request: &Request) -> Lang {
+        if !request.headers.contains("accept-language") {
+            return self.settings.get().lang;
+        }
+        match request.accept_language() {
+            web::Language::Russian => Lang::Russian,
+            web::Language::English => Lang::English,
+        }
+    }
+
+    fn health(&self) -> Response {
+        match self.ledger.failing() {
+            None => Response::text(200, "ok\n"),
+            Some(error) => plain_refusal(503, &error.cause(Lang::English)),
+        }
+    }
+}
+
+fn plain_refusal(status: u16, reason: &str) -> Response {
+    Rejection::new(status, reason).response()
+}
+
+/// The identity of the data folder, made at the first start.
+fn identity(paths: &Paths, crypto: Provider) -> Result<Identity> {
+    let path = paths.data.join(IDENTITY_FILE);
+    if let Some(text) = files::read_text_if_there(&path, MAX_IDENTITY)? {
+        let text = zeroize::Zeroizing::new(text);
+        return Identity::read(crypto, &path.display().to_string(), &text);
+    }
+    let identity = Identity::generate(crypto)?;
+    files::write_atomically(&path, identity.write()?.as_bytes(), Access::Private)?;
+    log::info!("{}: a new identity", path.display());
+    Ok(identity)
+}

@@ -46,7 +46,8 @@ impl Live {
         match load(paths) {
             Ok(settings) => {
                 log::info!("{}: read again", paths.server_conf().display());
-                *self.current.write() = Arc::new(settings);
+                let mut current = self.current.write();
+                *current = Arc::new(ServerSettings { address: current.address, port: current.port, ..settings });
             }
             Err(error) => log::error!("{error} The former settings stay in force."),
         }

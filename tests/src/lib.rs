@@ -1,3 +1,29 @@
-//! tests
+//! Drives the whole system from outside: the built programs as processes, the built library in a C++ host that behaves as 1C.
+//! Owns nothing of the system's rules; what it reads of the core are formats and the client's side of the protocol.
 
+pub mod center;
+pub mod component;
+pub mod daemon;
+pub mod failure;
 pub mod host;
+pub mod link;
+pub mod programs;
+pub mod proxy;
+pub mod rest;
+pub mod root;
+pub mod server;
+pub mod site;
+pub mod vendor;
+
+pub use center::Center;
+pub use failure::{Failure, Outcome, fail};
+pub use link::Link;
+pub use programs::Programs;
+pub use rest::{Answer, Rest};
+pub use root::Root;
+pub use server::Server;
+pub use site::Site;
+pub use vendor::Vendor;
+
+/// The series of all tests and of the demonstration.
+pub const SERIES: &str = "672B";

@@ -23,6 +23,9 @@ const ARROWS: &[(&str, &[&str], &[&str])] = &[
     ("xtask", &[], &[]),
 ];
 
+/// Arrows of the layout that nothing needs yet.
+const NOT_YET: &[(&str, &str)] = &[("licenceaddin", "server-lite"), ("licenceaddin", "epf")];
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the root")
 }
@@ -74,13 +77,14 @@ fn the_arrows_of_the_layout_are_the_only_dependencies() {
         let manifest = packages.iter().find(|one| name(one) == *package).expect("it is known");
         let has = ours(manifest, None);
         for arrow in *arrows {
-            assert!(has.contains(arrow), "{package} stands on {arrow}");
+            assert_ne!(has.contains(arrow), NOT_YET.contains(&(package, arrow)), "whether {package} stands on {arrow}");
         }
         // A package may name what it reaches by its arrows anyway.
         let reached = reached(package);
         let beside: Vec<_> = has.difference(&reached).collect();
         assert!(beside.is_empty(), "{package} must not depend on {beside:?}");
-        assert_eq!(ours(manifest, Some("build")), to_build.iter().copied().collect(), "{package}, to be built");
+        let to_build = to_build.iter().copied().filter(|to| !NOT_YET.contains(&(package, to)));
+        assert_eq!(ours(manifest, Some("build")), to_build.collect(), "{package}, to be built");
         // Tests may bend the arrows only towards what the package reaches.
         let beside: Vec<_> =
             ours(manifest, Some("dev")).into_iter().filter(|dev| !reached.contains(dev) && dev != package).collect();
@@ -100,7 +104,11 @@ fn a_network_front_and_a_provider_of_cryptography_are_chosen_by_programs_only() 
         assert!(!features(of(package), "web").contains("network"), "{package} has no network front");
         assert!(!features(of(package), "licence").contains("aws-lc"), "{package} stays small");
     }
-    assert!(features(of("licenceaddin"), "server-lite").contains("embedded"));
+    let embedded = dependencies(of("licenceaddin"), None).filter(|one| name(one) == "server-lite").count();
+    assert!(
+        embedded == 0 || features(of("licenceaddin"), "server-lite").contains("embedded"),
+        "only the embedded server"
+    );
     for package in &packages {
         let direct: BTreeSet<&str> = dependencies(package, None).map(name).collect();
         assert!(!(direct.contains("hyper") && direct.contains("tiny_http")), "{}: one front each", name(package));
@@ -111,7 +119,7 @@ fn a_network_front_and_a_provider_of_cryptography_are_chosen_by_programs_only() 
 fn nothing_of_the_network_front_comes_into_the_process_of_1c() {
     let tree = cargo(&["tree", "--package", "licenceaddin", "--edges", "normal", "--prefix", "none", "--offline"]);
     let crates: BTreeSet<&str> = tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert!(crates.contains("ring") && crates.contains("service"), "the tree is that of the component");
+    assert!(crates.contains("ring") && crates.contains("licence"), "the tree is that of the component");
     for foreign in ["hyper", "tokio", "aws-lc-rs", "aws-lc-sys", "clap"] {
         assert!(!crates.contains(foreign), "{foreign} is in the component");
     }

@@ -36,7 +36,7 @@ fn deny() -> Result<(), String> {
         println!("skipped: cargo-deny is not installed (cargo install --locked cargo-deny)");
         return Ok(());
     }
-    succeed(&mut cargo(&["deny", "--offline", "check", "bans", "licenses", "sources"]))
+    succeed(&mut cargo(&["deny", "--offline", "--workspace", "check", "bans", "licenses", "sources"]))
 }
 
 fn bsl() -> Result<(), String> {

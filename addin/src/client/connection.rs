@@ -1,13 +1,12 @@
 //! One connection to one server about one series: handshake, trust, numbered calls. A connection that exists has been checked
 //! against the anchor, if there is one.
 //!
-//! A call on the wire is the connection's identifier (16 bytes) and a frame of its channel; the answer is a frame, or a
-//! refusal in JSON under another HTTP status when the server can't answer inside the channel.
+//! A call on the wire is the connection's identifier (16 bytes) and a frame of its channel; the answer is a frame, or an
+//! error of the catalogue in JSON under another HTTP status when the server can't answer inside the channel.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use licence::api::Refusal;
-use licence::error::{Code, Error};
+use licence::error::{Code, Error, Lang};
 use licence::id::{Bytes32, ConnectionId, KeyId, RootHash, SeriesId};
 use licence::key::Key;
 use licence::protocol::channel::Channel;
@@ -65,7 +64,7 @@ impl Connection {
         let answer = net.transport.post(endpoint, CONNECT_PATH, &offer, deadline.left());
         let body = accepted(answer.map_err(unreachable)?)?;
         // What is no handshake comes from some other program on that port.
-        let established = handshake.finish(&body).map_err(|e| Trouble::Unreachable(e.cause(Default::default())))?;
+        let established = handshake.finish(&body).map_err(|e| Trouble::Unreachable(e.cause(Lang::English)))?;
         let (mut hello, server_key) = (established.hello, established.server_key);
         let licences = std::mem::take(&mut hello.licences);
         if let Some(root) = wanted.anchor {
@@ -105,7 +104,10 @@ impl Connection {
             let frame = self.channel.seal(&message).map_err(Trouble::Refused)?;
             let body = [&self.id.0[..], &frame].concat();
             match net.transport.post(&self.endpoint, CALL_PATH, &body, deadline.left()) {
-                Ok(answer) => return self.reply(id, &accepted(answer).inspect_err(|e| self.note(e))?),
+                Ok(answer) => {
+                    let frame = accepted(answer).inspect_err(|e| self.note(e)).map_err(|e| self.in_clear(e))?;
+                    return self.reply(id, &frame);
+                }
                 Err(Fault::Unanswered(cause)) if !deadline.is_over() => lost = Some(cause),
                 Err(fault) => return Err(unreachable(fault)),
             }
@@ -121,6 +123,15 @@ impl Connection {
         }
         KNOWN.note(self.server_key, reply.sequence);
         reply.result.map_err(Trouble::Refused).inspect_err(|e| self.note(e))
+    }
+
+    /// What a refusal outside the channel is worth: anybody on the way may have written it, so all that follows from it is
+    /// to connect again or to try another server.
+    fn in_clear(&self, trouble: Trouble) -> Trouble {
+        match trouble {
+            Trouble::Refused(error) if !self.is_gone() => Trouble::Unreachable(error.cause(Lang::English)),
+            other => other,
+        }
     }
 
     /// Whether the server has said that it does not know this connection.
@@ -163,8 +174,8 @@ fn accepted(answer: Answer) -> Result<Vec<u8>, Trouble> {
     if answer.status == 200 {
         return Ok(answer.body);
     }
-    Err(match serde_json::from_slice::<Refusal>(&answer.body) {
-        Ok(refusal) => Trouble::Refused(refusal.error),
+    Err(match serde_json::from_slice(&answer.body) {
+        Ok(error) => Trouble::Refused(error),
         Err(_) => Trouble::Unreachable(format!("HTTP {}", answer.status)),
     })
 }

@@ -114,19 +114,33 @@ impl Series {
         }
     }
 
-    /// Gives a seat back at once.
+    /// Gives a seat back at once. When its server is out of reach, the seat ends there with its lease.
     pub fn release(&self, session: &Session) -> Result<()> {
-        let outcome = self.ask(session, |held| Call::Release { session: held.id });
-        match outcome {
-            Ok((held, _)) => session.lose(&held, released()),
-            // What is not held any more is released.
-            Err(error) if session.held().is_none() => log::info!("{}: released already: {error}", self.wanted.key_id),
-            Err(error) => return Err(error),
+        let deadline = self.net.within(TOTAL_LIMIT);
+        for _ in 0..2 {
+            let Some(held) = session.held() else { break };
+            let call = Call::Release { session: held.id };
+            match held.connection.call(&self.net, call, &deadline.at_most(SERVER_LIMIT)) {
+                Ok(_) => session.lose(&held, released()),
+                // The server was started again: it gives the session back to whoever can prove it.
+                Err(_) if held.connection.is_gone() => {
+                    let _turn = self.turn(&deadline)?;
+                    if let Err(trouble) = self.claim_at(&self.net, held.connection.index, session, &deadline) {
+                        session.lose(&held, released());
+                        return Err(self.search(held.connection.index, trouble));
+                    }
+                }
+                Err(Trouble::Refused(error)) if ends_session(error.code) => session.lose(&held, released()),
+                Err(trouble) => {
+                    session.lose(&held, released());
+                    return Err(self.search(held.connection.index, trouble));
+                }
+            }
         }
         Ok(())
     }
 
-    /// The licence of a session, from the server; while none can be reached, as it was told last, until the fence.
+    /// The licence of a session, from the server; while none can serve it, as it was told last, until the fence.
     pub fn licence(&self, session: &Session) -> Result<Box<LicenceInfo>> {
         let out_of_reach = session.held().is_some_and(|held| locked(&self.state).down.contains(&held.connection.index));
         if out_of_reach && let Ok(Some(licence)) = session.known_licence(self.net.now()) {
@@ -138,7 +152,7 @@ impl Series {
                 Ok(licence)
             }
             Ok(_) => Err(unexpected()),
-            Err(error) if error.code == Code::ServerNotFound => session.known_licence(self.net.now())?.ok_or(error),
+            Err(error) if session.held().is_some() => session.known_licence(self.net.now())?.ok_or(error),
             Err(error) => Err(error),
         }
     }
@@ -220,7 +234,7 @@ impl Series {
             };
             let error = match trouble {
                 Trouble::Unreachable(cause) => {
-                    self.is_down(&held.connection, &cause);
+                    self.is_down(held.connection.index, &cause);
                     Error::new(Code::ServerNotFound).with(format!("{}: {cause}", held.connection.endpoint))
                 }
                 Trouble::Refused(error) if held.connection.is_gone() => error,
@@ -282,12 +296,22 @@ impl Series {
     /// refusal is told.
     pub(super) fn claim(&self, net: &Net, session: &Session, deadline: &Deadline) -> Result<()> {
         let mut search = Search::default();
-        for index in self.order() {
+        let mut order = self.order();
+        if let Some(held) = session.held()
+            && !locked(&self.state).down.contains(&held.connection.index)
+        {
+            // Who holds a seat asks its server first: it may be still there.
+            order.sort_by_key(|index| *index != held.connection.index);
+        }
+        for index in order {
             if deadline.is_over() {
                 break;
             }
             match self.claim_at(net, index, session, deadline) {
-                Ok(_) => return Ok(()),
+                Ok(former) => {
+                    self.release_former(net, index, former);
+                    return Ok(());
+                }
                 Err(Trouble::Refused(error)) if matches!(error.code, Code::BadSession | Code::BadRequest) => {
                     return Err(error);
                 }
@@ -295,6 +319,17 @@ impl Series {
             }
         }
         Err(search.error())
+    }
+
+    /// Gives back the seat that a session had at another server before it got one at `index`.
+    pub(super) fn release_former(&self, net: &Net, index: usize, former: Option<Held>) {
+        let Some(former) = former.filter(|former| former.connection.index != index) else { return };
+        let out_of_reach = locked(&self.state).down.contains(&former.connection.index);
+        if !out_of_reach && !former.connection.is_gone() {
+            // The server's leases do the rest when this is lost.
+            let call = Call::Release { session: former.id };
+            let _ = former.connection.call(net, call, &net.within(FAREWELL_LIMIT));
+        }
     }
 
     /// Asks one server for a seat; gives the seat that the session had before. The caller has the turn.
@@ -315,15 +350,14 @@ impl Series {
             match connection.call(net, call, &deadline) {
                 Ok(Outcome::Granted(granted)) => {
                     self.is_up(index);
-                    let down = &locked(&self.state).down;
-                    let home = (0..index).find(|preferred| down.contains(preferred)).unwrap_or(index);
+                    let home = self.home_of(index);
                     log::info!("{}: licence of key {} at {}", self.wanted.key_id, granted.key_no, connection.endpoint);
                     return Ok(session.hold(Held::of(connection, &granted, sent), &granted, home));
                 }
                 Ok(_) => return Err(Trouble::Refused(unexpected())),
                 Err(_) if connection.is_gone() && again => again = false,
                 Err(Trouble::Unreachable(cause)) => {
-                    self.is_down(&connection, &cause);
+                    self.is_down(index, &cause);
                     return Err(Trouble::Unreachable(cause));
                 }
                 Err(refused) => return Err(refused),
@@ -347,7 +381,7 @@ impl Series {
         }
         let opened = Connection::open(net, index, &self.endpoints[index], self.wanted, deadline);
         match &opened {
-            Err(Trouble::Unreachable(_)) => self.set_down(index),
+            Err(Trouble::Unreachable(cause)) => self.is_down(index, cause),
             _ => self.is_up(index),
         }
         let connection = Arc::new(opened?);
@@ -363,19 +397,25 @@ impl Series {
         order
     }
 
-    pub(super) fn is_down(&self, connection: &Connection, cause: &str) {
-        if self.set_down(connection.index) {
-            log::warn!("{}: {} is out of reach: {cause}", self.wanted.key_id, connection.endpoint);
-        }
+    /// The server that a session granted at `index` belongs to: the first that was passed over as out of reach.
+    fn home_of(&self, index: usize) -> usize {
+        let state = locked(&self.state);
+        (0..index).find(|preferred| state.down.contains(preferred)).unwrap_or(index)
     }
 
-    fn set_down(&self, index: usize) -> bool {
+    fn search(&self, index: usize, trouble: Trouble) -> Error {
+        let mut search = Search::default();
+        search.note(&self.endpoints[index], trouble);
+        search.error()
+    }
+
+    pub(super) fn is_down(&self, index: usize, cause: &str) {
         let mut state = locked(&self.state);
-        let news = !state.down.contains(&index);
-        if news {
+        if !state.down.contains(&index) {
             state.down.push(index);
+            drop(state);
+            log::warn!("{}: {} is out of reach: {cause}", self.wanted.key_id, self.endpoints[index]);
         }
-        news
     }
 
     pub(super) fn is_up(&self, index: usize) {

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use licence::accounting::InfoBase;
 use licence::api::LicenceInfo;
 use licence::error::{Code, Error};
 use licence::id::{Bytes32, KeyNo, SessionId};
@@ -20,7 +21,6 @@ pub struct Session {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     held: Option<Held>,
     /// Why it is not held, when it was and isn't.
@@ -29,6 +29,8 @@ struct State {
     proofs: Vec<(Bytes32, Resume)>,
     /// Place of the server that it belongs to: the one that it would be on had none been out of reach.
     home: usize,
+    /// No claim by ourselves before this moment: a server that refuses need not be asked at every heartbeat.
+    rests_until: Tick,
     /// Its licence, as the server told it last.
     licence: Option<Box<LicenceInfo>>,
 }
@@ -78,12 +80,17 @@ impl Held {
 impl Session {
     /// A session that is not held yet.
     pub fn new(claim: Acquire) -> Session {
-        Session { claim, state: Mutex::default() }
+        let (proofs, rests_until) = (Vec::new(), Tick(0));
+        let state = State { held: None, lost: None, proofs, home: 0, rests_until, licence: None };
+        Session { claim, state: Mutex::new(state) }
     }
 
     /// What makes two descriptions the same session.
     pub fn identity(data: &SessionData) -> (String, String, Option<Time>) {
-        (data.info_base_connection_string.trim().to_lowercase(), data.session_number.clone(), data.session_started)
+        let base = data.info_base_connection_string.trim();
+        // What names no base is refused by the server; until then it is told apart as it is.
+        let base = base.parse().map_or_else(|_| base.to_owned(), |base: InfoBase| base.key());
+        (base, data.session_number.clone(), data.session_started)
     }
 
     /// The seat, whether it still counts or not.
@@ -96,10 +103,20 @@ impl Session {
         locked(&self.state).lost.clone()
     }
 
-    /// Why the seat can't be asked for again by ourselves: another process goes on with the session, an administrator
-    /// ended it, or 1C code gave it back.
+    /// Why the seat is not asked for again by ourselves, but only when 1C code asks: another process goes on with the
+    /// session, an administrator ended it, or 1C code gave it back.
     pub fn is_over(&self) -> Option<Error> {
         self.lost().filter(|error| matches!(error.code, Code::SessionTakenOver | Code::SessionDropped | Code::BadSession))
+    }
+
+    /// Whether we may ask for a seat by ourselves now.
+    pub fn may_claim(&self, now: Tick) -> bool {
+        locked(&self.state).rests_until <= now
+    }
+
+    /// No claim by ourselves before `until`.
+    pub fn rest(&self, until: Tick) {
+        locked(&self.state).rests_until = until;
     }
 
     /// Place of the server that the session belongs to.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use licence::activation::Request;
 use licence::error::{Code, Error, Result};
 use licence::fingerprint::Fingerprint;
+use licence::host::volume::network_file_system;
 use licence::identity::PublicIdentity;
 use licence::{KeyId, KeyNo, RootHash, SeriesId, Time};
 use parking_lot::Mutex;
@@ -68,6 +69,9 @@ impl Store {
     pub fn open(folder: &Path) -> Result<Store> {
         let path = folder.join(FILE);
         let place = path.display().to_string();
+        if let Ok(Some(kind)) = network_file_system(folder) {
+            return Err(Error::new(Code::NetworkStore).with(&place).with(kind));
+        }
         create_private(&path).map_err(|e| Error::new(Code::FileFailed).with(&place).with(e))?;
         let damaged = |e: rusqlite::Error| Error::new(Code::StoreDamaged).with(&place).with(e);
         let mut connection = Connection::open(&path).map_err(damaged)?;

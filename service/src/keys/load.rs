@@ -21,7 +21,7 @@ use super::state::{self, State};
 use super::{Snapshot, Sources};
 
 /// Largest licence file, in bytes: the sealed subkeys alone may take 88 KiB of text.
-pub const MAX_LICENCE: u64 = 256 * 1024;
+const MAX_LICENCE: u64 = 256 * 1024;
 /// Most licence files that are read.
 const MAX_FILES: usize = 10_000;
 

@@ -10,7 +10,7 @@ mod state;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use licence::accounting::pool::{Judgement, Pools, judge};
+use licence::accounting::pool::{Judgement, Pools};
 use licence::activation::Installed;
 use licence::api::{LicenceEntry, LicenceInfo, UnreadableLicence};
 use licence::crypto::Provider;
@@ -27,7 +27,7 @@ use parking_lot::{Mutex, RwLock};
 
 pub use carriers::{Carriers, NoCarriers};
 pub use load::Entry;
-use load::{Loaded, MAX_LICENCE};
+use load::Loaded;
 use state::State;
 
 /// What the store is opened over.
@@ -75,11 +75,10 @@ pub struct View<'a> {
 impl Snapshot {
     /// All files, in the order of their names.
     pub fn views(&self) -> impl Iterator<Item = View<'_>> {
-        let verdict = |entry: &Entry| match entry.place {
-            Some(place) => self.judgement.keys.get(place).unwrap_or(&entry.state),
-            None => &entry.state,
-        };
-        self.entries.iter().map(move |entry| View { entry, usable: verdict(entry) })
+        self.entries.iter().map(|entry| {
+            let judged = entry.place.and_then(|place| self.judgement.keys.get(place));
+            View { entry, usable: judged.unwrap_or(&entry.state) }
+        })
     }
 
     /// What the usable keys give.

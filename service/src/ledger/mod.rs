@@ -19,7 +19,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use self::store::{CommitHook, Store};
 
-/// How often leases are looked at; well below [`Leases::gap`].
+/// How often leases are looked at when none runs out earlier; well below [`Leases::gap`].
 const ROUND: Duration = Duration::from_secs(1);
 
 /// What runs once a decision is durable, or known not to be.
@@ -294,13 +294,17 @@ fn recover(shared: &Shared, mut state: MutexGuard<'_, State>, mut batch: Vec<Ent
 fn keep_time(shared: &Shared) {
     let mut state = shared.state.lock();
     while !state.closing {
+        let now = shared.clock.now();
         if state.failing.is_none() {
-            state.book.expire(shared.clock.now());
+            state.book.expire(now);
             if state.queue_changes() {
                 shared.work.notify_one();
             }
         }
-        shared.closing.wait_for(&mut state, ROUND);
+        let due = state.book.next_deadline().map(|due| due.since(now.tick));
+        // While the store fails nothing runs out, so what is due stays due.
+        let pause = due.filter(|due| !due.is_zero()).map_or(ROUND, |due| due.min(ROUND));
+        shared.closing.wait_for(&mut state, pause);
     }
 }
 

@@ -333,13 +333,15 @@ impl Book {
     }
 
     /// Puts the usable keys under the seats. Seats whose key is gone move to others while there is room; the latest seats
-    /// beyond the size of a pool are ending: each of their sessions ends at its next heartbeat.
+    /// beyond the size of a pool are ending: each of their sessions ends at its next heartbeat. Seats that were ending stay if
+    /// there is room for them again.
     pub fn set_pools(&mut self, pools: Pools, now: Moment) {
         self.advance(now);
         let series: BTreeSet<SeriesId> = self.tables.keys().chain(pools.keys()).copied().collect();
         for series in series {
             let pool = pools.get(&series);
-            if pool.is_none() || self.pools.get(&series) != pool {
+            let same = pool.is_some() && self.pools.get(&series) == pool;
+            if !same || self.tables.get(&series).is_some_and(SeatTable::any_ending) {
                 self.set_pool(series, pool);
             }
         }

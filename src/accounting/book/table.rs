@@ -80,6 +80,11 @@ impl SeatTable {
         self.seats.get(seat).is_some_and(|held| held.ending)
     }
 
+    /// Whether any seat is ending; looks at all of them.
+    pub fn any_ending(&self) -> bool {
+        self.seats.values().any(|held| held.ending)
+    }
+
     fn held(&self) -> u64 {
         self.seats.len() as u64
     }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::accounting::pool::{Pool, PoolKey};
 use crate::accounting::seat::{Asker, ExternalSession, InfobaseSession, ParentSession, Seat, TerminalClient};
-use crate::id::{KeyId, RootHash};
+use crate::id::{KeyId, KeyNo, RootHash};
 
 const SERIES: SeriesId = SeriesId { key_id: KeyId(0x672B), root: RootHash([1; 32]) };
 const PC: ComputerId = ComputerId([7; 20]);
@@ -20,8 +20,6 @@ fn pools(keys: &[(KeyNo, u32)]) -> Pools {
     let keys = keys.iter().map(|&(key_no, licence_count)| PoolKey { key_no, licence_count }).collect();
     Pools::from([(SERIES, Pool { keys, unusable: None })])
 }
-
-use crate::id::KeyNo;
 
 fn leases() -> Leases {
     Leases { gap: None, ..Leases::default() }
@@ -259,6 +257,29 @@ fn a_detached_seat_is_taken_back_and_given_away_only_after_two_minutes_when_the_
     assert!(desk.serve(b, 2).is_ok());
     assert!(matches!(desk.book.take_changes()[..], [Change::Delete(_, EndCause::GivenAway), Change::Put(_)]));
     assert_eq!(code(desk.serve(a, 1)), Code::AllTaken);
+}
+
+#[test]
+fn a_refused_claim_gives_no_seat_away() {
+    let mut desk = Desk::new(&[(1, 3)]);
+    let a = desk.connect();
+    let grants: Vec<Grant> = (1..=3).map(|number| desk.serve(a, number).unwrap()).collect();
+    desk.book.detach(a, grants[0].session, desk.now()).unwrap();
+    desk.wait(120, &[a]);
+    desk.book.set_pools(pools(&[(1, 2)]), desk.now());
+    assert_eq!(code(desk.serve(a, 4)), Code::AllTaken, "one seat given away is not enough");
+    assert_eq!(desk.used(), 3);
+}
+
+#[test]
+fn a_detached_seat_that_was_taken_back_is_not_given_away() {
+    let mut desk = Desk::new(&[(1, 1)]);
+    let a = desk.connect();
+    let grant = desk.serve(a, 1).unwrap();
+    desk.book.detach(a, grant.session, desk.now()).unwrap();
+    desk.serve(a, 1).unwrap();
+    desk.wait(300, &[a]);
+    assert_eq!(code(desk.serve(a, 2)), Code::AllTaken);
 }
 
 #[test]

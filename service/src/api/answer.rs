@@ -1,0 +1,95 @@
+//! The answer to one API request: its headers, its signature, the shape of a refusal.
+
+use std::sync::Arc;
+
+use licence::api::Refusal;
+use licence::error::{Code, Error, Lang, Result};
+use licence::version::SERVER_VERSION;
+use serde::Serialize;
+use web::{Completer, Reply, Request, Response};
+
+use crate::Core;
+use crate::signature::QueryId;
+
+/// Where the answer to one request goes. Dropped unused it answers 503.
+pub struct Answer {
+    core: Arc<Core>,
+    completer: Completer,
+    query: QueryId,
+    lang: Lang,
+}
+
+impl Answer {
+    /// The place for an answer, and the reply that waits for it.
+    pub fn to(core: Arc<Core>, query: QueryId, lang: Lang) -> (Answer, Reply) {
+        let (completer, reply) = Reply::later();
+        (Answer { core, completer, query, lang }, reply)
+    }
+
+    /// Whether nobody waits for it any more.
+    pub fn is_abandoned(&self) -> bool {
+        self.completer.is_abandoned()
+    }
+
+    /// Gives the answer: signed, on the threads that sign.
+    pub fn give(self, response: Response) {
+        let response = self.query.echo(response).with_header("Licence-ServerVersion", SERVER_VERSION);
+        let Answer { core, completer, query, lang } = self;
+        let Some(signing) = &core.signing else { return completer.complete(response) };
+        let waiting = Arc::new(parking_lot::Mutex::new(Some(completer)));
+        let done = waiting.clone();
+        let signed = signing.sign(&query, response, move |response| {
+            if let Some(completer) = done.lock().take() {
+                completer.complete(response);
+            }
+        });
+        if let (Err(error), Some(completer)) = (signed, waiting.lock().take()) {
+            completer.complete(refusal(&error, lang));
+        }
+    }
+
+    /// Gives a JSON body.
+    pub fn json(self, status: u16, body: &impl Serialize) {
+        self.give(Response::json(status, body));
+    }
+
+    /// Gives a refusal.
+    pub fn refuse(self, error: &Error) {
+        if error.code == Code::Internal || error.code == Code::FileFailed {
+            log::error!("{error}");
+        }
+        let response = refusal(error, self.lang);
+        self.give(response);
+    }
+
+    /// Gives a JSON body, or a refusal.
+    pub fn result(self, status: u16, outcome: Result<impl Serialize>) {
+        match outcome {
+            Ok(body) => self.json(status, &body),
+            Err(error) => self.refuse(&error),
+        }
+    }
+}
+
+/// The refusal of an API request, unsigned.
+pub fn refusal(error: &Error, lang: Lang) -> Response {
+    let response = Response::json(error.code.status(), &Refusal::of(error, lang));
+    let response = response.with_header("Licence-ServerVersion", SERVER_VERSION);
+    match error.code {
+        Code::Unauthorized => response.with_header("WWW-Authenticate", "Basic realm=\"licenceserver\", charset=\"UTF-8\""),
+        Code::TooManyAttempts => match error.args.first() {
+            Some(seconds) => response.with_header("Retry-After", seconds),
+            None => response,
+        },
+        Code::Busy => response.with_header("Retry-After", "5"),
+        _ => response,
+    }
+}
+
+/// The JSON body of a request.
+pub fn body<T: serde::de::DeserializeOwned>(request: &Request) -> Result<T> {
+    request.json().map_err(|error| {
+        let cause = error.message.trim_end_matches('.').to_owned();
+        Error::new(Code::BadRequest).with(cause)
+    })
+}

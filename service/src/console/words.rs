@@ -1,0 +1,73 @@
+//! How the console says what licences, times and totals are. Texts only.
+
+use licence::api::LicenceInfo;
+use licence::error::Lang;
+use licence::time::Time;
+
+/// Kind of a key.
+pub(super) fn key_type(lang: Lang, number: u8) -> &'static str {
+    match number {
+        3 => lang.pick("Основной", "Main"),
+        4 => lang.pick("Дополнительный", "Additional"),
+        5 => lang.pick("Демонстрационный", "Demo"),
+        _ => lang.pick("Неизвестный", "Unknown"),
+    }
+}
+
+/// State of a key in the words that users of the component know, and the class of its badge.
+pub(super) fn key_state(lang: Lang, key: &LicenceInfo) -> (&'static str, &'static str) {
+    if key.is_blank {
+        (lang.pick("Неактивированный ключ (болванка)", "Not activated (blank)"), "warn")
+    } else if key.workable {
+        (lang.pick("Доступен", "Available"), "good")
+    } else if key.expired {
+        (lang.pick("Срок действия истёк", "Expired"), "bad")
+    } else if !key.enabled {
+        (lang.pick("Отключён", "Switched off"), "warn")
+    } else {
+        (lang.pick("Недоступен", "Unavailable"), "bad")
+    }
+}
+
+/// A moment for people, in UTC: `23.11.2026 13:20` or `2026-11-23 13:20`.
+pub(super) fn moment(lang: Lang, time: Time) -> String {
+    format!("{} {}", day(lang, time), part(&time.to_string(), 11, 16))
+}
+
+/// A date for people, in UTC.
+pub(super) fn day(lang: Lang, time: Time) -> String {
+    let text = time.to_string();
+    match lang {
+        Lang::Russian => format!("{}.{}.{}", part(&text, 8, 10), part(&text, 5, 7), part(&text, 0, 4)),
+        Lang::English => part(&text, 0, 10).to_owned(),
+    }
+}
+
+fn part(text: &str, from: usize, to: usize) -> &str {
+    text.get(from..to).unwrap_or_default()
+}
+
+/// A message of the catalogue without its class in brackets, which is for programs.
+pub(super) fn without_class(message: &str) -> &str {
+    let rest = message.strip_prefix('(').and_then(|rest| rest.split_once(") "));
+    rest.map_or(message, |(_, text)| text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_each_language_does() {
+        let time: Time = "2018-04-02T20:41:13.272Z".parse().unwrap();
+        assert_eq!(moment(Lang::Russian, time), "02.04.2018 20:41");
+        assert_eq!(moment(Lang::English, time), "2018-04-02 20:41");
+        assert_eq!(day(Lang::Russian, time), "02.04.2018");
+    }
+
+    #[test]
+    fn the_class_of_an_error_is_for_programs() {
+        assert_eq!(without_class("(EKeyUnusable) Key 1 is off. Switch (it) on."), "Key 1 is off. Switch (it) on.");
+        assert_eq!(without_class("(no class"), "(no class");
+    }
+}

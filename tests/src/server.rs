@@ -1,0 +1,119 @@
+//! A licence server: its settings, its process, its commands.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Output};
+
+use crate::daemon::{Daemon, free_port};
+use crate::failure::{Outcome, check};
+use crate::programs::Programs;
+use crate::rest::Rest;
+use crate::root::Root;
+
+/// Name of the user after [`Server::set_password`].
+pub const USER: &str = "admin";
+/// Password after [`Server::set_password`].
+pub const PASSWORD: &str = "Пароль-672B";
+
+/// A server over a root of its own.
+pub struct Server {
+    root: Root,
+    port: u16,
+    daemon: Daemon,
+}
+
+impl Server {
+    /// Starts a server that activates at `centre`, on a free port of loopback.
+    pub fn start(root: Root, centre: Option<&str>) -> Outcome<Server> {
+        let port = free_port()?;
+        let centre = centre.map(|url| format!("LicenceCenterUrl={url}\nLicenceCenterUseProxy=0\n")).unwrap_or_default();
+        let settings = format!("[Common]\nServerAddr=127.0.0.1\nServerPort={port}\n{centre}");
+        fs::write(root.settings().join("licenceserver.conf"), settings)?;
+        let daemon = Daemon::start(command(root.path(), &["-r"])?)?;
+        Ok(Server { root, port, daemon })
+    }
+
+    /// Starts a server and gives it a password, so that it can be administered.
+    pub fn ready(root: Root, centre: Option<&str>) -> Outcome<Server> {
+        let server = Server::start(root, centre)?;
+        server.set_password()?;
+        Ok(server)
+    }
+
+    /// Changes the password from the default one, over REST.
+    pub fn set_password(&self) -> Outcome {
+        let body = serde_json::json!({ "UserName": USER, "Password": PASSWORD });
+        let answer = Rest::new(self.daemon.url()).with_user("admin", "admin").put("/api/password", &body)?;
+        check((200..300).contains(&answer.status), || format!("the password was not changed: {answer}"))
+    }
+
+    /// Its address: `http://127.0.0.1:12345`.
+    pub fn url(&self) -> &str {
+        self.daemon.url()
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its folder.
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// Its folder, to change.
+    pub fn root_mut(&mut self) -> &mut Root {
+        &mut self.root
+    }
+
+    /// What it has written so far.
+    pub fn said(&self) -> String {
+        self.daemon.said()
+    }
+
+    /// Its API as an administrator uses it.
+    pub fn rest(&self) -> Rest {
+        Rest::new(self.daemon.url()).with_user(USER, PASSWORD)
+    }
+
+    /// Exchanges a code for a licence.
+    pub fn activate(&self, code: &str) -> Outcome<serde_json::Value> {
+        let body = serde_json::json!({ "ActivationCodeString": code });
+        self.rest().post("/api/licences", &body)?.expect(201)
+    }
+
+    /// Kills it without warning.
+    pub fn kill9(&mut self) -> Outcome {
+        self.daemon.kill9()
+    }
+
+    /// Asks it to stop and waits for its end.
+    pub fn stop(&mut self) -> Outcome<ExitStatus> {
+        self.daemon.stop()
+    }
+
+    /// Starts it again over the same folder and port.
+    pub fn restart(&mut self) -> Outcome {
+        self.daemon = Daemon::start(command(self.root.path(), &["-r"])?)?;
+        Ok(())
+    }
+
+    /// Runs one of its commands over the same folder.
+    pub fn run(&self, arguments: &[&str]) -> Outcome<Output> {
+        Ok(command(self.root.path(), arguments)?.output()?)
+    }
+
+    /// Leaves process and folder for good; gives the number of the process.
+    pub fn leave(mut self) -> u32 {
+        self.root.keep();
+        self.daemon.leave()
+    }
+}
+
+/// A command of `licenceserver` over the files below `root`.
+pub fn command(root: &Path, arguments: &[&str]) -> Outcome<Command> {
+    let mut command = Command::new(Programs::built()?.program("licenceserver"));
+    command.args(arguments).env("SLK_ROOT", root).env("LC_ALL", "C.UTF-8");
+    Ok(command)
+}

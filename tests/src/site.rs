@@ -1,0 +1,39 @@
+//! A vendor with his centre, and servers of his customers: what most tests begin with.
+
+use crate::center::Center;
+use crate::failure::Outcome;
+use crate::root::Root;
+use crate::server::Server;
+use crate::vendor::{Terms, Vendor};
+
+/// The vendor's side, running.
+pub struct Site {
+    /// The vendor.
+    pub vendor: Vendor,
+    /// His centre.
+    pub center: Center,
+    /// Folder of both; goes last.
+    pub root: Root,
+}
+
+impl Site {
+    /// A vendor and a centre.
+    pub fn new(name: &str) -> Outcome<Site> {
+        let root = Root::new(name)?;
+        let vendor = Vendor::shared(&root)?;
+        let center = Center::start(&vendor.issuer_folder())?;
+        Ok(Site { vendor, center, root })
+    }
+
+    /// A server with a password, that activates here; it has no keys yet.
+    pub fn server(&self, name: &str) -> Outcome<Server> {
+        Server::ready(Root::new(name)?, Some(self.center.url()))
+    }
+
+    /// A server with one main key.
+    pub fn server_with(&self, name: &str, licences: u32, terms: Terms<'_>) -> Outcome<Server> {
+        let server = self.server(name)?;
+        server.activate(&self.vendor.code(licences, terms)?)?;
+        Ok(server)
+    }
+}

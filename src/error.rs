@@ -309,6 +309,9 @@ catalogue! {
     608 NetworkStore "EStore" 409
         ru "Хранилище {0} лежит в сетевой файловой системе ({1}).", "Перенесите папку данных на локальный диск.";
         en "Store {0} is on a network file system ({1}).", "Move the data folder to a local disk.";
+    609 ListenFailed "EListen" 500
+        ru "Не удалось открыть {0} для приёма соединений: {1}.", "Проверьте ServerAddr, ServerPort и права.";
+        en "{0} can't be opened for connections: {1}.", "Check ServerAddr, ServerPort and the rights.";
 }
 
 impl Code {

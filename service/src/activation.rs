@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use web::Crew;
 
 use crate::Core;
+use crate::queue::hand_over;
 
 const THREADS: usize = 2;
 const QUEUE: usize = 16;
@@ -58,9 +59,9 @@ impl Activations {
         Ok(Activations { crew, running: Mutex::default() })
     }
 
-    /// Runs `job` on those threads; an error when too many wait.
-    pub fn run(&self, job: impl FnOnce() + Send + 'static) -> Result<()> {
-        self.crew.try_run(job).map_err(|_| Code::Busy.into())
+    /// Runs `job` with `load` on those threads; an error with the load when too many wait.
+    pub fn run<T: Send + 'static>(&self, load: T, job: impl FnOnce(T) + Send + 'static) -> Result<(), (Error, T)> {
+        hand_over(&self.crew, load, job)
     }
 
     fn start(&self, code: ActivationCode) -> Result<Running<'_>> {

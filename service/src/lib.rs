@@ -6,9 +6,11 @@ mod activation;
 mod api;
 pub mod client;
 mod console;
+mod health;
 mod keeper;
 pub mod keys;
 pub mod ledger;
+mod queue;
 pub mod settings;
 mod signature;
 
@@ -27,8 +29,11 @@ use licence::protocol::{CALL_PATH, CONNECT_PATH};
 use licence::settings::ServerSettings;
 use licence::time::{Clock, Time};
 use licence::version::SERVER_VERSION;
+use licence::{KeyNo, SeriesId};
 use parking_lot::Mutex;
 use web::{Method, Rejection, Reply, Request, Response, Service};
+
+pub use health::Health;
 
 use access::Guard;
 use activation::Activations;
@@ -111,11 +116,12 @@ impl LicenceService {
     pub fn start(options: Options) -> Result<Arc<LicenceService>> {
         let Options { paths, settings, clock, crypto, machine, make_response_key, scope, started } = options;
         files::create_folder(&paths.data)?;
+        // The ledger locks the folder, so that two first starts at once don't make two identities.
+        let ledger = Arc::new(Ledger::open(&paths.data, clock.clone(), Leases::default())?);
         let identity = identity(&paths, crypto)?;
         let instance = instance::take(&identity.lock_name(crypto))
             .map_err(|e| Error::new(Code::Internal).with(e))?
             .ok_or_else(|| Error::new(Code::IdentityServedElsewhere).with(""))?;
-        let ledger = Arc::new(Ledger::open(&paths.data, clock.clone(), Leases::default())?);
         let signing = make_response_key.map(|make| Signing::open(&paths.data, crypto, make)).transpose()?;
         let lang = settings.lang;
         let settings = Arc::new(Live::new(settings, &paths));
@@ -173,6 +179,17 @@ impl LicenceService {
         self.keeper.stop();
     }
 
+    /// Every address of the API, with its method and who may call it.
+    pub fn api_routes(&self) -> Vec<(Method, &'static str, web::Access)> {
+        self.api.routes()
+    }
+
+    /// Lets a key be used or not, whatever its licence says.
+    pub fn set_enabled(&self, series: SeriesId, key_no: KeyNo, enabled: bool) -> Result<()> {
+        let now = self.core.clock.now().wall;
+        self.core.change_keys(|keys| keys.set_enabled(series, key_no, enabled, now))
+    }
+
     /// The settings in force.
     pub fn settings(&self) -> Arc<ServerSettings> {
         self.core.settings.get()
@@ -194,7 +211,7 @@ impl Service for LicenceService {
         match request.path.as_str() {
             CONNECT_PATH if request.method == Method::Post => self.clients.connect(&request),
             CALL_PATH if request.method == Method::Post => self.clients.call(&request),
-            "/healthz" => Reply::Now(self.core.health()),
+            "/healthz" => Reply::Now(self.core.health(&request)),
             path if api::serves(path) && self.core.scope == Scope::Full => self.api.call(request),
             _ => self.console.call(request),
         }
@@ -233,25 +250,8 @@ impl Core {
 
     /// Language of a request: what it asks for, else that of the settings.
     pub fn lang(&self, request: &Request) -> Lang {
-        if !request.headers.contains("accept-language") {
-            return self.settings.get().lang;
-        }
-        match request.accept_language() {
-            web::Language::Russian => Lang::Russian,
-            web::Language::English => Lang::English,
-        }
+        console::language(request, self.settings.get().lang)
     }
-
-    fn health(&self) -> Response {
-        match self.ledger.failing() {
-            None => Response::text(200, "ok\n"),
-            Some(error) => plain_refusal(503, &error.cause(Lang::English)),
-        }
-    }
-}
-
-fn plain_refusal(status: u16, reason: &str) -> Response {
-    Rejection::new(status, reason).response()
 }
 
 /// The identity of the data folder, made at the first start.

@@ -13,7 +13,8 @@ use parking_lot::{Mutex, RwLock};
 /// The settings in force.
 pub struct Live {
     current: RwLock<Arc<ServerSettings>>,
-    read: Mutex<Option<SystemTime>>,
+    /// Time and size of the file as last read.
+    read: Mutex<Option<(SystemTime, u64)>>,
 }
 
 impl Live {
@@ -61,6 +62,7 @@ pub fn load(paths: &Paths) -> Result<ServerSettings> {
     ServerSettings::read(&Ini::parse(&path.display().to_string(), &text)?)
 }
 
-fn changed(paths: &Paths) -> Option<SystemTime> {
-    std::fs::metadata(paths.server_conf()).and_then(|facts| facts.modified()).ok()
+fn changed(paths: &Paths) -> Option<(SystemTime, u64)> {
+    let facts = std::fs::metadata(paths.server_conf()).ok()?;
+    Some((facts.modified().ok()?, facts.len()))
 }

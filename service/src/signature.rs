@@ -13,6 +13,8 @@ use licence::host::files::{self, Access};
 use web::{Crew, Request, Response};
 use zeroize::Zeroizing;
 
+use crate::queue::hand_over;
+
 /// File of the key in the data folder: PKCS#8 in PEM.
 pub const KEY_FILE: &str = "server.apikey";
 const LIMIT: u64 = 64 * 1024;
@@ -88,14 +90,16 @@ impl Signing {
         &self.pem
     }
 
-    /// Signs `response` on the crew and gives it to `done`; `Err` gives `done` back unused when the queue is full.
-    pub fn sign<D>(&self, query: &QueryId, response: Response, done: D) -> Result<(), Error>
-    where
-        D: FnOnce(Response) + Send + 'static,
-    {
-        let (signer, query) = (self.signer.clone(), query.clone());
-        let job = move || done(signed(signer.as_ref(), &query, response));
-        self.crew.try_run(job).map_err(|_| Code::Busy.into())
+    /// Signs `response` on the crew and gives it to `done` with `load`; gives `load` back when the queue is full.
+    pub fn sign<T: Send + 'static>(
+        &self,
+        query: QueryId,
+        response: Response,
+        load: T,
+        done: impl FnOnce(T, Response) + Send + 'static,
+    ) -> Result<(), (Error, T)> {
+        let signer = self.signer.clone();
+        hand_over(&self.crew, load, move |load| done(load, signed(signer.as_ref(), &query, response)))
     }
 }
 

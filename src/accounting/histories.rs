@@ -53,6 +53,8 @@ enum Step {
     Pool(Vec<u32>),
     Wait(u64),
     Restart,
+    /// A write failed before which all was durable: the book is taken from the store again.
+    Reload,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -69,6 +71,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => prop::collection::vec(0..3_u32, 0..4).prop_map(Step::Pool),
         8 => (1..25_u64).prop_map(Step::Wait),
         1 => Just(Step::Restart),
+        1 => Just(Step::Reload),
     ]
 }
 
@@ -356,6 +359,12 @@ impl Run {
             Step::Pool(counts) => {
                 self.model.set_pool((1..).zip(counts).collect());
                 self.book.set_pools(self.pools(), now);
+            }
+            Step::Reload => {
+                let pool = self.model.pool.clone();
+                self.model.set_pool(pool);
+                self.model.idle.values_mut().for_each(|since| *since = now.tick.0);
+                self.book.reload(self.store.values().cloned().collect(), now);
             }
             Step::Restart => {
                 self.slots = [None; 3];

@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use log::LevelFilter;
-use simplelog::{CombinedLogger, ConfigBuilder, SharedLogger, SimpleLogger, WriteLogger};
+use simplelog::{CombinedLogger, ConfigBuilder, SharedLogger, WriteLogger};
 
 use crate::host::os;
 use crate::time::Time;
@@ -21,7 +21,7 @@ pub struct Journal<'a> {
     pub folder: &'a Path,
     /// Whether logs of earlier processes stay.
     pub keep_previous: bool,
-    /// Also to the terminal.
+    /// Also to standard error.
     pub to_terminal: bool,
 }
 
@@ -35,13 +35,15 @@ pub fn start(journal: &Journal<'_>, now: Time, level: LevelFilter) -> Option<Pat
         outputs.push(WriteLogger::new(level, config.clone(), file));
     }
     if journal.to_terminal {
-        outputs.push(SimpleLogger::new(level, config));
+        // Standard output belongs to what a command answers.
+        outputs.push(WriteLogger::new(level, config, std::io::stderr()));
     }
     // Only the first logger of a process counts: a component may be loaded beside another of ours.
     CombinedLogger::init(outputs).ok().and(path)
 }
 
-fn open(journal: &Journal<'_>, now: Time) -> Option<(PathBuf, File)> {
+/// Opens the log's file, and deletes those of processes that are gone; for a program that has a logger of its own.
+pub fn open(journal: &Journal<'_>, now: Time) -> Option<(PathBuf, File)> {
     fs::create_dir_all(journal.folder).ok()?;
     if !journal.keep_previous {
         delete_previous(journal.folder, journal.program);

@@ -67,8 +67,8 @@ impl Process {
         let env = env.map(|(name, value)| (OsString::from(name), value.to_owned())).to_vec();
         let mut host = Host::start(HostOptions { valgrind, env })?;
         host.load(&Programs::built()?.library())?;
-        // IPlatformInfo: 1 is a thin client, 3 a server.
-        let application = if kind == Kind::Server { 3 } else { 1 };
+        // IPlatformInfo: 0 is a thin client, 3 a server.
+        let application = if kind == Kind::Server { 3 } else { 0 };
         let habits = Habits { platform: Some((application, "8.3.27.1508")), ..Habits::default() };
         Ok(Process { host, habits })
     }

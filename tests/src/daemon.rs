@@ -1,7 +1,7 @@
 //! A program of ours that listens: started as a process of its own, awaited by what it says, ended when dropped.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{self, Receiver};
@@ -113,10 +113,20 @@ impl Daemon {
         Ok(self.child.wait()?)
     }
 
-    /// Leaves it running for good; gives the number of its process.
-    pub fn leave(self) -> u32 {
-        let daemon = std::mem::ManuallyDrop::new(self);
-        daemon.child.id()
+    /// Starts a program that goes on when this process ends: it writes to nobody, and a Ctrl+C meant for this process does not
+    /// reach it. Waits until it listens at `address`; gives the number of its process.
+    pub fn leave(mut command: Command, address: SocketAddr) -> Outcome<u32> {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command.spawn()?;
+        while TcpStream::connect(address).is_err() {
+            if let Some(status) = child.try_wait()? {
+                return fail(format!("it ended before it listened, {status}"));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(child.id())
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use licence::id::{Bytes32, ConnectionId, KeyId, RootHash, SessionId};
-use licence::protocol::message::{Acquire, ClientInfo, Granted, ObjectKeyQuery, SessionData};
+use licence::protocol::message::{Acquire, ClientInfo, Granted, ObjectKeyQuery, Resume, SessionData};
 use licence::protocol::{
     CALL_PATH, CONNECT_PATH, Call, Channel, ClientHandshake, Envelope, Outcome as Reply, ReplyEnvelope,
 };
@@ -111,12 +111,22 @@ impl Link {
 
     /// Takes a licence for a session; a refusal is a value.
     pub fn try_acquire(&self, session: SessionData) -> Outcome<licence::error::Result<Granted>> {
-        let acquire = Acquire { session, computer: None, terminal: None, resume: None };
+        self.claim(Acquire { session, computer: None, terminal: None, resume: None })
+    }
+
+    fn claim(&self, acquire: Acquire) -> Outcome<licence::error::Result<Granted>> {
         match self.call(Call::Acquire(Box::new(acquire)))? {
             Ok(Reply::Granted(granted)) => Ok(Ok(granted)),
             Ok(other) => fail(format!("not a grant: {other:?}")),
             Err(error) => Ok(Err(error)),
         }
+    }
+
+    /// Takes over a session that was granted before a break.
+    pub fn resume(&self, session: SessionData, held: &Granted) -> Outcome<licence::error::Result<Granted>> {
+        let Some(secret) = held.secret.clone() else { return fail("no secret to take it over with") };
+        let resume = Some(Resume { session: held.session, secret });
+        self.claim(Acquire { session, computer: None, terminal: None, resume })
     }
 
     /// Takes a licence for a session.

@@ -58,6 +58,15 @@ impl Answer {
         self.json()
     }
 
+    /// Number of the error of a refusal with this status.
+    pub fn refusal(&self, status: u16) -> Outcome<u64> {
+        let body = self.expect(status)?;
+        let complete =
+            ["Text", "Message", "Exception"].iter().all(|name| body[name].is_string()) && body["Code"] == status;
+        check(complete, || format!("a refusal has the fields of the guide: {self}"))?;
+        body["ErrorCode"].as_u64().map_or_else(|| fail(format!("no ErrorCode: {self}")), Ok)
+    }
+
     /// Checks the signature over the query's identifier and the body, under both names of the header.
     pub fn verify(&self, key: &[u8], query: &str) -> Outcome {
         for name in ["licence-signature", "licence-querysignature"] {

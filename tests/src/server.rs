@@ -1,8 +1,9 @@
 //! A licence server: its settings, its process, its commands.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Output};
+use std::process::{Command, ExitStatus, Output, Stdio};
 
 use crate::daemon::{Daemon, free_port};
 use crate::failure::{Outcome, check};
@@ -62,11 +63,6 @@ impl Server {
         &self.root
     }
 
-    /// Its folder, to change.
-    pub fn root_mut(&mut self) -> &mut Root {
-        &mut self.root
-    }
-
     /// What it has written so far.
     pub fn said(&self) -> String {
         self.daemon.said()
@@ -83,6 +79,30 @@ impl Server {
         self.rest().post("/api/licences", &body)?.expect(201)
     }
 
+    /// What it says of itself to programs of this computer: `Keys`, `UsableKeys`, `Licences`, `Used`.
+    pub fn health(&self) -> Outcome<serde_json::Value> {
+        Rest::new(self.url()).raw("GET", "/healthz", &[("Accept", "application/json")], None)?.expect(200)
+    }
+
+    /// Seats taken, of all seats.
+    pub fn seats(&self) -> Outcome<(u64, u64)> {
+        let health = self.health()?;
+        let number = |name: &str| health[name].as_u64().unwrap_or(u64::MAX);
+        Ok((number("Used"), number("Licences")))
+    }
+
+    /// The sessions that it lists.
+    pub fn sessions(&self) -> Outcome<Vec<serde_json::Value>> {
+        let list = self.rest().get("/api/sessions")?.expect(200)?;
+        Ok(list["Sessions"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// The keys that it lists.
+    pub fn keys(&self) -> Outcome<Vec<serde_json::Value>> {
+        let list = self.rest().get("/api/licences")?.expect(200)?;
+        Ok(list["Licences"].as_array().cloned().unwrap_or_default())
+    }
+
     /// Kills it without warning.
     pub fn kill9(&mut self) -> Outcome {
         self.daemon.kill9()
@@ -93,21 +113,36 @@ impl Server {
         self.daemon.stop()
     }
 
+    /// Stops it, does something to its folder, and starts it again.
+    pub fn after(&mut self, change: impl FnOnce(&Root) -> Outcome) -> Outcome {
+        self.stop()?;
+        change(&self.root)?;
+        self.restart()
+    }
+
     /// Starts it again over the same folder and port.
     pub fn restart(&mut self) -> Outcome {
         self.daemon = Daemon::start(command(self.root.path(), &["-r"])?)?;
         Ok(())
     }
 
-    /// Runs one of its commands over the same folder.
-    pub fn run(&self, arguments: &[&str]) -> Outcome<Output> {
-        Ok(command(self.root.path(), arguments)?.output()?)
+    /// Runs one of its commands over the same folder, `input` on its standard input.
+    pub fn run(&self, arguments: &[&str], input: &str) -> Outcome<Output> {
+        let mut command = command(self.root.path(), arguments)?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(input.as_bytes())?;
+        }
+        Ok(child.wait_with_output()?)
     }
 
-    /// Leaves process and folder for good; gives the number of the process.
-    pub fn leave(mut self) -> u32 {
+    /// Leaves server and folder for good; gives the number of the process.
+    pub fn leave(mut self) -> Outcome<u32> {
+        let address = self.daemon.address()?;
+        self.daemon.stop()?;
         self.root.keep();
-        self.daemon.leave()
+        Daemon::leave(command(self.root.path(), &["-r"])?, address)
     }
 }
 

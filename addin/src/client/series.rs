@@ -68,7 +68,7 @@ impl Series {
         match claimed {
             Ok(()) => Ok(session),
             Err(error) => {
-                self.leave(&session);
+                self.leave(&session, false);
                 Err(error)
             }
         }
@@ -97,8 +97,9 @@ impl Series {
         }
     }
 
-    /// An object has gone. With the last one the server is told that the session may be somebody's later: best effort.
-    pub fn leave(&self, session: &Arc<Session>) {
+    /// An object has gone. With the last one the server is told, at best effort: that the session may go on later, or, if the
+    /// object `gives_back`, that its seat is free.
+    pub fn leave(&self, session: &Arc<Session>, gives_back: bool) {
         {
             let mut state = locked(&self.state);
             let Some(at) = state.sessions.iter().position(|(known, _)| Arc::ptr_eq(known, session)) else { return };
@@ -109,7 +110,9 @@ impl Series {
             state.sessions.swap_remove(at);
         }
         if let Some(held) = session.held() {
-            self.farewell(&held.connection, Call::Detach { session: held.id });
+            let id = held.id;
+            let call = if gives_back { Call::Release { session: id } } else { Call::Detach { session: id } };
+            self.farewell(&held.connection, call);
             session.lose(&held, released());
         }
     }

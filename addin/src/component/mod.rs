@@ -1,31 +1,371 @@
-//! What 1C sees of the add-in: the class `LicenceExtension`.
+//! What 1C sees of the add-in: the class `LicenceExtension`. A refusal is a value, Ложь or Неопределено, and its text and code
+//! are kept; a wrong kind of argument is an error of the calling code.
 //! No pointer of the Native API comes here.
+//!
+//! No call blocks longer than [`crate::client::TOTAL_LIMIT`]; `Остановить` and the end of an object say goodbye to each server
+//! for a second at most.
 
-use crate::native::{Component, Failure, Method, Property, Value};
+mod anchors;
+mod diagnostics;
+mod journal;
+mod parameters;
+mod process;
+mod slot;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use licence::crypto::ring::PROVIDER;
+use licence::error::{Code, Error, Lang};
+use licence::host::clock::SleepCountingClock;
+use licence::host::paths::Paths;
+use licence::id::KeyId;
+use licence::protocol::message::{Acquire, ClientInfo, SessionData};
+use licence::series::TrustAnchor;
+use licence::version::{VERSION, at_least};
+
+use crate::client::Net;
+use crate::client::connection::Wanted;
+use crate::client::registry::Nets;
+use crate::client::transport::HttpTransport;
+use crate::native::{Component, Failure, HostInfo, Method, Preset, Property, Value};
+use slot::Slot;
 
 /// The add-in's one class.
-pub struct LicenceExtension;
+pub struct LicenceExtension {
+    host: HostInfo,
+    lang: Lang,
+    parameters: String,
+    anchor: Option<TrustAnchor>,
+    /// A series handle is the place here, counted from 1; places are not used again.
+    slots: Vec<Option<Slot>>,
+    /// Handle of the last start that succeeded.
+    handle: Option<i64>,
+    last: Option<Error>,
+    writing: Option<journal::Writing>,
+}
 
 impl Component for LicenceExtension {
     const NAME: &'static str = "LicenceExtension";
-    const PROPERTIES: &'static [Property<Self>] = &[Property::read_only("Version", "Версия", Self::version)];
-    const METHODS: &'static [Method<Self>] =
-        &[Method::function("CheckVersion", "ПроверитьВерсию", 1, &[], Self::check_version)];
+    const PROPERTIES: &'static [Property<Self>] = &[
+        Property::read_only("Version", "Версия", Self::version),
+        Property::new("ConnectionParameters", "ПараметрыСвязи", Self::parameters, Self::set_parameters),
+        Property::new("TrustAnchor", "ЯкорьДоверия", Self::anchor, Self::set_anchor),
+        Property::read_only("SeriesHandle", "ДескрипторСерии", Self::series_handle),
+        Property::read_only("ErrorCode", "КодОшибки", Self::error_code),
+    ];
+    const METHODS: &'static [Method<Self>] = &[
+        Method::function("CheckVersion", "ПроверитьВерсию", 1, &[], Self::check_version),
+        Method::function("Start", "Запуск", 1, &[Preset::Bool(false)], Self::start),
+        Method::function("SetSessionData", "УстановитьДанныеСеанса", 2, &[], Self::set_session_data),
+        Method::function("GetLicence", "ПолучитьЛицензию", 1, &[], Self::licence),
+        Method::function("ReleaseLicence", "ОсвободитьЛицензию", 1, &[], Self::release_licence),
+        Method::function("LoadProtectionData", "ЗагрузитьДанныеЗащиты", 3, &[], Self::load_protection_data),
+        Method::function("GetObjectBinaryData", "ПолучитьДвоичныеДанныеОбъекта", 2, &[], Self::object_data),
+        Method::procedure("Stop", "Остановить", 0, &[Preset::Int(0)], Self::stop),
+        Method::function("GetDiagnostics", "ПолучитьДиагностику", 0, &[], Self::diagnostics),
+        Method::function("GetErrorDescription", "ПолучитьОписаниеОшибки", 0, &[], Self::error_description),
+        Method::function("ObjectCreationError", "ОшибкаСозданияОбъекта", 1, &[], Self::object_creation_error),
+    ];
 
     fn create() -> Self {
-        Self
+        Self {
+            host: HostInfo::default(),
+            lang: Lang::Russian,
+            parameters: String::new(),
+            anchor: None,
+            slots: Vec::new(),
+            handle: None,
+            last: None,
+            writing: None,
+        }
+    }
+
+    fn init(&mut self, host: &HostInfo) {
+        self.host = host.clone();
+    }
+
+    fn set_locale(&mut self, locale: &str) {
+        self.lang = Lang::of_locale(locale);
+    }
+
+    fn set_language(&mut self, code: &str) {
+        self.lang = Lang::of_locale(code);
+    }
+
+    fn done(&mut self) {
+        // The series first: what they do at their end is still written down.
+        self.slots = Vec::new();
+        self.writing = None;
     }
 }
 
 impl LicenceExtension {
     fn version(&mut self) -> Result<Value, Failure> {
-        Ok(licence::version::VERSION.into())
+        Ok(VERSION.into())
+    }
+
+    fn parameters(&mut self) -> Result<Value, Failure> {
+        Ok(self.parameters.as_str().into())
+    }
+
+    /// Counts from the next start; what is wrong in it is told there, as it may come from a user's form.
+    fn set_parameters(&mut self, value: Value) -> Result<(), Failure> {
+        self.parameters = text(&value, "ConnectionParameters", "ПараметрыСвязи")?.to_owned();
+        Ok(())
+    }
+
+    /// SHA-256 of the root key, 64 hex digits; empty without an anchor.
+    fn anchor(&mut self) -> Result<Value, Failure> {
+        Ok(self.anchor.map(|TrustAnchor(root)| root.to_string()).unwrap_or_default().into())
+    }
+
+    /// Counts from the next start. A text that is no anchor is an error of the configuration's own code.
+    fn set_anchor(&mut self, value: Value) -> Result<(), Failure> {
+        let (english, russian) = ("TrustAnchor", "ЯкорьДоверия");
+        let given = text(&value, english, russian)?.trim();
+        self.anchor = match given {
+            "" => None,
+            given => {
+                let wrong = |error: Error| {
+                    let (in_russian, in_english) = (error.cause(Lang::Russian), error.cause(Lang::English));
+                    Failure(argument(english, russian).with_text(in_russian, in_english))
+                };
+                Some(TrustAnchor::parse(&PROVIDER, given).map_err(wrong)?)
+            }
+        };
+        Ok(())
+    }
+
+    fn series_handle(&mut self) -> Result<Value, Failure> {
+        Ok(self.handle.map_or(Value::Undefined, Value::Int))
+    }
+
+    /// Stable number of the last refusal; 0 when the last call that could be refused was not.
+    fn error_code(&mut self) -> Result<Value, Failure> {
+        Ok(Value::Int(self.last.as_ref().map_or(0, |error| error.code.number().into())))
     }
 
     /// True if this version is at least the required one; Неопределено if that is no version.
     fn check_version(&mut self, arguments: &mut [Value]) -> Result<Value, Failure> {
-        let required = arguments.first().and_then(Value::as_text);
-        let enough = required.and_then(|required| licence::version::at_least(licence::version::VERSION, required));
-        Ok(enough.map_or(Value::Undefined, Value::Bool))
+        let required = text_at(arguments, 0, "CheckVersion", "ПроверитьВерсию")?;
+        let mismatch = Error::new(Code::VersionMismatch).with(required).with(VERSION);
+        let wrong = || argument("CheckVersion", "ПроверитьВерсию").with(format_args!("{required:?}"));
+        Ok(match at_least(VERSION, required) {
+            Some(true) => self.succeed(Value::Bool(true)),
+            Some(false) => self.refuse(mismatch, Value::Bool(false)),
+            None => {
+                let error = wrong();
+                self.refuse(error, Value::Undefined)
+            }
+        })
     }
+
+    /// Connects to the first reachable server that has the series. The second argument means different things in public code;
+    /// it never switches counting off.
+    fn start(&mut self, arguments: &mut [Value]) -> Result<Value, Failure> {
+        let series = text_at(arguments, 0, "Start", "Запуск")?.to_owned();
+        let started = self.start_series(&series);
+        Ok(match started {
+            Ok(handle) => {
+                self.handle = Some(handle);
+                self.succeed(Value::Bool(true))
+            }
+            Err(error) => self.refuse(error, Value::Bool(false)),
+        })
+    }
+
+    fn start_series(&mut self, series: &str) -> licence::Result<i64> {
+        let wrong = |_| argument("Start", "Запуск").with(format_args!("{series:?}"));
+        let key_id: KeyId = series.parse().map_err(wrong)?;
+        let paths = self.paths();
+        let conf = parameters::Conf::read(&paths, process::is_server(&self.host));
+        let keeps_logs = matches!(&conf, Ok(Some(conf)) if conf.keeps_logs());
+        self.writing.get_or_insert_with(|| journal::Writing::start(&paths, keeps_logs));
+        let endpoints = parameters::servers(conf?.as_ref(), key_id, &self.parameters)?;
+        let wanted = Wanted { key_id, anchor: anchors::look_up(key_id, self.anchor) };
+        let slot = Slot::start(&PROVIDER, wanted, endpoints, || self.nets())?;
+        let same = |known: &Option<Slot>| known.as_ref().is_some_and(|known| Arc::ptr_eq(&known.started, &slot.started));
+        let at = self.slots.iter().position(same).unwrap_or_else(|| {
+            self.slots.push(Some(slot));
+            self.slots.len() - 1
+        });
+        Ok(i64::try_from(at).unwrap_or(i64::MAX - 1) + 1)
+    }
+
+    /// Takes a licence for the session that 1C code describes.
+    fn set_session_data(&mut self, arguments: &mut [Value]) -> Result<Value, Failure> {
+        let names = ("SetSessionData", "УстановитьДанныеСеанса");
+        let json = text_at(arguments, 1, names.0, names.1)?.to_owned();
+        let host = self.host.clone();
+        self.on_series(arguments, names, Value::Bool(false), |slot, _| {
+            let mut session = session_data(&json)?;
+            let is_server = process::is_server_session(&host, &session);
+            session.is_server = Some(is_server);
+            let terminal = if is_server { None } else { process::terminal() };
+            slot.take_licence(Acquire { session, computer: process::computer_id(), terminal, resume: None })?;
+            Ok(Value::Bool(true))
+        })
+    }
+
+    /// The licence of the session, JSON with the fields of the REST API; Неопределено before the session is known.
+    fn licence(&mut self, arguments: &mut [Value]) -> Result<Value, Failure> {
+        self.on_series(arguments, ("GetLicence", "ПолучитьЛицензию"), Value::Undefined, |slot, _| {
+            let licence = slot.licence()?;
+            serde_json::to_string(&licence).map(Value::Text).map_err(|e| Error::new(Code::Internal).with(e))
+        })
+    }
+
+    fn release_licence(&mut self, arguments: &mut [Value]) -> Result<Value, Failure> {
+        self.on_series(arguments, ("ReleaseLicence", "ОсвободитьЛицензию"), Value::Bool(false), |slot, _| {
+            slot.release().map(|()| Value::Bool(true))
+        })
+    }
+
+    fn load_protection_data(&mut self, arguments: &mut [Value]) -> Result<Value, Failure> {
+        let names = ("LoadProtectionData", "ЗагрузитьДанныеЗащиты");
+        let alias = text_at(arguments, 2, names.0, names.1)?.trim().to_owned();
+        let Some(Value::Blob(bytes)) = arguments.get_mut(1).map(Value::take) else {
+            return Err(wrong_kind(names, "ДвоичныеДанные", "BinaryData"));
+        };
+        self.on_series(arguments, names, Value::Bool(false), |slot, nets| {
+            slot.load(bytes, &alias, nets).map(|()| Value::Bool(true))
+        })
+    }
+
+    /// The decrypted object, or Неопределено.
+    fn object_data(&mut self, arguments: &mut [Value]) -> Result<Value, Failure> {
+        let names = ("GetObjectBinaryData", "ПолучитьДвоичныеДанныеОбъекта");
+        let name = text_at(arguments, 1, names.0, names.1)?.trim().to_owned();
+        self.on_series(arguments, names, Value::Undefined, |slot, _| slot.object(&name).map(Value::Blob))
+    }
+
+    /// Releases and disconnects one series, or all of this object without an argument.
+    fn stop(&mut self, arguments: &mut [Value]) -> Result<Value, Failure> {
+        let names = ("Stop", "Остановить");
+        match handle_at(arguments, names)? {
+            0 => {
+                let all = std::mem::take(&mut self.slots);
+                self.slots.resize_with(all.len(), || None);
+                all.into_iter().flatten().for_each(Slot::stop);
+                self.handle = None;
+            }
+            handle => match self.slot(handle).and_then(Option::take) {
+                Some(slot) => {
+                    slot.stop();
+                    self.handle = self.handle.filter(|last| *last != handle);
+                }
+                None => return Ok(self.refuse(Code::NotStarted.into(), Value::Undefined)),
+            },
+        }
+        Ok(self.succeed(Value::Undefined))
+    }
+
+    fn diagnostics(&mut self, _: &mut [Value]) -> Result<Value, Failure> {
+        Ok(diagnostics::of(self).to_string().into())
+    }
+
+    /// Text of the last refusal, its class in brackets first; empty when there was none.
+    fn error_description(&mut self, _: &mut [Value]) -> Result<Value, Failure> {
+        Ok(self.last.as_ref().map(|error| error.message(self.lang)).unwrap_or_default().into())
+    }
+
+    /// Logs the text of an exception that 1C got from a protected object, and gives the text to raise.
+    fn object_creation_error(&mut self, arguments: &mut [Value]) -> Result<Value, Failure> {
+        let text = text_at(arguments, 0, "ObjectCreationError", "ОшибкаСозданияОбъекта")?;
+        log::error!("a protected object was not created: {text}");
+        Ok(text.into())
+    }
+
+    fn slot(&mut self, handle: i64) -> Option<&mut Option<Slot>> {
+        self.slots.get_mut(usize::try_from(handle).ok()?.checked_sub(1)?)
+    }
+
+    /// Does something with the series whose handle is the first argument; a refusal becomes `refused`.
+    fn on_series(
+        &mut self,
+        arguments: &[Value],
+        names: (&'static str, &'static str),
+        refused: Value,
+        body: impl FnOnce(&mut Slot, &dyn Fn() -> Nets) -> licence::Result<Value>,
+    ) -> Result<Value, Failure> {
+        let handle = handle_at(arguments, names)?;
+        let host = self.host.clone();
+        let outcome = match self.slot(handle) {
+            Some(Some(slot)) => body(slot, &|| nets(&host)),
+            _ => Err(Code::NotStarted.into()),
+        };
+        Ok(match outcome {
+            Ok(value) => self.succeed(value),
+            Err(error) => self.refuse(error, refused),
+        })
+    }
+
+    fn refuse(&mut self, error: Error, value: Value) -> Value {
+        log::info!("refused: {error}");
+        self.last = Some(error);
+        value
+    }
+
+    fn succeed(&mut self, value: Value) -> Value {
+        self.last = None;
+        value
+    }
+
+    fn nets(&self) -> Nets {
+        nets(&self.host)
+    }
+
+    fn paths(&self) -> Paths {
+        Paths::current()
+    }
+}
+
+/// Two ways to the network, as the heartbeat's is cut when it is to end.
+fn nets(host: &HostInfo) -> Nets {
+    let info: Arc<ClientInfo> = Arc::new(process::client_info(host));
+    let net = || Net {
+        transport: Arc::new(HttpTransport::new()),
+        clock: Arc::new(SleepCountingClock),
+        crypto: &PROVIDER,
+        info: Arc::clone(&info),
+    };
+    Nets { calls: net(), heartbeat: net() }
+}
+
+/// Session data as 1C code writes them; what is null was not given.
+fn session_data(json: &str) -> licence::Result<SessionData> {
+    let wrong = |e: serde_json::Error| {
+        Error::new(Code::BadSession).with(format_args!("JSON, {}:{}", e.line(), e.column()))
+    };
+    let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json).map_err(wrong)?;
+    fields.retain(|_, value| !value.is_null());
+    serde_json::from_value(fields.into()).map_err(|e| Error::new(Code::BadSession).with(e))
+}
+
+fn argument(english: &str, russian: &str) -> Error {
+    Error::new(Code::BadArgument).with_text(russian, english)
+}
+
+fn wrong_kind((english, russian): (&str, &str), wanted_russian: &str, wanted_english: &str) -> Failure {
+    let error = argument(english, russian);
+    Failure(error.with_text(
+        format_args!("ожидается {wanted_russian}"),
+        format_args!("{wanted_english} is expected"),
+    ))
+}
+
+fn text<'a>(value: &'a Value, english: &str, russian: &str) -> Result<&'a str, Failure> {
+    value.as_text().ok_or_else(|| wrong_kind((english, russian), "Строка", "a string"))
+}
+
+fn text_at<'a>(arguments: &'a [Value], at: usize, english: &str, russian: &str) -> Result<&'a str, Failure> {
+    text(arguments.get(at).unwrap_or(&Value::Undefined), english, russian)
+}
+
+fn handle_at(arguments: &[Value], names: (&str, &str)) -> Result<i64, Failure> {
+    let handle = arguments.first().and_then(Value::as_int);
+    handle.ok_or_else(|| wrong_kind(names, "Число: дескриптор серии", "a number: the handle of a series"))
 }

@@ -133,7 +133,8 @@ impl Guard {
         if origin::write_allowed(request) {
             return Ok(());
         }
-        Err(Error::new(Code::Forbidden).with_text("запрос отправлен страницей другого сайта", "a page of another site sent it"))
+        Err(Error::new(Code::Forbidden)
+            .with_text("запрос отправлен страницей другого сайта", "a page of another site sent it"))
     }
 
     /// Finds out who sends the request and goes on with `then`: here and now where nothing must be hashed, else on a thread
@@ -187,8 +188,7 @@ impl Guard {
         }
         let expected = self.mark(address, &settings, &settings.user, &settings.password);
         if expected.as_ref() != Ok(&mark) {
-            self.attempts.lock().failed(address, self.clock.now().tick);
-            return Known::Refused(Code::Unauthorized.into());
+            return Known::Refused(self.failed(address));
         }
         self.attempts.lock().succeeded(address);
         match (password::is_default(&settings), request.is_loopback()) {
@@ -207,8 +207,7 @@ impl Guard {
         let fits = password::verify(&settings.password, &password) && user == settings.user;
         let now = self.clock.now().tick;
         if !fits {
-            self.attempts.lock().failed(address, now);
-            return Err(Code::Unauthorized.into());
+            return Err(self.failed(address));
         }
         self.attempts.lock().succeeded(address);
         let mut remembered = self.remembered.lock();
@@ -218,6 +217,12 @@ impl Guard {
         remembered.insert(mark, now.plus(REMEMBERED));
         drop(remembered);
         Ok(visitor(user))
+    }
+
+    fn failed(&self, address: std::net::IpAddr) -> Error {
+        log::warn!("{address}: a wrong user name or password");
+        self.attempts.lock().failed(address, self.clock.now().tick);
+        Code::Unauthorized.into()
     }
 
     fn admission(&self, address: std::net::IpAddr, remembered: bool) -> Result<()> {
@@ -245,7 +250,13 @@ impl Guard {
 
     /// A keyed hash of the pair, the address that gave it, and the account as the settings have it: a changed password
     /// makes everything that was remembered useless. Equal marks can be compared in any time, they are no secret's own bytes.
-    fn mark(&self, address: std::net::IpAddr, settings: &ServerSettings, user: &str, password: &str) -> Result<[u8; 32]> {
+    fn mark(
+        &self,
+        address: std::net::IpAddr,
+        settings: &ServerSettings,
+        user: &str,
+        password: &str,
+    ) -> Result<[u8; 32]> {
         let address = address.to_canonical().to_string();
         let parts = [address.as_str(), user, &settings.user, &settings.password];
         let mut info = Vec::new();
@@ -260,6 +271,3 @@ impl Guard {
 fn visitor(user: String) -> Visitor {
     Visitor { user, role: Access::Administrator, must_change_password: false }
 }
-
-#[cfg(test)]
-mod tests;

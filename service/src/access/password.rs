@@ -49,7 +49,8 @@ pub fn acceptable(user: &str, password: &str) -> Result<()> {
             format!("UserName: a name without {marks}, at most {MAX_LENGTH} bytes"),
         );
     }
-    if password.chars().count() < MIN_PASSWORD || password.len() > MAX_LENGTH || password.chars().any(char::is_control) {
+    if password.chars().count() < MIN_PASSWORD || password.len() > MAX_LENGTH || password.chars().any(char::is_control)
+    {
         return wrong(
             format!("Password: от {MIN_PASSWORD} знаков до {MAX_LENGTH} байт"),
             format!("Password: from {MIN_PASSWORD} characters to {MAX_LENGTH} bytes"),

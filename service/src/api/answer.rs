@@ -36,14 +36,8 @@ impl Answer {
         let response = self.query.echo(response).with_header("Licence-ServerVersion", SERVER_VERSION);
         let Answer { core, completer, query, lang } = self;
         let Some(signing) = &core.signing else { return completer.complete(response) };
-        let waiting = Arc::new(parking_lot::Mutex::new(Some(completer)));
-        let done = waiting.clone();
-        let signed = signing.sign(&query, response, move |response| {
-            if let Some(completer) = done.lock().take() {
-                completer.complete(response);
-            }
-        });
-        if let (Err(error), Some(completer)) = (signed, waiting.lock().take()) {
+        let signed = signing.sign(query, response, completer, |completer, response| completer.complete(response));
+        if let Err((error, completer)) = signed {
             completer.complete(refusal(&error, lang));
         }
     }
@@ -76,7 +70,9 @@ pub fn refusal(error: &Error, lang: Lang) -> Response {
     let response = Response::json(error.code.status(), &Refusal::of(error, lang));
     let response = response.with_header("Licence-ServerVersion", SERVER_VERSION);
     match error.code {
-        Code::Unauthorized => response.with_header("WWW-Authenticate", "Basic realm=\"licenceserver\", charset=\"UTF-8\""),
+        Code::Unauthorized => {
+            response.with_header("WWW-Authenticate", "Basic realm=\"licenceserver\", charset=\"UTF-8\"")
+        }
         Code::TooManyAttempts => match error.args.first() {
             Some(seconds) => response.with_header("Retry-After", seconds),
             None => response,

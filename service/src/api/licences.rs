@@ -76,16 +76,13 @@ pub fn activate(call: Call, answer: Answer) {
         Ok(order) => order,
         Err(error) => return answer.refuse(&error),
     };
-    let waiting = Arc::new(parking_lot::Mutex::new(Some(answer)));
-    let given = waiting.clone();
-    let queued = call.core.activations.run(move || {
-        let Some(answer) = given.lock().take() else { return };
+    let queued = call.core.activations.run(answer, move |answer| {
         // An administrator who has gone away may come back and ask again: then the code gives its key.
         if !answer.is_abandoned() {
             answer.result(201, activation::activate(&core, order, lang));
         }
     });
-    if let (Err(error), Some(answer)) = (queued, waiting.lock().take()) {
+    if let Err((error, answer)) = queued {
         answer.refuse(&error);
     }
 }

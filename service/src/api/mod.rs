@@ -1,5 +1,5 @@
 //! The REST API under `/api`: the route table, and what every request goes through. Names, types and codes are those of the
-//! administrator's guide, appendix "Внешнее API". `docs/api.md`.
+//! administrator's guide, appendix "Внешнее API".
 
 mod answer;
 mod licences;
@@ -75,6 +75,11 @@ impl Api {
         Api { core, router: Arc::new(Router::new(routes())) }
     }
 
+    /// The addresses.
+    pub fn routes(&self) -> Vec<(Method, &'static str, Access)> {
+        self.router.routes().iter().map(|route| (route.method, route.pattern, route.access)).collect()
+    }
+
     /// Answers a request.
     pub fn call(&self, request: Request) -> Reply {
         let core = self.core.clone();
@@ -112,7 +117,14 @@ impl Api {
     }
 }
 
-fn dispatch(router: &Router<Handler>, core: Arc<Core>, request: Request, visitor: &Visitor, lang: Lang, answer: Answer) {
+fn dispatch(
+    router: &Router<Handler>,
+    core: Arc<Core>,
+    request: Request,
+    visitor: &Visitor,
+    lang: Lang,
+    answer: Answer,
+) {
     let (route, params) = match router.find(request.method, &request.path) {
         Found::Route { route, params } => (route, params),
         Found::NotFound => return answer.refuse(&Error::new(Code::NotFound).with(&request.path)),

@@ -34,7 +34,8 @@ fn asker(acquire: &Acquire, process_is_server: bool) -> Result<Asker> {
     if acquire.session.is_server.unwrap_or(process_is_server) {
         return Ok(Asker::Server);
     }
-    let missing = || Error::new(Code::BadSession).with_text("компьютер клиента неизвестен", "the client's computer is not known");
+    let missing =
+        || Error::new(Code::BadSession).with_text("компьютер клиента неизвестен", "the client's computer is not known");
     let computer = acquire.computer.ok_or_else(missing)?;
     Ok(match &acquire.terminal {
         Some(terminal) => {

@@ -174,7 +174,8 @@ impl Core {
 
     fn perform(self: Arc<Core>, connection: Arc<Connection>, id: u64, call: Call) {
         if !matches!(call, Call::Open(_)) && connection.opened.lock().is_none() {
-            let error = Error::new(Code::FrameRefused).with_text("первым должен быть вызов open", "the first call must be open");
+            let error = Error::new(Code::FrameRefused)
+                .with_text("первым должен быть вызов open", "the first call must be open");
             return self.answer(&connection, id, Err(error));
         }
         let (key, series) = (connection.id, connection.series);
@@ -187,7 +188,12 @@ impl Core {
                 Err(error) => Err(error),
             },
             Call::Release { session } => {
-                return self.durably(connection, id, move |book, now| book.release(key, session, now), |()| Outcome::Done);
+                return self.durably(
+                    connection,
+                    id,
+                    move |book, now| book.release(key, session, now),
+                    |()| Outcome::Done,
+                );
             }
             // The rest is answered at once: nothing of it must be durable first.
             Call::Open(info) => {

@@ -35,12 +35,13 @@ struct Failed {
 /// # Errors
 /// [`Code::BadRequest`] when it is no form, [`Code::CodeMalformed`] when the code is missing.
 pub fn order_of(request: &Request) -> Result<Activate> {
-    let fields = request.form().map_err(|error| Error::new(Code::BadRequest).with(error.message.trim_end_matches('.')))?;
+    let fields =
+        request.form().map_err(|error| Error::new(Code::BadRequest).with(error.message.trim_end_matches('.')))?;
     let field = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.trim().to_owned());
     let digits = |name: &str| field(name).filter(|text| !text.is_empty()).map(Digits::Text);
-    let code = field("code").filter(|code| !code.is_empty()).ok_or_else(|| {
-        Error::new(Code::CodeMalformed).with_text("код не введён", "no code was typed")
-    })?;
+    let code = field("code")
+        .filter(|code| !code.is_empty())
+        .ok_or_else(|| Error::new(Code::CodeMalformed).with_text("код не введён", "no code was typed"))?;
     Ok(Activate { activation_code_string: code, itn: digits("itn"), iec: digits("iec"), blank_key_no: None })
 }
 

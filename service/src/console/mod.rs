@@ -52,7 +52,14 @@ pub fn refusal(request: &Request, lang: Lang, error: &Error) -> Response {
 }
 
 /// A page in the console's frame. `?menu=false` leaves the menu out, so that a 1C form can show the page as its own.
-fn framed(request: &Request, lang: Lang, status: u16, title: &str, user: Option<&str>, main: &impl Template) -> Response {
+fn framed(
+    request: &Request,
+    lang: Lang,
+    status: u16,
+    title: &str,
+    user: Option<&str>,
+    main: &impl Template,
+) -> Response {
     let link = |href: &str, russian: &str, english: &str, current| Link {
         href: href.into(),
         text: lang.pick(russian, english).into(),

@@ -3,9 +3,8 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use licence::error::{Code, Error, Lang, Result};
+use licence::error::{Code, Error, Lang};
 use licence::settings::Authorization;
-use parking_lot::Mutex;
 use web::{Access, Completer, Found, Method, Params, Reply, Request, Response, Route, Router, assets};
 
 use super::overview::{Notices, Overview, overview};
@@ -126,18 +125,15 @@ impl Call {
                 return completer.complete(activation::result(&request, lang, Some(&visitor.user), &Err(error)));
             }
         };
-        let waiting = Arc::new(Mutex::new(Some((completer, request))));
-        let given = waiting.clone();
         let job_core = core.clone();
         let user = visitor.user.clone();
-        let queued = core.activations.run(move || {
-            let Some((completer, request)) = given.lock().take() else { return };
+        let queued = core.activations.run((completer, request), move |(completer, request)| {
             if !completer.is_abandoned() {
                 let outcome = crate::activation::activate(&job_core, order, lang);
                 completer.complete(activation::result(&request, lang, Some(&user), &outcome));
             }
         });
-        if let (Err(error), Some((completer, request))) = (queued, waiting.lock().take()) {
+        if let Err((error, (completer, request))) = queued {
             completer.complete(activation::result(&request, lang, Some(&visitor.user), &Err(error)));
         }
     }
@@ -158,17 +154,21 @@ fn collect(core: &Core, request: &Request, lang: Lang) -> Overview {
     let now = core.clock.now().wall;
     let snapshot = core.keys.snapshot();
     let data = core.ledger.read(|book, now| {
-        let mut sessions: Vec<_> = book.sessions(now).map(|view| (Reverse(view.record.granted), view.record.id)).collect();
+        let mut sessions: Vec<_> =
+            book.sessions(now).map(|view| (Reverse(view.record.granted), view.record.id)).collect();
         let mut connections: Vec<_> = book.connections(now).map(|view| (Reverse(view.created), view.id)).collect();
         let totals = (sessions.len(), connections.len());
         sessions.sort_unstable();
         connections.sort_unstable();
         let sessions: Vec<_> =
             sessions.iter().take(ROWS).filter_map(|(_, id)| book.session(*id, now)).map(api::session_info).collect();
-        let connections: Vec<_> =
-            connections.iter().take(ROWS).filter_map(|(_, id)| book.connection(*id, now)).map(api::connection_info).collect();
-        let usage: Vec<_> =
-            book.series().filter_map(|series| Some((series.key_id, book.usage(series)?))).collect();
+        let connections: Vec<_> = connections
+            .iter()
+            .take(ROWS)
+            .filter_map(|(_, id)| book.connection(*id, now))
+            .map(api::connection_info)
+            .collect();
+        let usage: Vec<_> = book.series().filter_map(|series| Some((series.key_id, book.usage(series)?))).collect();
         (sessions, connections, totals, usage)
     });
     let (sessions, connections, (total_sessions, total_connections), usage) = data;

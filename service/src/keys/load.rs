@@ -103,7 +103,8 @@ pub fn folder(sources: &Sources) -> Result<Loaded> {
         log::error!("{error}");
     }
     let machine = (sources.machine)();
-    let licences: Vec<&PathBuf> = mark.iter().map(|(path, ..)| path).filter(|path| has_suffix(path, "licence")).collect();
+    let licences: Vec<&PathBuf> =
+        mark.iter().map(|(path, ..)| path).filter(|path| has_suffix(path, "licence")).collect();
     if licences.len() > MAX_FILES {
         log::error!("{}: {} licence files, only {MAX_FILES} are read", sources.folder.display(), licences.len());
     }
@@ -199,9 +200,9 @@ fn standing(sources: &Sources, state: &State, key: &Key, fits: Option<&Match>) -
         (Binding::Blank(carrier), _) if !sources.carriers.is_present(*carrier) => {
             Standing::Faulty(Error::new(Code::CarrierMissing).with(carrier))
         }
-        (Binding::Computer(_), Some(fits)) if !fits.holds() => Standing::Faulty(
-            Error::new(Code::HardwareChanged).with(fits.matched).with(fits.total).with(fits.needed),
-        ),
+        (Binding::Computer(_), Some(fits)) if !fits.holds() => {
+            Standing::Faulty(Error::new(Code::HardwareChanged).with(fits.matched).with(fits.total).with(fits.needed))
+        }
         _ => Standing::Good,
     }
 }

@@ -97,9 +97,9 @@ impl Snapshot {
     }
 
     fn of_series(&self, series: &SeriesId) -> impl Iterator<Item = (View<'_>, &Key)> {
-        self.views().filter_map(|view| Some((view.entry.key.as_ref()?, view))).filter_map(move |(key, view)| {
-            (key.series == *series).then_some((view, key.as_ref()))
-        })
+        self.views()
+            .filter_map(|view| Some((view.entry.key.as_ref()?, view)))
+            .filter_map(move |(key, view)| (key.series == *series).then_some((view, key.as_ref())))
     }
 }
 
@@ -173,10 +173,8 @@ impl KeyStore {
         let own = self.identity().public();
         let find = |ours: bool| {
             let keys = snapshot.views().filter_map(|view| view.entry.key.as_ref());
-            let mut series: Vec<SeriesId> = keys
-                .filter(|key| fits(key) && (!ours || key.licence.identity == own))
-                .map(|key| key.series)
-                .collect();
+            let mut series: Vec<SeriesId> =
+                keys.filter(|key| fits(key) && (!ours || key.licence.identity == own)).map(|key| key.series).collect();
             series.sort_unstable();
             series.dedup();
             series
@@ -218,7 +216,8 @@ impl KeyStore {
     /// The fields of a key at `now` with its texts in `lang`.
     pub fn info_in(&self, series: &SeriesId, key_no: KeyNo, now: Time, lang: Lang) -> Option<LicenceInfo> {
         let snapshot = self.snapshot();
-        let (view, _) = snapshot.of_series(series).find(|(view, key)| key.licence.key_no == key_no && view.is_current())?;
+        let (view, _) =
+            snapshot.of_series(series).find(|(view, key)| key.licence.key_no == key_no && view.is_current())?;
         match view.info(now, lang) {
             LicenceEntry::Readable(info) => Some(*info),
             LicenceEntry::Unreadable(_) => None,
@@ -272,7 +271,8 @@ impl KeyStore {
     }
 
     /// Puts a genuine key for this server and the certificate of its API key into the data folder and reads the folder again.
-    /// An older issue of the key is replaced, any other file that has the name already is left alone.
+    /// An older issue of the key is replaced, any other file that has the name already is left alone. The caller puts the new
+    /// pools under the ledger's seats.
     pub fn install(&self, key: &Key, certificate: &str, now: Time) -> Result<Arc<Snapshot>> {
         let mut loading = self.loading.lock();
         let folder = &self.sources.folder;
@@ -303,8 +303,14 @@ impl KeyStore {
         if free(&own) { own } else { folder.join(format!("{series}.{number}.{root}.{issue}.licence")) }
     }
 
-    /// Lets a key be used or not, whatever its licence says.
-    pub fn set_enabled(&self, series: SeriesId, key_no: KeyNo, enabled: bool, now: Time) -> Result<Arc<Snapshot>> {
+    /// Lets a key be used or not, whatever its licence says. The caller puts the new pools under the ledger's seats.
+    pub(crate) fn set_enabled(
+        &self,
+        series: SeriesId,
+        key_no: KeyNo,
+        enabled: bool,
+        now: Time,
+    ) -> Result<Arc<Snapshot>> {
         let mut loading = self.loading.lock();
         let mut state = State::read(&self.sources.folder)?;
         state.set_enabled(series, key_no, enabled);
@@ -318,6 +324,3 @@ impl KeyStore {
 fn root_mark(series: &SeriesId) -> String {
     series.root.to_string().chars().take(8).collect()
 }
-
-#[cfg(test)]
-mod tests;

@@ -48,7 +48,8 @@ impl State {
         let path = folder.join(FILE);
         let Some(text) = files::read_text_if_there(&path, LIMIT)? else { return Ok(State::default()) };
         let place = path.display();
-        let state: State = serde_json::from_str(&text).map_err(|e| Error::new(Code::DocumentDamaged).with(place).with(e))?;
+        let state: State =
+            serde_json::from_str(&text).map_err(|e| Error::new(Code::DocumentDamaged).with(place).with(e))?;
         if state.kind != KIND || state.version != VERSION {
             return Err(Error::new(Code::DocumentVersion).with(path.display()).with(state.version));
         }

@@ -74,7 +74,8 @@ struct Sightings {
 #[derive(Debug)]
 pub struct Book {
     leases: Leases,
-    pools: Pools,
+    /// `None` until they are set: what keys there are isn't known yet, so no seat is judged.
+    pools: Option<Pools>,
     tables: BTreeMap<SeriesId, SeatTable>,
     connections: HashMap<ConnectionId, Connection>,
     sessions: HashMap<SessionId, Session>,
@@ -97,7 +98,7 @@ impl Book {
     pub fn new(leases: Leases) -> Book {
         Book {
             leases,
-            pools: Pools::new(),
+            pools: None,
             tables: BTreeMap::new(),
             connections: HashMap::new(),
             sessions: HashMap::new(),
@@ -149,11 +150,13 @@ impl Book {
                 sessions.get(session).is_some_and(|session| session.state == SessionState::Attached(*id))
             });
         }
-        let pools = std::mem::take(&mut self.pools);
-        for (series, pool) in &pools {
-            self.set_pool(*series, Some(pool));
+        if let Some(pools) = self.pools.take() {
+            let series: BTreeSet<SeriesId> = self.tables.keys().chain(pools.keys()).copied().collect();
+            for series in series {
+                self.set_pool(series, pools.get(&series));
+            }
+            self.pools = Some(pools);
         }
-        self.pools = pools;
     }
 
     fn put_back(&mut self, record: SessionRecord, known: Option<Session>, t: Tick) {
@@ -340,13 +343,13 @@ impl Book {
         let series: BTreeSet<SeriesId> = self.tables.keys().chain(pools.keys()).copied().collect();
         for series in series {
             let pool = pools.get(&series);
-            let same = pool.is_some() && self.pools.get(&series) == pool;
+            let same = pool.is_some() && self.pools.as_ref().and_then(|pools| pools.get(&series)) == pool;
             if !same || self.tables.get(&series).is_some_and(SeatTable::any_ending) {
                 self.set_pool(series, pool);
             }
         }
         self.tables.retain(|_, table| !table.is_empty());
-        self.pools = pools;
+        self.pools = Some(pools);
     }
 
     fn set_pool(&mut self, series: SeriesId, pool: Option<&super::pool::Pool>) {

@@ -1,0 +1,87 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use licence::error::Lang;
+use licence::version::VERSION;
+
+const AFTER_HELP: &str = "\
+Settings: /var/1C/licence/3.0/licenceserver.conf; without that file all settings have their defaults.
+Licences: /var/1C/licence/data; logs: /var/1C/licence/3.0/logs. If SLK_ROOT is set, all paths are below the folder it names.
+
+Exit codes:
+  0  done; for `status`: the server runs
+  1  failed; for `status`: the server runs, but can't write its store
+  2  wrong command line
+  3  `status`: the server does not run
+  4  licenceserver.conf is wrong
+  5  the port is in use, or this server already runs
+
+Signals: TERM and INT stop the server, HUP makes it read licences and settings again.";
+
+/// The licence server.
+#[derive(Parser, Debug)]
+#[command(name = "licenceserver", version = VERSION, after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
+#[command(arg_required_else_help = true)]
+pub struct Arguments {
+    /// Language of messages: ru or en; else that of the settings.
+    #[arg(long, global = true, value_parser = lang)]
+    pub lang: Option<Lang>,
+    /// Serves in the foreground until it is told to stop; a service manager starts it so too.
+    #[arg(short, long, required = true)]
+    pub run: bool,
+    #[command(flatten)]
+    pub listen: Listen,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Where to listen, in place of what the settings say.
+#[derive(Args, Debug)]
+pub struct Listen {
+    /// Address to listen on, in place of ServerAddr.
+    #[arg(long, value_name = "ADDR")]
+    pub address: Option<IpAddr>,
+    /// Port to listen on, in place of ServerPort; 0 takes a free one.
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Writes the address it listens on to this file.
+    #[arg(long, value_name = "FILE")]
+    pub address_file: Option<PathBuf>,
+}
+
+/// Commands beside the server itself.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Sets name and password of the console and the API; a server that runs takes them up by itself.
+    Passwd(Passwd),
+    /// Tells whether the server of this computer runs.
+    Status(Status),
+}
+
+#[derive(Args, Debug)]
+pub struct Passwd {
+    /// Name of the user; else the present one.
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Reads the password from the first line of standard input, without asking.
+    #[arg(long)]
+    pub stdin: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Status {
+    /// Port of the server; else that of the settings.
+    #[arg(long)]
+    pub port: Option<u16>,
+}
+
+fn lang(text: &str) -> Result<Lang, String> {
+    match text.split(['_', '-', '.']).next().unwrap_or_default().to_ascii_lowercase().as_str() {
+        "ru" | "rus" => Ok(Lang::Russian),
+        "en" | "eng" => Ok(Lang::English),
+        _ => Err("ru or en is expected".into()),
+    }
+}

@@ -1,0 +1,60 @@
+//! `licenceserver passwd`: name and password of the console and the API, for terminals and containers. It works whether the
+//! server runs or not, and never takes a password from the command line, which every user of the computer can read.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use licence::error::{Code, Error, Lang, Result};
+use licence::host::paths::Paths;
+use service::access;
+use zeroize::Zeroizing;
+
+use crate::arguments::Passwd;
+use crate::{CRYPTO, Outcome};
+
+/// Longest line that is read from standard input, in bytes.
+const MAX_LINE: u64 = 4096;
+
+/// Asks for the password and writes its hash into the settings.
+pub fn run(paths: &Paths, present_user: &str, lang: Lang, options: &Passwd) -> Result<Outcome> {
+    let user = options.user.as_deref().unwrap_or(present_user);
+    let password = if options.stdin { from_stdin()? } else { from_terminal(user, lang)? };
+    access::set_password(paths, CRYPTO, user, &password)?;
+    let done = format!("{} {}", lang.pick("Пароль задан:", "The password is set:"), paths.server_conf().display());
+    let hint = lang.pick(
+        "Работающий сервер подхватит его через несколько секунд.",
+        "A server that runs takes it up within a few seconds.",
+    );
+    let _ = writeln!(io::stdout(), "{done}\n{hint}");
+    Ok(Outcome::Done)
+}
+
+fn from_stdin() -> Result<Zeroizing<String>> {
+    let mut line = Zeroizing::new(String::new());
+    let mut input = io::Read::take(io::stdin().lock(), MAX_LINE);
+    input.read_line(&mut line).map_err(|cause| unreadable("stdin", &cause))?;
+    Ok(Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+fn from_terminal(user: &str, lang: Lang) -> Result<Zeroizing<String>> {
+    if !io::stdin().is_terminal() {
+        return Err(Error::new(Code::BadRequest).with_text(
+            "пароль спрашивают только с терминала; для сценариев: licenceserver passwd --stdin",
+            "a password is asked for at a terminal only; for scripts: licenceserver passwd --stdin",
+        ));
+    }
+    let ask = |prompt: String| {
+        rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|cause| unreadable("terminal", &cause))
+    };
+    let first = ask(format!("{} {user}: ", lang.pick("Новый пароль", "New password of")))?;
+    // Told before it is typed again.
+    access::acceptable(user, &first)?;
+    let second = ask(lang.pick("Ещё раз: ", "Once more: ").to_owned())?;
+    if first != second {
+        return Err(Error::new(Code::BadRequest).with_text("пароли не совпали", "the passwords differ"));
+    }
+    Ok(first)
+}
+
+fn unreadable(place: &str, cause: &io::Error) -> Error {
+    Error::new(Code::FileFailed).with(place).with(cause)
+}

@@ -1,0 +1,81 @@
+//! `licenceserver status`: whether the server of this computer runs, asked of the server itself.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use licence::error::{Lang, Result};
+use licence::host::os;
+use licence::settings::ServerSettings;
+use service::Health;
+
+use crate::Outcome;
+use crate::arguments::Status;
+
+/// Longer than any answer of a server that lives.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Largest answer that is read, in bytes.
+const MAX_ANSWER: u64 = 64 * 1024;
+
+/// Asks, and tells what it heard.
+pub fn run(options: &Status, settings: Result<ServerSettings>, lang: Lang) -> Result<Outcome> {
+    let settings = settings?;
+    let address = SocketAddr::new(nearest(settings.address), options.port.unwrap_or(settings.port));
+    let (text, outcome) = match ask(address) {
+        Some(health) => (running(&health, address, lang), if health.failing.is_none() { Outcome::Done } else { Outcome::Unhealthy }),
+        None => (not_running(address, lang), Outcome::NotRunning),
+    };
+    let _ = writeln!(io::stdout(), "{text}");
+    Ok(outcome)
+}
+
+/// The address of this computer at which a server with that setting listens.
+fn nearest(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
+}
+
+/// What the server says of itself; `None` when nobody, or somebody else, answers.
+fn ask(address: SocketAddr) -> Option<Health> {
+    // A proxy knows nothing of this computer's own ports.
+    let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false).proxy(None);
+    let agent = ureq::Agent::new_with_config(config.build());
+    let mut response = agent.get(format!("http://{address}/healthz")).header("Accept", "application/json").call().ok()?;
+    let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec().ok()?;
+    serde_json::from_slice(&body).ok()
+}
+
+fn running(health: &Health, address: SocketAddr, lang: Lang) -> String {
+    let mut lines = vec![
+        format!("{} {} (PID {})", lang.pick("Сервер СЛК работает:", "The licence server runs:"), health.version, health.pid),
+        format!("{} http://{address}", lang.pick("Адрес:", "Address:")),
+        format!(
+            "{} {}, {} {}",
+            lang.pick("Ключей:", "Keys:"),
+            health.keys,
+            lang.pick("из них работают:", "of them usable:"),
+            health.usable_keys
+        ),
+        format!(
+            "{} {}, {} {}",
+            lang.pick("Лицензий:", "Licences:"),
+            health.licences,
+            lang.pick("занято:", "used:"),
+            health.used
+        ),
+    ];
+    if let Some(error) = &health.failing {
+        lines.push(format!("{} {}", error.cause(lang), error.remedy(lang)));
+    }
+    lines.join("\n")
+}
+
+fn not_running(address: SocketAddr, lang: Lang) -> String {
+    let owner = os::port_owner(address.port());
+    let text = lang.pick("Сервер СЛК не отвечает по адресу", "The licence server does not answer at");
+    let taken = lang.pick("порт занят другой программой", "another program has the port");
+    if owner.is_empty() { format!("{text} {address}.") } else { format!("{text} {address}: {taken}{owner}.") }
+}

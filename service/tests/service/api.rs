@@ -1,0 +1,242 @@
+//! The API against the samples of the administrator's guide, and its signature.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use licence::crypto::Crypto;
+use licence::crypto::public_key_from_pem;
+use licence::crypto::ring::PROVIDER;
+use licence::fingerprint::Machine;
+use licence::id::ComputerId;
+use licence::{ConnectionId, SessionId};
+use serde_json::{Value, json};
+use web::Response;
+
+use crate::bench::*;
+
+fn samples() -> Value {
+    json!({
+        "error": { "Code": 404, "Text": "Not found", "Message": "(EHTTPNotFound) …", "Exception": "EHTTPNotFound" },
+        "serverinfo": {
+            "ComputerName": "MORA-HP", "LocalIP": "192.168.56.1", "OSType": "Windows", "OSVersion": "Windows 10",
+            "ModuleName": "licenceserver.exe", "PID": 5736, "CPU": "i386", "Version": "3.0.15.7528",
+            "Started": "2018-04-02T20:41:13.272Z", "ComputerID": "D365ACC38180015CD3A30E62BF1072392D4DD5C1"
+        },
+        "licence": {
+            "Type": "Virtual", "FileName": "672B.7131766.licence", "Enabled": true, "IsBlank": false, "Workable": true,
+            "OpenError": null, "Version": "6", "KeyNo": 7131766, "KeyID": "672B", "RegNo": 202, "KeyType": 3,
+            "ServiceType": 0, "LicenceCount": 5, "ProductVersion": 0, "BlankKeyNo": null,
+            "ActivationCode": "4345-9320-2035-7421-5361", "ActivationDate": "2018-03-30T21:00:00.414Z",
+            "StartDate": null, "Period": 0, "ExpireDate": null, "DaysLeft": null, "Expired": false, "Flags": "0",
+            "ITN": 1234567890, "IEC": null, "ProductName": "x", "Article": "111111111111", "ArticleName": "x"
+        },
+        "connection": {
+            "ID": "AF72CC4124DD4B588AA9039D31035A5C", "PeerIP": "127.0.0.1", "Created": "2018-04-03T14:06:59.317Z",
+            "LastUsed": "2018-04-03T14:07:09.320Z", "OSVersion": "x", "ComputerName": "MORA-HP", "LocalIP": "192.168.1.38",
+            "Process": "1cv8c.exe", "CPU": "i386", "PID": "8236", "IsServer": false, "PlatformVersion": "8.3.11.2954",
+            "ModuleName": "v8.tmp", "Version": "3.0.15.7522", "KeyID": "672B", "ExpireTime": "2018-04-03T14:07:29.320Z",
+            "Expired": "False"
+        },
+        "session": {
+            "ID": "DB4AC14978FA4B5815A813550A031424", "SessionNumber": "2", "IsServer": false,
+            "InfoBaseConnectionString": "File=\"D:\\\\DemoDb\";", "AppName": "1CV8C", "ComputerName": "MORA-HP",
+            "UserName": null, "SessionStarted": "2018-04-03T14:06:58.000Z",
+            "SessionConnection": "AF72CC4124DD4B588AA9039D31035A5C", "AccessCode": null,
+            "ExpireTime": "2018-04-03T14:23:43.787Z", "Expired": "False", "KeyID": "672B", "UsedLicence": 7131766
+        }
+    })
+}
+
+/// Every field of the sample is there, of the sample's type, and times are written as the guide writes them.
+fn fits(name: &str, actual: &Value) {
+    let samples = samples();
+    let (sample, actual) = (samples[name].as_object().unwrap(), actual.as_object().unwrap());
+    for (field, expected) in sample {
+        let value = actual.get(field).unwrap_or_else(|| panic!("{name}: no {field}"));
+        let same = std::mem::discriminant(value) == std::mem::discriminant(expected);
+        assert!(same, "{name}.{field}: {value} where the guide has {expected}");
+        if expected.as_str().is_some_and(|text| text.ends_with('Z') && text.contains('T')) {
+            let text = value.as_str().unwrap();
+            assert!(text.len() == 24 && text.ends_with('Z') && &text[19..20] == ".", "{name}.{field}: {text}");
+        }
+    }
+    let extra: Vec<_> = actual.keys().filter(|field| !sample.contains_key(*field)).collect();
+    assert!(name == "error" || extra.is_empty(), "{name}: {extra:?}");
+}
+
+#[test]
+fn answers_have_the_fields_and_types_of_the_guide_s_samples() {
+    let bench = Bench::ready("samples");
+    let key = bench.install(7_131_766, |_| {});
+    let connection = ConnectionId([1; 16]);
+    let session = SessionId([2; 16]);
+    bench.service.ledger().touch(|book, now| {
+        let info = licence::accounting::ConnectionInfo {
+            series: key.series,
+            peer: "127.0.0.1".parse().unwrap(),
+            os_version: "x".into(),
+            computer_name: "PC".into(),
+            computer: Some(ComputerId([1; 20])),
+            local_ip: String::new(),
+            process: "1cv8c".into(),
+            cpu: "x86_64".into(),
+            pid: 8236,
+            is_server: false,
+            platform_version: "8.3.24.1".into(),
+            module_name: "x".into(),
+            version: "3.0.100.0".into(),
+        };
+        book.connect(connection, info, now);
+    });
+    let (done, granted) = std::sync::mpsc::channel();
+    let started = "2018-04-03T14:06:58Z".parse().unwrap();
+    let identity =
+        licence::accounting::InfobaseSession::new("File=\"D:\\DemoDb\";", 2, started, "", "1CV8C", "PC").unwrap();
+    let claim = licence::accounting::Claim {
+        connection,
+        asker: licence::accounting::Asker::Desktop(ComputerId([1; 20])),
+        identity,
+        parent: None,
+        access_code: None,
+        previous_secret: None,
+        new_id: session,
+        secret_hash: [3; 32],
+    };
+    bench.service.ledger().submit(move |book, now| book.claim(claim, now), move |grant| done.send(grant).unwrap());
+    granted.recv().unwrap().unwrap();
+
+    let (_, about) = bench.get("/api");
+    assert_eq!(about["Version"], licence::version::VERSION);
+    for address in ["/api/serverinfo", "/api/licences", "/api/connections", "/api/sessions"] {
+        assert!(about["Urns"].as_array().unwrap().contains(&json!(address)), "{about}");
+    }
+    let (_, info) = bench.get("/api/serverinfo");
+    fits("serverinfo", &info);
+    assert_eq!(info["PID"], std::process::id());
+    fits("licence", &bench.get("/api/licences").1["Licences"][0]);
+    fits("licence", &bench.get("/api/licences/7131766").1);
+    fits("connection", &bench.get("/api/connections").1["Connections"][0]);
+    fits("connection", &bench.get(&format!("/api/connections/{connection}")).1);
+    fits("session", &bench.get("/api/sessions").1["Sessions"][0]);
+    let (_, shown) = bench.get(&format!("/api/sessions/{session}"));
+    fits("session", &shown);
+    assert_eq!(shown["InfoBaseConnectionString"], "File=\"D:\\DemoDb\";");
+    let (status, missing) = bench.get("/api/someurl");
+    fits("error", &missing);
+    assert_eq!((status, &missing["Code"], &missing["Text"]), (404, &json!(404), &json!("Not found")));
+    assert!(missing["Message"].as_str().unwrap().contains("The requested URL \"/api/someurl\" was not found."));
+    for path in ["/api/licences/1", "/api/licences/x", "/api/sessions/1", "/api/connections/zz"] {
+        assert_eq!(bench.get(path).0, 404, "{path}");
+    }
+}
+
+#[test]
+fn an_external_session_takes_a_licence_once_and_renews_it() {
+    let bench = Bench::ready("external");
+    bench.install(1, |licence| licence.licence_count = 1);
+    let body = json!({
+        "KeyID": "672b", "ClientSessionID": "0123456789ABCDEF", "AppName": "MobileClient", "UserName": "MobileUser",
+        "ComputerName": "Tablet", "SessionStarted": "2020-01-01T12:52:20"
+    });
+    let (status, licence) = bench.post("/api/sessions", &body);
+    assert_eq!((status, &licence["KeyNo"]), (201, &json!(1)));
+    fits("licence", &licence);
+    let before = bench.get("/api/sessions").1["Sessions"][0].clone();
+    fits(
+        "session",
+        &json!({ "InfoBaseConnectionString": "", "SessionConnection": "", "UserName": null })
+            .as_object()
+            .unwrap()
+            .iter()
+            .fold(before.clone(), |mut value, (field, sample)| {
+                value[field] = sample.clone();
+                value
+            }),
+    );
+    bench.clock.advance(60_000);
+    assert_eq!(bench.post("/api/sessions", &body).0, 200);
+    let after = bench.get("/api/sessions").1["Sessions"][0].clone();
+    assert_eq!(before["ID"], after["ID"]);
+    assert!(before["ExpireTime"].as_str() < after["ExpireTime"].as_str(), "{before} {after}");
+    let (status, refusal) = bench.post("/api/sessions", &json!({ "KeyID": "672B", "ClientSessionID": "other" }));
+    assert_eq!((status, &refusal["Exception"]), (409, &json!("EServerResult.ELicenceNotFound")));
+    assert_eq!(bench.post("/api/sessions", &json!({ "KeyID": "0001", "ClientSessionID": "x" })).0, 404);
+    for wrong in [json!({}), json!([]), json!({ "KeyID": "672B" }), json!({ "KeyID": "672B", "ClientSessionID": "" })] {
+        assert_eq!(bench.post("/api/sessions", &wrong).0, 400, "{wrong}");
+    }
+}
+
+fn signature_holds(bench: &Bench, query: &str, response: &Response) {
+    let pem = bench.ask(request("GET", "/api/publickey", None));
+    let spki = public_key_from_pem(std::str::from_utf8(&pem.body).unwrap()).unwrap();
+    let signature = response.headers.get("licence-signature").expect("no signature");
+    assert_eq!(response.headers.get("licence-querysignature"), Some(signature));
+    let signature = STANDARD.decode(signature).unwrap();
+    let message = [query.as_bytes(), &response.body].concat();
+    assert!(PROVIDER.rsa_verify(&spki, &message, &signature));
+    assert!(!PROVIDER.rsa_verify(&spki, &[b"x".as_slice(), &message].concat(), &signature));
+    assert_eq!(response.headers.get("licence-serverversion"), Some(licence::version::SERVER_VERSION));
+}
+
+#[test]
+fn every_answer_errors_included_is_signed_over_query_and_body() {
+    let bench = Bench::ready("signature");
+    for (method, path, account, status) in [
+        ("GET", "/api", CHANGED, 200),
+        ("GET", "/api/licences", CHANGED, 200),
+        ("GET", "/api/publickey", None, 200),
+        ("GET", "/api/licences", None, 401),
+        ("GET", "/api/licences/1", CHANGED, 404),
+        ("GET", "/api/nothing", CHANGED, 404),
+        ("DELETE", "/api/licences", CHANGED, 405),
+        ("POST", "/api/sessions", CHANGED, 400),
+        ("GET", "/api/certificate", CHANGED, 400),
+    ] {
+        let asked = with(request(method, path, account), "Licence-QueryID", "20200127230600");
+        let response = bench.ask(asked);
+        assert_eq!(response.status, status, "{method} {path}");
+        assert_eq!(response.headers.get("licence-queryid"), Some("20200127230600"));
+        signature_holds(&bench, "20200127230600", &response);
+        let plain = bench.ask(request(method, path, account));
+        assert_eq!(plain.headers.get("licence-queryid"), None);
+        signature_holds(&bench, "", &plain);
+    }
+}
+
+#[test]
+fn an_identifier_that_could_be_a_chosen_text_is_neither_signed_nor_repeated() {
+    let bench = Bench::ready("chosen");
+    for id in ["{\"Code\":200}", "a b", "SLK-LICENCE/1", ""] {
+        let response = bench.ask(with(request("GET", "/api", CHANGED), "Licence-QueryID", id));
+        assert_eq!(response.status, 400, "{id}");
+        for name in ["licence-queryid", "licence-signature", "licence-querysignature"] {
+            assert_eq!(response.headers.get(name), None);
+        }
+    }
+}
+
+#[test]
+fn a_switched_off_api_says_so() {
+    let bench = Bench::new("api-off", "[API]\nEnabled=0\n[Console]\nPassword=another password\n");
+    let (status, body) = bench.get("/api/licences");
+    assert_eq!((status, &body["Code"]), (503, &json!(503)));
+    assert!(body["Message"].as_str().unwrap().contains("[API] Enabled=1"));
+    assert_eq!(bench.ask(request("GET", "/healthz", None)).status, 200);
+}
+
+#[test]
+fn texts_are_in_the_language_that_was_asked_for_else_in_that_of_the_settings() {
+    let bench = Bench::ready("language");
+    let said = |language: Option<&str>| {
+        let mut asked = request("GET", "/api/nothing", CHANGED);
+        asked.headers.remove("accept-language");
+        let asked = language.map_or(asked.clone(), |language| with(asked, "Accept-Language", language));
+        json(&bench.ask(asked))["Message"].as_str().unwrap().to_owned()
+    };
+    assert!(said(Some("en-GB,ru;q=0.5")).contains("was not found"));
+    assert!(said(Some("ru")).contains("не найден") && said(None).contains("не найден"));
+}
+
+#[test]
+fn the_machine_of_these_tests_has_an_identifier() {
+    assert_eq!(Machine::computer_id(&machine(), CRYPTO).unwrap().to_string().len(), 40);
+}

@@ -1,0 +1,7 @@
+//! The licence service as a front calls it.
+
+mod access;
+mod activation;
+mod api;
+mod bench;
+mod keys;

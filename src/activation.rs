@@ -158,7 +158,9 @@ impl ApiCertificate {
             return Err(Error::new(Code::DocumentDamaged).with(place).with("KeyID"));
         }
         if !issuer.certificate.allows(certificate.issued) {
-            return Err(Error::new(Code::DocumentDamaged).with(place).with("signed outside the dates of its certificate"));
+            return Err(Error::new(Code::DocumentDamaged)
+                .with(place)
+                .with("signed outside the dates of its certificate"));
         }
         Ok((certificate, issuer))
     }

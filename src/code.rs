@@ -99,7 +99,8 @@ impl FromStr for ActivationCode {
         if check.parse() == Ok(Self::check(payload)) {
             Ok(ActivationCode(payload))
         } else {
-            Err(Error::new(Code::CodeMalformed).with_text("контрольные цифры не сходятся", "the check digits do not match"))
+            Err(Error::new(Code::CodeMalformed)
+                .with_text("контрольные цифры не сходятся", "the check digits do not match"))
         }
     }
 }

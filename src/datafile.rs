@@ -141,7 +141,10 @@ impl Datafile {
             if object.offset != expected {
                 return Err(damaged(format!("object {}: offset", object.name)));
             }
-            expected = expected.checked_add(object.size).and_then(|e| e.checked_add(TAG)).ok_or_else(|| damaged("size".into()))?;
+            expected = expected
+                .checked_add(object.size)
+                .and_then(|e| e.checked_add(TAG))
+                .ok_or_else(|| damaged("size".into()))?;
         }
         let have = (bytes.len() - body) as u64;
         if expected != have {

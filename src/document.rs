@@ -102,7 +102,8 @@ impl Unverified<'_> {
     fn parse<T: DeserializeOwned>(&self) -> Result<T> {
         let header = self.kind.name.len() + self.kind.version.to_string().len() + 6;
         let json = self.signed.get(header..).unwrap_or_default();
-        serde_json::from_str(json).map_err(|e| Error::new(Code::DocumentDamaged).with(self.place).with(format!("line 2: {e}")))
+        serde_json::from_str(json)
+            .map_err(|e| Error::new(Code::DocumentDamaged).with(self.place).with(format!("line 2: {e}")))
     }
 }
 

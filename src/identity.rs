@@ -49,7 +49,12 @@ struct Stored {
 impl Identity {
     /// A fresh identity.
     pub fn generate(crypto: &dyn Crypto) -> Result<Identity> {
-        Identity::of(crypto, Subkey::new(crypto.random_array()?), Subkey::new(crypto.random_array()?), crypto.random_array()?)
+        Identity::of(
+            crypto,
+            Subkey::new(crypto.random_array()?),
+            Subkey::new(crypto.random_array()?),
+            crypto.random_array()?,
+        )
     }
 
     fn of(crypto: &dyn Crypto, noise: Subkey, sign: Subkey, salt: [u8; 32]) -> Result<Identity> {

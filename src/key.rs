@@ -174,13 +174,15 @@ impl Licence {
 
     /// Seals `subkeys` to the licence's identity; the box opens for this series, key and issue only.
     pub fn seal(&mut self, series: &SeriesId, subkeys: &Subkeys) -> Result<()> {
-        let plain = zeroize::Zeroizing::new(serde_json::to_vec(subkeys).map_err(|e| Error::new(Code::Internal).with(e))?);
+        let plain =
+            zeroize::Zeroizing::new(serde_json::to_vec(subkeys).map_err(|e| Error::new(Code::Internal).with(e))?);
         self.sealed = identity::seal(&self.identity.noise, &self.seal_context(series), &plain)?;
         Ok(())
     }
 
     fn seal_context(&self, series: &SeriesId) -> Vec<u8> {
-        format!("SLK sealed subkeys 1\n{}\n{}\n{}\n{}", series.key_id, series.root, self.key_no, self.issue).into_bytes()
+        format!("SLK sealed subkeys 1\n{}\n{}\n{}\n{}", series.key_id, series.root, self.key_no, self.issue)
+            .into_bytes()
     }
 
     /// Signs the licence: the text of its file.

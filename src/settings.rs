@@ -60,7 +60,8 @@ impl Ini {
 
 fn line_of(text: &str, key: &str) -> usize {
     let sets = |line: &str| {
-        line.split_once('=').is_some_and(|(name, value)| name.trim().eq_ignore_ascii_case(key) && !value.trim().is_empty())
+        line.split_once('=')
+            .is_some_and(|(name, value)| name.trim().eq_ignore_ascii_case(key) && !value.trim().is_empty())
     };
     text.lines().enumerate().filter(|(_, line)| sets(line)).last().map_or(0, |(at, _)| at + 1)
 }
@@ -81,7 +82,8 @@ pub fn with_value(text: &str, section: &str, key: &str, value: &str) -> String {
         lines.push(format!("{key}={value}"));
         return lines.join(newline) + newline;
     };
-    let end = lines[start + 1..].iter().position(|line| header(line).is_some()).map_or(lines.len(), |at| start + 1 + at);
+    let end =
+        lines[start + 1..].iter().position(|line| header(line).is_some()).map_or(lines.len(), |at| start + 1 + at);
     let is_key = |line: &String| line.split_once('=').is_some_and(|(name, _)| name.trim().eq_ignore_ascii_case(key));
     match lines[start + 1..end].iter().rposition(is_key) {
         Some(at) => lines[start + 1 + at] = format!("{key}={value}"),
@@ -148,7 +150,12 @@ impl ServerSettings {
     pub fn read(ini: &Ini) -> Result<ServerSettings> {
         let list = |section, key| {
             let items = ini.get(section, key).unwrap_or_default();
-            items.split([',', ';']).map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+            items
+                .split([',', ';'])
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
         };
         let any: IpAddr = std::net::Ipv4Addr::UNSPECIFIED.into();
         Ok(ServerSettings {
@@ -173,7 +180,11 @@ impl ServerSettings {
             password: ini.get("Console", "Password").unwrap_or("admin").to_owned(),
             local_only: ini.read("Console", "LocalAccessOnly", false, flag)?,
             allowed: ini.read("Console", "AllowedAddresses", Vec::new(), |text| {
-                text.split([',', ';']).map(str::trim).filter(|item| !item.is_empty()).map(|item| item.parse().ok()).collect()
+                text.split([',', ';'])
+                    .map(str::trim)
+                    .filter(|item| !item.is_empty())
+                    .map(|item| item.parse().ok())
+                    .collect()
             })?,
             host_names: list("Console", "HostNames"),
             check_rebinding: ini.read("Console", "CheckDNSRebinding", true, flag)?,
@@ -235,7 +246,11 @@ pub struct Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') { write!(f, "[{}]:{}", self.host, self.port) } else { write!(f, "{}:{}", self.host, self.port) }
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
     }
 }
 
@@ -277,9 +292,9 @@ impl Connect {
     pub fn parse(text: &str) -> Result<Connect> {
         let mut connect = Connect::default();
         for item in text.split(';').filter(|item| !item.trim().is_empty()) {
-            let (name, value) = item
-                .split_once('=')
-                .ok_or_else(|| Error::new(Code::BadArgument).with("ConnectionParameters").with(format!("{:?}", item.trim())))?;
+            let (name, value) = item.split_once('=').ok_or_else(|| {
+                Error::new(Code::BadArgument).with("ConnectionParameters").with(format!("{:?}", item.trim()))
+            })?;
             let value = value.trim().trim_matches('"').to_owned();
             match name.trim().to_ascii_lowercase().as_str() {
                 "serveraddr" | "host" => connect.host = Some(value),
@@ -287,7 +302,9 @@ impl Connect {
                 "serverport" | "port" => {
                     let port = value.parse().ok().filter(|port| *port != 0);
                     connect.port =
-                        Some(port.ok_or_else(|| Error::new(Code::BadArgument).with("ConnectionParameters").with(item.trim()))?);
+                        Some(port.ok_or_else(|| {
+                            Error::new(Code::BadArgument).with("ConnectionParameters").with(item.trim())
+                        })?);
                 }
                 "reservedservers" => connect.reserved = Some(value),
                 _ => {}
@@ -300,7 +317,8 @@ impl Connect {
     fn section(ini: &Ini, section: &str) -> Result<Connect> {
         Ok(Connect {
             host: ini.get(section, "ServerAddr").map(str::to_owned),
-            port: ini.read(section, "ServerPort", None, |text| text.parse().ok().filter(|port| *port != 0).map(Some))?,
+            port: ini
+                .read(section, "ServerPort", None, |text| text.parse().ok().filter(|port| *port != 0).map(Some))?,
             reserved: ini.get(section, "ReservedServers").map(str::to_owned),
         })
     }
@@ -363,7 +381,9 @@ mod tests {
 
     #[test]
     fn names_are_found_in_any_case_and_comments_are_skipped() {
-        let settings = ServerSettings::read(&ini("\u{feff}; note\n[console]\n; x\nAUTHORIZATION=1\nallowedaddresses=10.0.0.0/8, ::1\n"));
+        let settings = ServerSettings::read(&ini(
+            "\u{feff}; note\n[console]\n; x\nAUTHORIZATION=1\nallowedaddresses=10.0.0.0/8, ::1\n",
+        ));
         let settings = settings.unwrap();
         assert_eq!(settings.authorization, Authorization::Always);
         assert_eq!(settings.allowed.len(), 2);
@@ -402,7 +422,10 @@ mod tests {
         assert_eq!(host(both, ""), "series:9099");
         assert_eq!(host("[Common]\nServerAddr=common\n", ""), "common:9099");
         assert_eq!(host("", ""), "localhost:9099");
-        assert_eq!(host("[Common]\nForceUseConfig=1\nServerAddr=common\n[672B]\nServerAddr=series\n", "host=code"), "common:9099");
+        assert_eq!(
+            host("[Common]\nForceUseConfig=1\nServerAddr=common\n[672B]\nServerAddr=series\n", "host=code"),
+            "common:9099"
+        );
         let forced = "[Common]\nForceUseConfig=1\nServerAddr=common\n[672b]\nForceUseConfig=1\nServerAddr=series\nServerPort=1\n";
         assert_eq!(host(forced, "host=code;port=2"), "series:1");
         assert_eq!(host("[AAAA]\nForceUseConfig=1\nServerAddr=other\n", "host=code;port=2"), "code:2");

@@ -274,7 +274,8 @@ mod tests {
             Policy { product_version: 1, ..Policy::default() },
         ];
         for policy in ok {
-            let vendor = secret.object_key(&PROVIDER, &ObjectRef { name: "Обработка", policy: &policy, salt: &[9; 32] });
+            let vendor =
+                secret.object_key(&PROVIDER, &ObjectRef { name: "Обработка", policy: &policy, salt: &[9; 32] });
             assert_eq!(key(&earned, &policy).unwrap(), vendor.unwrap(), "{policy:?}");
         }
         let refused = [

@@ -20,6 +20,8 @@ pub const KEY_FILE: &str = "server.apikey";
 const LIMIT: u64 = 64 * 1024;
 /// Answers that may wait to be signed.
 const QUEUE: usize = 1024;
+/// Answers to strangers that may wait: a flood of them must not hold up those who have signed in.
+const STRANGERS: usize = 64;
 const QUERY_ID: &str = "Licence-QueryID";
 const PEM_HEAD: &str = "-----BEGIN PRIVATE KEY-----";
 const PEM_TAIL: &str = "-----END PRIVATE KEY-----";
@@ -29,6 +31,7 @@ pub struct Signing {
     signer: Arc<dyn Signer>,
     pem: String,
     crew: Crew,
+    strangers: Crew,
 }
 
 /// Identifier of a query: what a client gave, checked, so that nobody can have a text of his choice signed.
@@ -76,8 +79,10 @@ impl Signing {
         let pem = crypto::public_key_pem(signer.public_key())?;
         // More threads than processors make no more signatures.
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let crew = Crew::new("signing", threads, QUEUE).map_err(|e| Error::new(Code::Internal).with(e))?;
-        Ok(Signing { signer, pem, crew })
+        let crew =
+            |name, threads, queue| Crew::new(name, threads, queue).map_err(|e| Error::new(Code::Internal).with(e));
+        let (strangers, crew) = (crew("signing-public", 1, STRANGERS)?, crew("signing", threads, QUEUE)?);
+        Ok(Signing { signer, pem, crew, strangers })
     }
 
     /// The public key, SPKI DER.
@@ -90,16 +95,19 @@ impl Signing {
         &self.pem
     }
 
-    /// Signs `response` on the crew and gives it to `done` with `load`; gives `load` back when the queue is full.
+    /// Signs `response` on the crew and gives it to `done` with `load`; gives `load` back when the queue is full. An answer to
+    /// somebody who is not `known` has a queue of its own.
     pub fn sign<T: Send + 'static>(
         &self,
+        known: bool,
         query: QueryId,
         response: Response,
         load: T,
         done: impl FnOnce(T, Response) + Send + 'static,
     ) -> Result<(), (Error, T)> {
         let signer = self.signer.clone();
-        hand_over(&self.crew, load, move |load| done(load, signed(signer.as_ref(), &query, response)))
+        let crew = if known { &self.crew } else { &self.strangers };
+        hand_over(crew, load, move |load| done(load, signed(signer.as_ref(), &query, response)))
     }
 }
 

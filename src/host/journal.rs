@@ -104,7 +104,8 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("slk-journal-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         // Process numbers stay below 2^22 on Linux, so this one can't live.
-        let (gone, lives) = ("p.20180402-204113.4294967294.log", format!("p.20180402-204113.{}.log", std::process::id()));
+        let (gone, lives) =
+            ("p.20180402-204113.4294967294.log", format!("p.20180402-204113.{}.log", std::process::id()));
         for name in [gone, &lives, "p.conf", "q.20180402-204113.4294967294.log"] {
             fs::write(folder.join(name), "").unwrap();
         }

@@ -6,7 +6,11 @@ use std::path::PathBuf;
 
 /// Network name of the computer.
 pub fn computer_name() -> String {
-    let name = if cfg!(windows) { env::var("COMPUTERNAME").ok() } else { fs::read_to_string("/proc/sys/kernel/hostname").ok() };
+    let name = if cfg!(windows) {
+        env::var("COMPUTERNAME").ok()
+    } else {
+        fs::read_to_string("/proc/sys/kernel/hostname").ok()
+    };
     name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".into())
 }
 

@@ -85,8 +85,11 @@ impl Accepted {
     /// Reads an offer; `private` is the identity's X25519 key. Versions that don't meet get [`Code::ProtocolMismatch`].
     pub fn read(private: &[u8; 32], offer: &[u8]) -> Result<Accepted> {
         let mismatch = |theirs: String| {
-            let (russian, english) =
-                if theirs.as_str() < "1" { ("компоненту", "the component") } else { ("сервер", "the server") };
+            let (russian, english) = if theirs.as_str() < "1" {
+                ("компоненту", "the component")
+            } else {
+                ("сервер", "the server")
+            };
             Error::new(Code::ProtocolMismatch).with(theirs).with(format!("1 ({VERSION})")).with_text(russian, english)
         };
         let rest = offer.strip_prefix(OFFER).ok_or_else(|| mismatch("0 (2.x)".into()))?;

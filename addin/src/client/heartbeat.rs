@@ -36,11 +36,18 @@ struct Stop {
 impl Heartbeat {
     /// Starts the thread. `net` has a transport of its own, which is cut when the thread is to end.
     pub fn start(series: Arc<Series>, net: Net) -> Result<Heartbeat> {
+        let first = interval(&series);
+        Heartbeat::start_at(series, net, first)
+    }
+
+    /// Starts the thread with its first beat after `wait`.
+    pub(super) fn start_at(series: Arc<Series>, net: Net, mut wait: Duration) -> Result<Heartbeat> {
         let stop = Arc::<Stop>::default();
         let (until, own) = (Arc::clone(&stop), net.clone());
         let thread = thread::Builder::new().name("licence-heartbeat".into());
         let thread = thread.spawn(move || {
-            while !until.wait(interval(&series)) {
+            while !until.wait(wait) {
+                wait = interval(&series);
                 // A broken beat must not be the last: seats depend on the next one.
                 if catch_unwind(AssertUnwindSafe(|| beat(&series, &own, &|| until.is_set()))).is_err() {
                     log::error!("{}: a heartbeat broke", series.wanted.key_id);

@@ -17,6 +17,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use licence::accounting::InfoBase;
 use licence::crypto::ring::PROVIDER;
 use licence::error::{Code, Error, Lang};
 use licence::host::clock::SleepCountingClock;
@@ -204,6 +205,10 @@ impl LicenceExtension {
             let mut session = session_data(&json)?;
             let is_server = process::is_server_session(&host, &session);
             session.is_server = Some(is_server);
+            if let Ok(base) = session.info_base_connection_string.parse::<InfoBase>() {
+                // Without the user's name and password that the string may carry.
+                session.info_base_connection_string = base.to_string();
+            }
             let terminal = if is_server { None } else { process::terminal() };
             slot.take_licence(Acquire { session, computer: process::computer_id(), terminal, resume: None })?;
             Ok(Value::Bool(true))
@@ -327,7 +332,7 @@ impl LicenceExtension {
 fn nets(host: &HostInfo) -> Nets {
     let info: Arc<ClientInfo> = Arc::new(process::client_info(host));
     let net = || Net {
-        transport: Arc::new(HttpTransport::new()),
+        transport: Arc::new(HttpTransport::default()),
         clock: Arc::new(SleepCountingClock),
         crypto: &PROVIDER,
         info: Arc::clone(&info),

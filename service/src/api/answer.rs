@@ -17,13 +17,20 @@ pub struct Answer {
     completer: Completer,
     query: QueryId,
     lang: Lang,
+    /// Whether it goes to somebody who has signed in.
+    known: bool,
 }
 
 impl Answer {
     /// The place for an answer, and the reply that waits for it.
     pub fn to(core: Arc<Core>, query: QueryId, lang: Lang) -> (Answer, Reply) {
         let (completer, reply) = Reply::later();
-        (Answer { core, completer, query, lang }, reply)
+        (Answer { core, completer, query, lang, known: false }, reply)
+    }
+
+    /// The same place, of somebody who has signed in.
+    pub fn known(self) -> Answer {
+        Answer { known: true, ..self }
     }
 
     /// Whether nobody waits for it any more.
@@ -34,9 +41,10 @@ impl Answer {
     /// Gives the answer: signed, on the threads that sign.
     pub fn give(self, response: Response) {
         let response = self.query.echo(response).with_header("Licence-ServerVersion", SERVER_VERSION);
-        let Answer { core, completer, query, lang } = self;
+        let Answer { core, completer, query, lang, known } = self;
         let Some(signing) = &core.signing else { return completer.complete(response) };
-        let signed = signing.sign(query, response, completer, |completer, response| completer.complete(response));
+        let signed =
+            signing.sign(known, query, response, completer, |completer, response| completer.complete(response));
         if let Err((error, completer)) = signed {
             completer.complete(refusal(&error, lang));
         }

@@ -111,7 +111,7 @@ impl Api {
         let router = self.router.clone();
         let asked = request.clone();
         self.core.guard.admit(&asked, move |visitor| match visitor {
-            Ok(visitor) => dispatch(&router, core, request, &visitor, lang, answer),
+            Ok(visitor) => dispatch(&router, core, request, &visitor, lang, answer.known()),
             Err(error) => answer.refuse(&error),
         });
     }

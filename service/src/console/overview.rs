@@ -104,6 +104,7 @@ struct KeyRow<'a> {
     used: Option<u32>,
     owner: String,
     expires: Option<String>,
+    days_left: Option<u32>,
 }
 
 struct SessionRow<'a> {
@@ -184,6 +185,7 @@ fn key_row<'a>(lang: Lang, key: &'a LicenceInfo, usage: &[(KeyId, Usage)]) -> Ke
         used: seats.filter(|seats| same(seats.key_no)).map(|seats| seats.used).next(),
         owner: owner(key),
         expires: key.expire_date.map(|end| words::day(lang, end)),
+        days_left: key.days_left.filter(|_| !key.expired),
     }
 }
 

@@ -5,11 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use licence::crypto::Crypto;
 use licence::crypto::public_key_from_pem;
 use licence::crypto::ring::PROVIDER;
-use licence::fingerprint::Machine;
 use licence::id::ComputerId;
 use licence::{ConnectionId, SessionId};
 use serde_json::{Value, json};
-use web::Response;
+use web::{Reply, Response, Service};
 
 use crate::bench::*;
 
@@ -237,6 +236,12 @@ fn texts_are_in_the_language_that_was_asked_for_else_in_that_of_the_settings() {
 }
 
 #[test]
-fn the_machine_of_these_tests_has_an_identifier() {
-    assert_eq!(Machine::computer_id(&machine(), CRYPTO).unwrap().to_string().len(), 40);
+fn a_flood_of_strangers_does_not_hold_up_those_who_have_signed_in() {
+    let bench = Bench::ready("flood");
+    let strangers: Vec<_> = (0..500).map(|_| bench.service.call(request("GET", "/api/licences", None))).collect();
+    assert_eq!(bench.get("/api/licences").0, 200);
+    for reply in strangers {
+        let Reply::Later(pending) = reply else { panic!("{reply:?}") };
+        assert!([401, 503].contains(&pending.wait().status));
+    }
 }

@@ -117,6 +117,7 @@ fn a_restarted_service_has_its_identity_its_keys_and_its_sessions() {
     assert_eq!((status, &body["ErrorCode"]), (409, &json!(302)));
 }
 
+#[cfg(unix)]
 #[test]
 fn secrets_in_the_data_folder_are_their_owner_s() {
     use std::os::unix::fs::PermissionsExt;

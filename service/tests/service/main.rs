@@ -4,4 +4,5 @@ mod access;
 mod activation;
 mod api;
 mod bench;
+mod client;
 mod keys;

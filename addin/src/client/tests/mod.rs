@@ -1,1 +1,343 @@
+//! The client against servers in memory.
 
+pub(crate) mod server;
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::time::Duration;
+
+use licence::error::{Code, Error};
+use licence::identity::Identity;
+use licence::settings::Endpoint;
+
+use super::connection::{Connection, Wanted};
+use super::heartbeat::beat;
+use super::registry;
+use super::series::Series;
+use super::transport::{Answer, Fault, Transport};
+use super::{TOTAL_LIMIT, Trouble};
+use server::*;
+
+fn series(network: &Arc<Network>, names: &[&str]) -> Series {
+    Series::new(network.net(), wanted(), names.iter().map(|name| endpoint(name)).collect())
+}
+
+fn pulse(series: &Series, network: &Arc<Network>) {
+    beat(series, &network.net(), &|| false);
+}
+
+fn full() -> Error {
+    Error::new(Code::AllTaken).with(SERIES).with(1).with(1)
+}
+
+fn open(network: &Arc<Network>, wanted: Wanted) -> Result<Connection, Trouble> {
+    let net = network.net();
+    Connection::open(&net, 0, &endpoint("a"), wanted, &net.within(TOTAL_LIMIT))
+}
+
+fn refused(trouble: Result<Connection, Trouble>) -> Code {
+    match trouble.err() {
+        Some(Trouble::Refused(error)) => error.code,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_server_is_trusted_when_a_licence_under_the_anchor_names_the_key_that_it_holds() {
+    let network = Network::new();
+    let a = network.add("a");
+    assert!(open(&network, wanted()).is_ok());
+    let stranger = Identity::generate(&licence::crypto::ring::PROVIDER).unwrap();
+    let (own, others, forged) =
+        (licence_for(a.identity()), licence_for(&stranger), forged_licence_for(a.identity()));
+    let damaged = own.replace("KeyNo", "keyNo");
+    for licences in [vec![], vec![others.clone()], vec![forged.clone()], vec![damaged, "x".into()]] {
+        *a.licences.lock().unwrap() = licences;
+        assert_eq!(refused(open(&network, wanted())), Code::ServerNotTrusted);
+    }
+    *a.licences.lock().unwrap() = vec![others, forged, own];
+    assert!(open(&network, wanted()).is_ok());
+}
+
+#[test]
+fn without_an_anchor_any_server_is_connected() {
+    let network = Network::new();
+    network.add("a").licences.lock().unwrap().clear();
+    assert!(open(&network, Wanted { anchor: None, ..wanted() }).is_ok());
+}
+
+#[test]
+fn a_refusal_of_the_series_is_passed_on() {
+    let network = Network::new();
+    *network.add("a").refuses_connections.lock().unwrap() = Some(Error::new(Code::NoKey).with(SERIES));
+    assert_eq!(refused(open(&network, wanted())), Code::NoKey);
+}
+
+#[test]
+fn a_call_whose_answer_was_lost_is_asked_again_and_done_once() {
+    let network = Network::new();
+    let a = network.add("a");
+    let series = series(&network, &["a"]);
+    series.connect().unwrap();
+    let before = a.performed.load(Ordering::SeqCst);
+    a.loses.store(1, Ordering::SeqCst);
+    series.join(claim(1)).unwrap();
+    assert_eq!(a.performed.load(Ordering::SeqCst), before + 1);
+    assert_eq!((network.events(), a.held()), (vec!["a acquire".to_owned()], 1));
+}
+
+#[test]
+fn servers_are_tried_in_their_order_and_all_are_named_when_none_answers() {
+    let network = Network::new();
+    let (b, _c) = (network.add("b"), network.add("c"));
+    let series = series(&network, &["a", "b", "c"]);
+    series.join(claim(1)).unwrap();
+    assert_eq!(network.events(), ["b acquire"]);
+    b.stop();
+    let error = self::series(&network, &["a", "b"]).connect().unwrap_err();
+    assert_eq!(error.code, Code::ServerNotFound);
+    assert!(error.args[0].contains("a:9099") && error.args[0].contains("b:9099"), "{error}");
+}
+
+#[test]
+fn a_server_without_a_free_licence_passes_the_session_to_the_next_and_the_first_refusal_is_told() {
+    let network = Network::new();
+    let (a, b) = (network.add("a"), network.add("b"));
+    *a.refuses_claims.lock().unwrap() = Some(full());
+    let series = series(&network, &["a", "b"]);
+    let session = series.join(claim(1)).unwrap();
+    assert_eq!(network.events(), ["a acquire", "b acquire"]);
+    pulse(&series, &network);
+    assert_eq!(network.events(), Vec::<String>::new(), "it belongs to b, as a could be reached");
+    assert_eq!(session.home(), 1);
+    *b.refuses_claims.lock().unwrap() = Some(Error::new(Code::NoUsableKey).with(SERIES).with(""));
+    assert_eq!(series.join(claim(2)).err(), Some(full()));
+}
+
+#[test]
+fn a_server_that_does_not_know_the_connection_is_connected_again_and_the_session_resumed_with_its_secret() {
+    let network = Network::new();
+    let a = network.add("a");
+    let series = series(&network, &["a", "b"]);
+    let session = series.join(claim(1)).unwrap();
+    let id = session.held().unwrap().id;
+    network.events();
+    a.restart();
+    series.licence(&session).unwrap();
+    assert_eq!(network.events(), ["a resume"]);
+    assert_eq!(session.held().unwrap().id, id);
+    a.restart();
+    pulse(&series, &network);
+    assert_eq!(network.events(), ["a resume"]);
+}
+
+#[test]
+fn work_goes_on_at_the_next_server_and_comes_back_acquiring_first_and_releasing_then() {
+    let network = Network::new();
+    let (a, b) = (network.add("a"), network.add("b"));
+    let series = series(&network, &["a", "b"]);
+    let session = series.join(claim(1)).unwrap();
+    network.events();
+    a.stop();
+    assert_eq!(series.licence(&session).unwrap().file_name, "b");
+    assert_eq!(network.events(), ["b acquire"]);
+    pulse(&series, &network);
+    assert_eq!(network.events(), Vec::<String>::new());
+    a.restart();
+    pulse(&series, &network);
+    assert_eq!(network.events(), ["a resume", "b release", "b disconnect"]);
+    assert_eq!((series.licence(&session).unwrap().file_name.as_str(), b.held()), ("a", 0));
+    a.stop();
+    pulse(&series, &network);
+    assert_eq!(network.events(), ["b resume"], "the heartbeat moves sessions too");
+}
+
+#[test]
+fn a_session_whose_home_refuses_it_stays_where_it_is() {
+    let network = Network::new();
+    let (a, _b) = (network.add("a"), network.add("b"));
+    a.stop();
+    let series = series(&network, &["a", "b"]);
+    let session = series.join(claim(1)).unwrap();
+    a.restart();
+    *a.refuses_claims.lock().unwrap() = Some(full());
+    network.events();
+    pulse(&series, &network);
+    pulse(&series, &network);
+    assert_eq!(network.events(), ["a acquire"]);
+    assert_eq!(series.licence(&session).unwrap().file_name, "b");
+}
+
+#[test]
+fn a_full_server_is_not_asked_at_every_heartbeat_and_the_seat_counts_until_its_fence() {
+    let network = Network::new();
+    let (a, b) = (network.add("a"), network.add("b"));
+    *b.refuses_claims.lock().unwrap() = Some(full());
+    let series = series(&network, &["a", "b"]);
+    let session = series.join(claim(1)).unwrap();
+    series.licence(&session).unwrap();
+    a.stop();
+    network.events();
+    for _ in 0..3 {
+        pulse(&series, &network);
+        network.clock.pass(Duration::from_secs(10));
+    }
+    assert_eq!(network.events(), ["b acquire"]);
+    assert!(series.licence(&session).is_ok());
+}
+
+#[test]
+fn a_client_is_unlicensed_from_a_tenth_of_the_lease_before_its_end_and_licensed_again_when_heard() {
+    let network = Network::new();
+    let a = network.add("a");
+    let series = series(&network, &["a"]);
+    let session = series.join(claim(1)).unwrap();
+    series.licence(&session).unwrap();
+    network.clock.pass(Duration::from_secs(10));
+    pulse(&series, &network);
+    a.stop();
+    network.clock.pass(LEASE * 9 / 10 - Duration::from_secs(1));
+    pulse(&series, &network);
+    assert!(series.licence(&session).is_ok(), "a second before the fence");
+    network.clock.pass(Duration::from_secs(1));
+    assert_eq!(series.licence(&session).unwrap_err().code, Code::FenceReached);
+    a.restart();
+    pulse(&series, &network);
+    assert!(series.licence(&session).is_ok());
+}
+
+#[test]
+fn a_session_that_is_over_is_not_asked_for_again_until_1c_code_asks() {
+    for code in [Code::SessionTakenOver, Code::SessionDropped] {
+        let network = Network::new();
+        let a = network.add("a");
+        let series = series(&network, &["a"]);
+        let session = series.join(claim(1)).unwrap();
+        a.lost.lock().unwrap().push((session.held().unwrap().id, code.into()));
+        network.events();
+        pulse(&series, &network);
+        pulse(&series, &network);
+        assert_eq!(series.licence(&session).unwrap_err().code, code);
+        assert_eq!(network.events(), Vec::<String>::new());
+        series.rejoin(&session).unwrap();
+        assert!(series.licence(&session).is_ok());
+    }
+}
+
+#[test]
+fn a_session_whose_lease_ran_out_is_taken_again_by_the_heartbeat() {
+    let network = Network::new();
+    let a = network.add("a");
+    let series = series(&network, &["a"]);
+    let session = series.join(claim(1)).unwrap();
+    a.lost.lock().unwrap().push((session.held().unwrap().id, Code::SessionUnknown.into()));
+    network.events();
+    pulse(&series, &network);
+    assert_eq!(network.events(), ["a resume"]);
+}
+
+#[test]
+fn a_refusal_in_clear_ends_no_session() {
+    let network = Network::new();
+    let a = network.add("a");
+    let series = series(&network, &["a"]);
+    let session = series.join(claim(1)).unwrap();
+    series.licence(&session).unwrap();
+    *a.refuses_in_clear.lock().unwrap() = Some(Code::SessionDropped.into());
+    pulse(&series, &network);
+    assert!(series.licence(&session).is_ok() && session.held().is_some());
+}
+
+#[test]
+fn objects_of_one_session_share_its_seat_and_the_last_one_detaches_it() {
+    let network = Network::new();
+    let a = network.add("a");
+    let series = series(&network, &["a"]);
+    let (first, second) = (series.join(claim(1)).unwrap(), series.join(claim(1)).unwrap());
+    let other = series.join(claim(2)).unwrap();
+    assert!(Arc::ptr_eq(&first, &second) && !Arc::ptr_eq(&first, &other));
+    network.events();
+    series.leave(&first, false);
+    assert_eq!(network.events(), Vec::<String>::new());
+    series.leave(&second, false);
+    series.leave(&other, true);
+    assert_eq!((network.events(), a.held()), (vec!["a detach".to_owned(), "a release".to_owned()], 1));
+}
+
+#[test]
+fn a_released_seat_is_free_at_once_even_after_the_server_was_started_again() {
+    let network = Network::new();
+    let a = network.add("a");
+    let series = series(&network, &["a", "b"]);
+    let session = series.join(claim(1)).unwrap();
+    a.restart();
+    series.release(&session).unwrap();
+    assert_eq!((a.held(), session.held().is_none()), (0, true));
+    assert_eq!(series.licence(&session).unwrap_err().code, Code::BadSession);
+    series.rejoin(&session).unwrap();
+    assert_eq!(a.held(), 1);
+}
+
+#[test]
+fn a_ledger_that_went_back_is_noticed() {
+    let network = Network::new();
+    let a = network.add("a");
+    a.sequence.store(9, Ordering::SeqCst);
+    assert_eq!(open(&network, wanted()).ok().unwrap().went_back_from, None);
+    a.sequence.store(4, Ordering::SeqCst);
+    assert_eq!(open(&network, wanted()).ok().unwrap().went_back_from, Some(9));
+}
+
+#[test]
+fn starts_with_the_same_parameters_share_a_series_and_the_last_one_ends_it_with_its_thread() {
+    let network = Network::new();
+    let a = network.add("a");
+    let start = |name: &str| registry::start(wanted(), vec![endpoint(name), endpoint("b")], || network.nets());
+    let (first, second) = (start("a").unwrap(), start("a").unwrap());
+    assert!(Arc::ptr_eq(&first, &second));
+    first.join(claim(1)).unwrap();
+    drop(second);
+    assert_eq!(network.events(), ["a acquire"]);
+    drop(first);
+    assert_eq!((network.events(), a.held()), (vec!["a disconnect".to_owned()], 1));
+    assert_eq!(Arc::strong_count(&network), 1, "the thread is gone, with all that it had");
+    assert_eq!(start("c").err().map(|error| error.code), Some(Code::ServerNotFound));
+    assert_eq!(Arc::strong_count(&network), 1);
+}
+
+/// Passes everything on until it is told to hang; then tells that it hangs, until it is cut.
+struct Hanging {
+    inner: Arc<Network>,
+    tell: mpsc::Sender<()>,
+    hangs: Mutex<bool>,
+    freed: Condvar,
+}
+
+impl Transport for Hanging {
+    fn post(&self, _: &Endpoint, _: &str, _: &[u8], _: Duration) -> Result<Answer, Fault> {
+        let hangs = self.hangs.lock().unwrap();
+        self.tell.send(()).unwrap();
+        drop(self.freed.wait_while(hangs, |hangs| *hangs).unwrap());
+        Err(Fault::Unanswered(format!("cut, {} left", Arc::strong_count(&self.inner))))
+    }
+
+    fn cut(&self) {
+        *self.hangs.lock().unwrap() = false;
+        self.freed.notify_all();
+    }
+}
+
+#[test]
+fn the_end_does_not_wait_for_a_server_that_hangs() {
+    let network = Network::new();
+    network.add("a");
+    let (tell, told) = mpsc::channel();
+    let hanging = Hanging { inner: Arc::clone(&network), tell, hangs: Mutex::new(true), freed: Condvar::new() };
+    let series = Arc::new(series(&network, &["a"]));
+    series.join(claim(1)).unwrap();
+    let net = super::Net { transport: Arc::new(hanging), ..network.net() };
+    let heartbeat = super::heartbeat::Heartbeat::start_at(Arc::clone(&series), net, Duration::ZERO).unwrap();
+    told.recv().unwrap();
+    drop(heartbeat);
+    assert_eq!(Arc::strong_count(&series), 1);
+}

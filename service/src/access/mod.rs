@@ -193,7 +193,11 @@ impl Guard {
         self.attempts.lock().succeeded(address);
         match (password::is_default(&settings), request.is_loopback()) {
             (true, false) => Known::Refused(Code::PasswordChangeRequired.into()),
-            (must_change_password, _) => Known::Visitor(Visitor { must_change_password, ..visitor(user) }),
+            (false, _) => {
+                self.remember(mark);
+                Known::Visitor(visitor(user))
+            }
+            (must_change_password, true) => Known::Visitor(Visitor { must_change_password, ..visitor(user) }),
         }
     }
 
@@ -205,18 +209,21 @@ impl Guard {
         }
         self.admission(address, false)?;
         let fits = password::verify(&settings.password, &password) && user == settings.user;
-        let now = self.clock.now().tick;
         if !fits {
             return Err(self.failed(address));
         }
         self.attempts.lock().succeeded(address);
+        self.remember(mark);
+        Ok(visitor(user))
+    }
+
+    fn remember(&self, mark: [u8; 32]) {
+        let until = self.clock.now().tick.plus(REMEMBERED);
         let mut remembered = self.remembered.lock();
         if remembered.len() >= MAX_REMEMBERED {
             remembered.clear();
         }
-        remembered.insert(mark, now.plus(REMEMBERED));
-        drop(remembered);
-        Ok(visitor(user))
+        remembered.insert(mark, until);
     }
 
     fn failed(&self, address: std::net::IpAddr) -> Error {

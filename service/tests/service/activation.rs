@@ -59,7 +59,12 @@ fn signed(answer: &Answer) -> (u16, String) {
 }
 
 fn bench(name: &str, centre: &str) -> Bench {
-    Bench::new(name, &format!("[Common]\nLicenceCenterUrl={centre}\n[Console]\nPassword=another password\n"))
+    Bench::new(
+        name,
+        &format!(
+            "[Common]\nLicenceCenterUrl={centre}\nLicenceCenterUseProxy=0\n[Console]\nPassword=another password\n"
+        ),
+    )
 }
 
 fn order(code: &str) -> Value {

@@ -139,7 +139,7 @@ pub struct ServerSettings {
     pub local_only: bool,
     /// `[Console] AllowedAddresses`: addresses or networks (`10.0.0.0/8`); empty allows all.
     pub allowed: Vec<Network>,
-    /// `[Console] HostNames`: names that a request may call this server by, besides addresses and `localhost`; empty allows all.
+    /// `[Console] HostNames`: names that a request may call this server by, besides addresses, `localhost` and the computer's name.
     pub host_names: Vec<String>,
     /// `[Console] CheckDNSRebinding`.
     pub check_rebinding: bool,

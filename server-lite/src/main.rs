@@ -77,7 +77,8 @@ fn read(mut words: impl Iterator<Item = String>) -> Result<Asked, String> {
         match word.as_str() {
             "--port" => {
                 let text = value()?;
-                arguments.port = text.parse().map_err(|_| format!("--port {text}: a number from 0 to 65535 is expected"))?;
+                arguments.port =
+                    text.parse().map_err(|_| format!("--port {text}: a number from 0 to 65535 is expected"))?;
             }
             "--address-file" => arguments.address_file = Some(value()?.into()),
             "--help" | "-h" => return Ok(Asked::Told(HELP.into())),

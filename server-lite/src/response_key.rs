@@ -44,7 +44,8 @@ mod tests {
 
     #[test]
     fn a_new_key_signs_for_the_provider() {
-        let signer = PROVIDER.rsa_signer(&make().unwrap()).unwrap();
+        let provider: Provider = &PROVIDER;
+        let signer = provider.rsa_signer(&make().unwrap()).unwrap();
         assert_eq!(signer.sign(b"x").unwrap().len(), 256);
     }
 }

@@ -1,9 +1,11 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use licence::error::Lang;
 use licence::version::VERSION;
 
@@ -23,7 +25,7 @@ Signals: TERM and INT stop the server, HUP makes it read licences and settings a
 
 /// The licence server.
 #[derive(Parser, Debug)]
-#[command(name = "licenceserver", version = VERSION, after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
+#[command(name = "licenceserver", version = VERSION, after_help = AFTER_HELP, subcommand_negates_reqs = true)]
 #[command(arg_required_else_help = true)]
 pub struct Arguments {
     /// Language of messages: ru or en; else that of the settings.
@@ -38,17 +40,29 @@ pub struct Arguments {
     pub command: Option<Command>,
 }
 
+impl Arguments {
+    /// Reads a command line.
+    pub fn read(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Arguments, clap::Error> {
+        let arguments = Arguments::try_parse_from(words)?;
+        if arguments.run && arguments.command.is_some() {
+            let text = "--run can't be used together with a command";
+            return Err(Arguments::command().error(ErrorKind::ArgumentConflict, text));
+        }
+        Ok(arguments)
+    }
+}
+
 /// Where to listen, in place of what the settings say.
 #[derive(Args, Debug)]
 pub struct Listen {
     /// Address to listen on, in place of ServerAddr.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", requires = "run")]
     pub address: Option<IpAddr>,
     /// Port to listen on, in place of ServerPort; 0 takes a free one.
-    #[arg(long)]
+    #[arg(long, requires = "run")]
     pub port: Option<u16>,
     /// Writes the address it listens on to this file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "run")]
     pub address_file: Option<PathBuf>,
 }
 

@@ -11,7 +11,6 @@ mod status;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
 use licence::crypto::{Provider, aws_lc};
 use licence::error::{Code, Error, Lang, Result};
 use licence::host::files;
@@ -39,7 +38,7 @@ enum Outcome {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let paths = Paths::current();
     let settings = Settings::read(&paths);
     let lang = arguments.lang.unwrap_or(settings.lang);
@@ -104,10 +103,11 @@ mod tests {
             "licenceserver status --port 1 --lang ru_RU",
             "licenceserver passwd --user anna --stdin",
         ] {
-            assert!(Arguments::try_parse_from(line.split(' ')).is_ok(), "{line}");
+            assert!(Arguments::read(line.split(' ')).is_ok(), "{line}");
         }
-        for line in ["licenceserver", "licenceserver -r status", "licenceserver --lang de -r", "licenceserver --port 1"] {
-            assert!(Arguments::try_parse_from(line.split(' ')).is_err(), "{line}");
+        for line in ["licenceserver", "licenceserver -r status", "licenceserver --lang de -r", "licenceserver --port 1"]
+        {
+            assert!(Arguments::read(line.split(' ')).is_err(), "{line}");
         }
     }
 
@@ -116,5 +116,23 @@ mod tests {
         assert_eq!(exit_code(Code::SettingsWrong), 4);
         assert_eq!(exit_code(Code::PortBusy), 5);
         assert_eq!(exit_code(Code::StoreDamaged), 1);
+    }
+
+    #[test]
+    fn the_example_of_the_settings_shows_their_defaults() {
+        let example = include_str!("../../packaging/licenceserver.conf");
+        let read = |text: &str| ServerSettings::read(&Ini::parse("example", text).unwrap()).unwrap();
+        let defaults = read("");
+        assert_eq!(read(example), defaults);
+        // Lines without a default of their own show a sample.
+        let shown = read(&example.replace("\n;", "\n").replace("\n ", "\n; "));
+        let samples = ServerSettings {
+            centre: shown.centre.clone(),
+            allowed: shown.allowed.clone(),
+            host_names: shown.host_names.clone(),
+            ..defaults
+        };
+        assert!(samples.centre.is_some() && samples.allowed.len() == 2 && samples.host_names.len() == 1);
+        assert_eq!(shown, samples);
     }
 }

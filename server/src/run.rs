@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn what_is_announced_can_be_connected_to() {
-        for (listening, expected) in [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:2", "[::1]:2"), ("10.0.0.1:3", "10.0.0.1:3")] {
+        for (listening, expected) in [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:2", "[::1]:2"), ("10.0.0.1:3", "10.0.0.1:3")]
+        {
             assert_eq!(reachable(listening.parse().unwrap()).to_string(), expected);
         }
     }

@@ -22,7 +22,9 @@ pub fn run(options: &Status, settings: Result<ServerSettings>, lang: Lang) -> Re
     let settings = settings?;
     let address = SocketAddr::new(nearest(settings.address), options.port.unwrap_or(settings.port));
     let (text, outcome) = match ask(address) {
-        Some(health) => (running(&health, address, lang), if health.failing.is_none() { Outcome::Done } else { Outcome::Unhealthy }),
+        Some(health) => {
+            (running(&health, address, lang), if health.failing.is_none() { Outcome::Done } else { Outcome::Unhealthy })
+        }
         None => (not_running(address, lang), Outcome::NotRunning),
     };
     let _ = writeln!(io::stdout(), "{text}");
@@ -43,14 +45,20 @@ fn ask(address: SocketAddr) -> Option<Health> {
     // A proxy knows nothing of this computer's own ports.
     let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false).proxy(None);
     let agent = ureq::Agent::new_with_config(config.build());
-    let mut response = agent.get(format!("http://{address}/healthz")).header("Accept", "application/json").call().ok()?;
+    let mut response =
+        agent.get(format!("http://{address}/healthz")).header("Accept", "application/json").call().ok()?;
     let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec().ok()?;
     serde_json::from_slice(&body).ok()
 }
 
 fn running(health: &Health, address: SocketAddr, lang: Lang) -> String {
     let mut lines = vec![
-        format!("{} {} (PID {})", lang.pick("Сервер СЛК работает:", "The licence server runs:"), health.version, health.pid),
+        format!(
+            "{} {} (PID {})",
+            lang.pick("Сервер СЛК работает:", "The licence server runs:"),
+            health.version,
+            health.pid
+        ),
         format!("{} http://{address}", lang.pick("Адрес:", "Address:")),
         format!(
             "{} {}, {} {}",

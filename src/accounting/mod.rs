@@ -1,9 +1,12 @@
-//! Accounting: who takes which seat ([`seat`]), which keys give seats ([`pool`]), and who holds what now ([`book`]).
+//! Accounting: who takes which seat ([`seat`]), which keys give seats ([`pool`]), who holds what now ([`book`]), who was
+//! refused ([`denial`]), and what was held over time ([`history`]).
 //!
 //! All of it is pure: time, identifiers and secrets' hashes come in as arguments, and what must survive a restart goes
 //! out as [`book::Change`]s that the owner of the store writes down before anybody is answered.
 
 pub mod book;
+pub mod denial;
+pub mod history;
 pub mod infobase;
 pub mod pool;
 pub mod seat;

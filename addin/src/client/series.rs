@@ -194,7 +194,9 @@ impl Series {
 
     /// Says goodbye to all servers; their sessions stay there for whoever comes back for them.
     pub(super) fn close(&self) {
-        for connection in std::mem::take(&mut locked(&self.state).connections) {
+        // Taken out first: in the loop's head the lock would be held to its end.
+        let connections = std::mem::take(&mut locked(&self.state).connections);
+        for connection in connections {
             self.farewell(&connection, Call::Disconnect);
         }
     }

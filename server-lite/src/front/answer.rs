@@ -46,7 +46,8 @@ impl Answer {
 
     /// Sends a short 503 in its place.
     pub(super) fn give_up(mut self, service: &dyn Service) {
-        self.bytes = bytes_of(service.reject(Rejection::new(503, "Too many clients read slowly; try again later.")), false);
+        self.bytes =
+            bytes_of(service.reject(Rejection::new(503, "Too many clients read slowly; try again later.")), false);
         self.send();
     }
 }
@@ -124,7 +125,9 @@ fn read(limits: &Limits, incoming: &mut tiny_http::Request) -> Result<Request, B
 
 fn call(service: &dyn Service, limits: &Limits, request: Request) -> Response {
     let headers = request.headers.clone();
-    let reject = |status, reason: &str| service.reject(Rejection { status, reason: reason.to_owned(), headers: headers.clone() });
+    let reject = |status, reason: &str| {
+        service.reject(Rejection { status, reason: reason.to_owned(), headers: headers.clone() })
+    };
     match catch_unwind(AssertUnwindSafe(|| service.call(request))) {
         Ok(Reply::Now(response)) => response,
         Ok(Reply::Later(pending)) => match pending.recv_timeout(limits.answer) {
@@ -168,9 +171,15 @@ mod tests {
 
     #[test]
     fn an_answer_is_framed_by_the_front_and_asks_to_close() {
-        let response = Response::text(200, "x").with_header("Transfer-Encoding", "chunked").with_header("Connection", "keep-alive");
+        let response = Response::text(200, "x")
+            .with_header("Transfer-Encoding", "chunked")
+            .with_header("Connection", "keep-alive");
         let text = String::from_utf8(bytes_of(response, false)).unwrap();
-        assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.ends_with("Content-Length: 1\r\nConnection: close\r\n\r\nx"), "{text}");
+        assert!(
+            text.starts_with("HTTP/1.1 200 OK\r\n")
+                && text.ends_with("Content-Length: 1\r\nConnection: close\r\n\r\nx"),
+            "{text}"
+        );
         assert!(!text.contains("chunked") && !text.contains("keep-alive"));
     }
 

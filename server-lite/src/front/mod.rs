@@ -96,7 +96,8 @@ impl Front {
             server: Mutex::new(server),
         });
         let shared = site.clone();
-        let receiver = thread::Builder::new().name("http-accept".into()).spawn(move || receive(&shared, &listener, &crew))?;
+        let receiver =
+            thread::Builder::new().name("http-accept".into()).spawn(move || receive(&shared, &listener, &crew))?;
         Ok(Front { address, site, receiver: Some(receiver) })
     }
 

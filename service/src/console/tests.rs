@@ -136,7 +136,7 @@ fn the_overview_tells_series_keys_sessions_and_connections_in_both_languages() {
         "Дополнительный",
         "1234567890 / 012345678",
         "01.05.2018",
-        "01.01.2099<br><span class=\"muted\">осталось дней: 7</span>",
+        "01.01.2099</span><br><span class=\"muted\">осталось дней: 7</span>",
         "Показаны последние 1",
         "192.168.1.38",
         "<form method=\"post\" action=\"/activation\"",

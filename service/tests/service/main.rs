@@ -5,4 +5,5 @@ mod activation;
 mod api;
 mod bench;
 mod client;
+mod console;
 mod keys;

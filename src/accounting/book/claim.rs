@@ -1,8 +1,11 @@
 //! Claims: which session a claim means, and where its seat comes from.
 
+use core::net::IpAddr;
+
 use super::{
     Book, Change, Claim, Due, EndCause, ExternalClaim, Grant, Granted, Session, SessionRecord, SessionState, table,
 };
+use crate::accounting::denial::Applicant;
 use crate::accounting::seat::{Asker, ParentSession, Seat, SessionIdentity};
 use crate::error::{Code, Error, Result};
 use crate::id::{ConnectionId, KeyNo, SeriesId, SessionId};
@@ -24,12 +27,17 @@ impl Book {
     /// [`Code::SessionEnding`] when the session's own seat is ending.
     pub fn claim(&mut self, claim: Claim, now: Moment) -> Result<Grant> {
         let t = self.advance(now);
-        let series = self.used(claim.connection, t, now.wall)?.info.series;
+        let info = &self.used(claim.connection, t, now.wall)?.info;
+        let (series, peer) = (info.series, info.peer);
         let identity = SessionIdentity::Infobase(claim.identity.clone());
         let shared = claim.asker.shared_seat(&identity);
         let own = Own { connection: Some(claim.connection), secret: claim.previous_secret };
         if let Some(id) = self.known(series, &identity, shared.as_ref(), own) {
-            return self.claim_again(id, &claim, t);
+            let again = self.claim_again(id, &claim, t);
+            if let Err(error) = &again {
+                self.deny(series, Applicant::new(&claim.asker, identity, Some(peer)), error, now.wall);
+            }
+            return again;
         }
         let parent = claim.parent.and_then(|parent| self.parent_seat(series, &identity, parent));
         let seat = parent.or(shared).unwrap_or(Seat::Session(claim.new_id));
@@ -47,7 +55,7 @@ impl Book {
             asker: claim.asker,
             identity,
         };
-        let grant = self.enter(record, SessionState::Attached(claim.connection), None, t)?;
+        let grant = self.enter(record, SessionState::Attached(claim.connection), None, Some(peer), t)?;
         if let Some(connection) = self.connections.get_mut(&claim.connection) {
             connection.sessions.insert(grant.session);
         }
@@ -56,6 +64,11 @@ impl Book {
 
     /// Gives an external session a seat, or renews its lease. Errors as for [`Book::claim`].
     pub fn claim_external(&mut self, claim: ExternalClaim, now: Moment) -> Result<Grant> {
+        self.claim_external_from(claim, None, now)
+    }
+
+    /// As [`Book::claim_external`], with the address that the request came from, for the record of refusals.
+    pub fn claim_external_from(&mut self, claim: ExternalClaim, peer: Option<IpAddr>, now: Moment) -> Result<Grant> {
         let t = self.advance(now);
         let until = t.plus(self.leases.session);
         let identity = SessionIdentity::External(claim.identity);
@@ -63,7 +76,9 @@ impl Book {
             && let Some(session) = self.sessions.get(&id)
         {
             if self.is_ending(&session.record) {
-                return Err(self.end_excess(id, claim.series, t));
+                let error = self.end_excess(id, claim.series, t);
+                self.deny(claim.series, Applicant::new(&Asker::External, identity, peer), &error, now.wall);
+                return Err(error);
             }
             let grant = granted(&session.record, Granted::Again);
             if let Some(session) = self.sessions.get_mut(&id) {
@@ -86,7 +101,7 @@ impl Book {
             asker: Asker::External,
             identity,
         };
-        self.enter(record, SessionState::External, Some(until), t)
+        self.enter(record, SessionState::External, Some(until), peer, t)
     }
 
     /// Ends a session whose seat is ending when it asks for its seat again.
@@ -182,12 +197,26 @@ impl Book {
     }
 
     /// Enters a new session and takes or joins its seat.
-    fn enter(&mut self, mut record: SessionRecord, state: SessionState, until: Option<Tick>, t: Tick) -> Result<Grant> {
+    fn enter(
+        &mut self,
+        mut record: SessionRecord,
+        state: SessionState,
+        until: Option<Tick>,
+        peer: Option<IpAddr>,
+        t: Tick,
+    ) -> Result<Grant> {
         let id = record.id;
         if self.sessions.contains_key(&id) {
             return Err(Error::new(Code::Internal).with("a session identifier came twice"));
         }
-        (record.key_no, record.ordinal) = self.occupy(record.series, &record.seat, id, t)?;
+        (record.key_no, record.ordinal) = match self.occupy(record.series, &record.seat, id, t) {
+            Ok(taken) => taken,
+            Err(error) => {
+                let applicant = Applicant::new(&record.asker, record.identity, peer);
+                self.deny(record.series, applicant, &error, record.granted);
+                return Err(error);
+            }
+        };
         self.identities.entry((record.series, record.identity.key())).or_default().push(id);
         self.changes.push(Change::Put(Box::new(record.clone())));
         let grant = granted(&record, Granted::New);

@@ -13,6 +13,8 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use self::table::SeatTable;
+use super::denial::{Applicant, Denial, Denials};
+use super::history::Sample;
 use super::pool::Pools;
 use super::seat::SessionIdentity;
 use crate::error::{Code, Error, Result};
@@ -91,6 +93,7 @@ pub struct Book {
     seen: Option<Tick>,
     skipped: u64,
     changes: Vec<Change>,
+    denials: Denials,
 }
 
 impl Book {
@@ -111,6 +114,7 @@ impl Book {
             seen: None,
             skipped: 0,
             changes: Vec::new(),
+            denials: Denials::default(),
         }
     }
 
@@ -193,6 +197,33 @@ impl Book {
     #[must_use = "what isn't written down is lost with the process"]
     pub fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
+    }
+
+    /// Refusals since the last call. They are for people: nothing rests on them, so they may be written down later.
+    pub fn take_denials(&mut self) -> Vec<Denial> {
+        self.denials.take()
+    }
+
+    /// Whether [`Book::take_denials`] would give any.
+    pub fn has_denials(&self) -> bool {
+        !self.denials.is_empty()
+    }
+
+    /// Counts a refusal that was decided elsewhere, or that could not be written down.
+    pub fn note_denial(&mut self, denial: Denial) {
+        self.denials.add(denial);
+    }
+
+    /// Counts the refusal of a seat, with the seats as they are now.
+    fn deny(&mut self, series: SeriesId, applicant: Applicant, error: &Error, at: Time) {
+        let (held, total) = self.tables.get(&series).map_or((0, 0), SeatTable::seats);
+        let error = error.clone();
+        self.denials.add(Denial { series, applicant, error, held, total, first: at, last: at, count: 1 });
+    }
+
+    /// Seats of every series now, and the most that were held since the last call.
+    pub fn sample(&mut self) -> Vec<(SeriesId, Sample)> {
+        self.tables.iter_mut().map(|(series, table)| (*series, table.sample())).collect()
     }
 
     /// The terms in force.

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::record::{KeyUsage, Usage};
+use crate::accounting::history::Sample;
 use crate::accounting::pool::Pool;
 use crate::accounting::seat::Seat;
 use crate::error::{Code, Error, Result};
@@ -65,6 +66,8 @@ pub(super) struct SeatTable {
     order: BTreeMap<u64, Seat>,
     /// Seats without active sessions, by the moment from which they may be given away.
     idle: BTreeSet<(Tick, u64)>,
+    /// Most seats held since the last sample.
+    peak: u64,
 }
 
 impl SeatTable {
@@ -87,6 +90,18 @@ impl SeatTable {
 
     fn held(&self) -> u64 {
         self.seats.len() as u64
+    }
+
+    /// Seats held, and seats of all usable keys.
+    pub fn seats(&self) -> (u64, u64) {
+        (self.held(), self.total)
+    }
+
+    /// Seats now and since the last sample.
+    pub fn sample(&mut self) -> Sample {
+        let used = self.held();
+        let peak = std::mem::replace(&mut self.peak, used);
+        Sample { used, peak: peak.max(used), total: self.total }
     }
 
     pub fn usage(&self) -> Usage {
@@ -164,6 +179,7 @@ impl SeatTable {
     /// Forgets all seats, keeps the keys.
     pub fn clear(&mut self) {
         self.seats.clear();
+        self.peak = 0;
         self.order.clear();
         self.idle.clear();
         for (rank, key) in self.keys.iter_mut().enumerate() {
@@ -179,6 +195,7 @@ impl SeatTable {
         let sessions = BTreeSet::from([session]);
         let held = Held { key_no, ordinal, sessions, active: usize::from(active), giveable: None, ending: false };
         self.seats.insert(seat, held);
+        self.peak = self.peak.max(self.held());
     }
 
     /// One more session on a held seat.

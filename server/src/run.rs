@@ -42,7 +42,7 @@ pub fn run(listen: &Listen, paths: Paths, mut settings: ServerSettings) -> Resul
 
     // The service is told where it really listens: its console warns of passwords in the clear.
     settings.port = listen.port.unwrap_or(settings.port);
-    settings.address = address(listen, &settings);
+    settings.address = listen.address.unwrap_or(settings.address);
     let wanted = SocketAddr::new(settings.address, settings.port);
     let listener = TcpListener::bind(wanted).map_err(|cause| cannot_listen(wanted, &cause))?;
     let listening = listener.local_addr().map_err(|cause| cannot_listen(wanted, &cause))?;
@@ -105,16 +105,6 @@ fn announce(listening: SocketAddr, listen: &Listen) -> Result<()> {
     Ok(())
 }
 
-/// The address to bind. Where only this computer may ask, nobody else needs to reach the socket.
-fn address(listen: &Listen, settings: &ServerSettings) -> IpAddr {
-    let wanted = listen.address.unwrap_or(settings.address);
-    match wanted {
-        _ if !settings.local_only || wanted.is_loopback() => wanted,
-        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-    }
-}
-
 /// An address that a client on this computer can connect to.
 fn reachable(listening: SocketAddr) -> SocketAddr {
     let ip = match listening.ip() {
@@ -139,27 +129,6 @@ fn failed(what: &str, cause: &io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use licence::settings::Ini;
-
-    fn bound(conf: &str, argument: Option<&str>) -> String {
-        let settings = ServerSettings::read(&Ini::parse("test", conf).unwrap()).unwrap();
-        let listen = Listen { address: argument.map(|text| text.parse().unwrap()), port: None, address_file: None };
-        address(&listen, &settings).to_string()
-    }
-
-    #[test]
-    fn local_access_only_never_listens_beyond_loopback() {
-        assert_eq!(bound("", None), "0.0.0.0");
-        assert_eq!(bound("[Common]\nServerAddr=10.0.0.1", Some("::1")), "::1");
-        for (conf, argument, expected) in [
-            ("[Console]\nLocalAccessOnly=1", None, "127.0.0.1"),
-            ("[Console]\nLocalAccessOnly=1\n[Common]\nServerAddr=::", None, "::1"),
-            ("[Console]\nLocalAccessOnly=1", Some("10.0.0.1"), "127.0.0.1"),
-            ("[Console]\nLocalAccessOnly=1", Some("127.0.0.2"), "127.0.0.2"),
-        ] {
-            assert_eq!(bound(conf, argument), expected, "{conf} {argument:?}");
-        }
-    }
 
     #[test]
     fn what_is_announced_can_be_connected_to() {

@@ -104,13 +104,7 @@ impl Applicant {
     /// Stands for everybody who finds no room among those that wait to be written.
     fn several() -> Applicant {
         let nobody = String::new;
-        Applicant {
-            kind: SeatKind::Several,
-            address: None,
-            computer: nobody(),
-            user: nobody(),
-            application: nobody(),
-        }
+        Applicant { kind: SeatKind::Several, address: None, computer: nobody(), user: nobody(), application: nobody() }
     }
 }
 
@@ -207,7 +201,16 @@ mod tests {
     fn denial(code: Code, user: &str, at: i64) -> Denial {
         let applicant = Applicant { user: user.into(), kind: SeatKind::Server, ..Applicant::several() };
         let error = Error::new(code).with(at);
-        Denial { series: SERIES, applicant, error, held: at as u64, total: 9, first: Time(at), last: Time(at), count: 1 }
+        Denial {
+            series: SERIES,
+            applicant,
+            error,
+            held: at as u64,
+            total: 9,
+            first: Time(at),
+            last: Time(at),
+            count: 1,
+        }
     }
 
     #[test]

@@ -164,7 +164,10 @@ impl History {
     pub fn is_due(&self, now: Time) -> bool {
         let current = Grain::FiveMinutes.start(now);
         // The shortest intervals come first in the map.
-        self.waiting.keys().take_while(|(grain, ..)| *grain == Grain::FiveMinutes).any(|(_, start, _)| *start != current)
+        self.waiting
+            .keys()
+            .take_while(|(grain, ..)| *grain == Grain::FiveMinutes)
+            .any(|(_, start, _)| *start != current)
     }
 
     /// Takes all that waits.

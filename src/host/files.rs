@@ -56,6 +56,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8], access: Access) -> Result<()>
     let temporary = folder.join(format!(".{name}.{}.new", std::process::id()));
     let write = || -> io::Result<()> {
         let mut file = create(&temporary, access)?;
+        keep_owner(path, &file)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
@@ -84,6 +85,23 @@ fn create(path: &Path, access: Access) -> io::Result<File> {
     #[cfg(not(unix))]
     let _ = access;
     options.open(path)
+}
+
+/// A file that is replaced keeps its owner and group, so that what root writes the service can still read.
+#[cfg(unix)]
+fn keep_owner(path: &Path, file: &File) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, fchown};
+    let (Ok(old), new) = (fs::metadata(path), file.metadata()?) else { return Ok(()) };
+    if (old.uid(), old.gid()) == (new.uid(), new.gid()) {
+        Ok(())
+    } else {
+        fchown(file, Some(old.uid()), Some(old.gid()))
+    }
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_path: &Path, _file: &File) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(unix)]
@@ -116,6 +134,22 @@ mod tests {
         }
         assert!(read(&path, 2).unwrap_err().to_string().contains("a.txt"));
         assert_eq!(read_text_if_there(&folder.join("none"), 10).unwrap(), None);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_replaced_file_keeps_its_owner() {
+        use std::os::unix::fs::{MetadataExt, chown};
+        let folder = std::env::temp_dir().join(format!("slk-owner-{}", std::process::id()));
+        create_folder(&folder).unwrap();
+        let path = folder.join("a.txt");
+        write_atomically(&path, b"one", Access::Private).unwrap();
+        // Only root may give a file away; others see here that their own stays theirs.
+        let owner =
+            if chown(&path, Some(65_534), Some(65_534)).is_ok() { 65_534 } else { fs::metadata(&path).unwrap().uid() };
+        write_atomically(&path, b"two", Access::Private).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().uid(), owner);
         fs::remove_dir_all(&folder).unwrap();
     }
 

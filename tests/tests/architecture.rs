@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str], &[&str])] = &[
     ("licenceaddin", &["licence", "server-lite"], &["epf"]),
     // Not part of the system: it drives the programs from outside.
     ("e2e", &["epf", "licence"], &[]),
+    ("benches", &["licence"], &[]),
     ("xtask", &[], &[]),
 ];
 
@@ -148,7 +149,8 @@ struct Source {
 
 fn sources() -> Vec<Source> {
     let mut files = Vec::new();
-    let folders = ["src", "web", "service", "server-lite", "server", "center", "addin", "epf", "tests", "xtask"];
+    let folders =
+        ["src", "web", "service", "server-lite", "server", "center", "addin", "epf", "tests", "benches", "xtask"];
     folders.iter().for_each(|folder| collect(&root().join(folder), &mut files));
     files.push(root().join("build.rs"));
     let sources: Vec<Source> = files.iter().map(|file| read(file)).collect();

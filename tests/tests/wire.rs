@@ -297,7 +297,7 @@ fn work(url: &str, anchor: &str, client: u32, held: &Held, next: &AtomicU32, ans
         let own = {
             let mut held = lock();
             let own = held.iter().find(|(_, (holder, _))| *holder == client).map(|(number, _)| *number);
-            own.filter(|_| number % 3 != 0).and_then(|number| held.remove(&number))
+            own.filter(|_| !number.is_multiple_of(3)).and_then(|number| held.remove(&number))
         };
         if let Some((_, granted)) = own {
             link.release(granted.session)?;

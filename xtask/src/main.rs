@@ -1,6 +1,7 @@
-//! The two commands of a developer: `cargo xtask test` and `cargo xtask demo`.
+//! The commands of a developer: `cargo xtask test`, `cargo xtask demo`, `cargo xtask bench`.
 //! Owns the order of the steps only; what is tested and shown lives in package `e2e`.
 
+mod bench;
 mod demo;
 mod needs;
 mod steps;
@@ -12,7 +13,8 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask test          checks format, lints, builds everything and runs every test
 cargo xtask demo          shows the whole system at work, from a vendor's key series to a server's failure
-cargo xtask demo --keep   the same; leaves a server and its console running and says how to stop them";
+cargo xtask demo --keep   the same; leaves a server and its console running and says how to stop them
+cargo xtask bench         measures the server; --json FILE, --only NAME, --quick (docs/performance.md)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -20,6 +22,7 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["test"] => suite::run(),
         ["demo", rest @ ..] => demo::run(rest),
+        ["bench", rest @ ..] => bench::run(rest),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())

@@ -115,10 +115,17 @@ fn hear(series: &Series, net: &Net, connection: &Arc<Connection>) {
         Ok(Outcome::Alive(alive)) => {
             series.is_up(connection.index);
             for session in sessions(series) {
-                let Some(held) = session.held().filter(|held| Arc::ptr_eq(&held.connection, connection)) else { continue };
+                let Some(held) = session.held().filter(|held| Arc::ptr_eq(&held.connection, connection)) else {
+                    continue;
+                };
                 match alive.lost.iter().find(|lost| lost.session == held.id) {
                     Some(lost) => {
-                        log::warn!("{}: a session ended at {}: {}", series.wanted.key_id, connection.endpoint, lost.cause);
+                        log::warn!(
+                            "{}: a session ended at {}: {}",
+                            series.wanted.key_id,
+                            connection.endpoint,
+                            lost.cause
+                        );
                         session.lose(&held, lost.cause.clone());
                     }
                     None => session.hear(connection, sent),

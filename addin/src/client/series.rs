@@ -266,13 +266,11 @@ impl Series {
                     self.connection(&self.net, index, &deadline)
                 };
                 let trouble = match connection {
-                    Ok(connection) => {
-                        match connection.call(&self.net, call.clone(), &deadline.at_most(SERVER_LIMIT)) {
-                            Ok(outcome) => return Ok(outcome),
-                            Err(_) if connection.is_gone() => continue,
-                            Err(trouble) => trouble,
-                        }
-                    }
+                    Ok(connection) => match connection.call(&self.net, call.clone(), &deadline.at_most(SERVER_LIMIT)) {
+                        Ok(outcome) => return Ok(outcome),
+                        Err(_) if connection.is_gone() => continue,
+                        Err(trouble) => trouble,
+                    },
                     Err(trouble) => trouble,
                 };
                 search.note(&self.endpoints[index], trouble);

@@ -106,7 +106,8 @@ impl Session {
     /// Why the seat is not asked for again by ourselves, but only when 1C code asks: another process goes on with the
     /// session, an administrator ended it, or 1C code gave it back.
     pub fn is_over(&self) -> Option<Error> {
-        self.lost().filter(|error| matches!(error.code, Code::SessionTakenOver | Code::SessionDropped | Code::BadSession))
+        self.lost()
+            .filter(|error| matches!(error.code, Code::SessionTakenOver | Code::SessionDropped | Code::BadSession))
     }
 
     /// Whether we may ask for a seat by ourselves now.

@@ -188,7 +188,8 @@ impl LicenceExtension {
         let endpoints = parameters::servers(conf?.as_ref(), key_id, &self.parameters)?;
         let wanted = Wanted { key_id, anchor: anchors::look_up(key_id, self.anchor) };
         let slot = Slot::start(&PROVIDER, wanted, endpoints, || self.nets())?;
-        let same = |known: &Option<Slot>| known.as_ref().is_some_and(|known| Arc::ptr_eq(&known.started, &slot.started));
+        let same =
+            |known: &Option<Slot>| known.as_ref().is_some_and(|known| Arc::ptr_eq(&known.started, &slot.started));
         let at = self.slots.iter().position(same).unwrap_or_else(|| {
             self.slots.push(Some(slot));
             self.slots.len() - 1
@@ -224,9 +225,12 @@ impl LicenceExtension {
     }
 
     fn release_licence(&mut self, arguments: &mut [Value]) -> Result<Value, Failure> {
-        self.on_series(arguments, ("ReleaseLicence", "ОсвободитьЛицензию"), Value::Bool(false), |slot, _| {
-            slot.release().map(|()| Value::Bool(true))
-        })
+        self.on_series(
+            arguments,
+            ("ReleaseLicence", "ОсвободитьЛицензию"),
+            Value::Bool(false),
+            |slot, _| slot.release().map(|()| Value::Bool(true)),
+        )
     }
 
     fn load_protection_data(&mut self, arguments: &mut [Value]) -> Result<Value, Failure> {
@@ -342,9 +346,8 @@ fn nets(host: &HostInfo) -> Nets {
 
 /// Session data as 1C code writes them; what is null was not given.
 fn session_data(json: &str) -> licence::Result<SessionData> {
-    let wrong = |e: serde_json::Error| {
-        Error::new(Code::BadSession).with(format_args!("JSON, {}:{}", e.line(), e.column()))
-    };
+    let wrong =
+        |e: serde_json::Error| Error::new(Code::BadSession).with(format_args!("JSON, {}:{}", e.line(), e.column()));
     let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json).map_err(wrong)?;
     fields.retain(|_, value| !value.is_null());
     serde_json::from_value(fields.into()).map_err(|e| Error::new(Code::BadSession).with(e))
@@ -356,10 +359,7 @@ fn argument(english: &str, russian: &str) -> Error {
 
 fn wrong_kind((english, russian): (&str, &str), wanted_russian: &str, wanted_english: &str) -> Failure {
     let error = argument(english, russian);
-    Failure(error.with_text(
-        format_args!("ожидается {wanted_russian}"),
-        format_args!("{wanted_english} is expected"),
-    ))
+    Failure(error.with_text(format_args!("ожидается {wanted_russian}"), format_args!("{wanted_english} is expected")))
 }
 
 fn text<'a>(value: &'a Value, english: &str, russian: &str) -> Result<&'a str, Failure> {

@@ -52,9 +52,8 @@ impl Slot {
     /// Takes a licence for the session.
     pub fn take_licence(&mut self, claim: Acquire) -> Result<()> {
         self.base = process::base(&claim.session);
-        let same = |session: &&Arc<Session>| {
-            Session::identity(&session.claim.session) == Session::identity(&claim.session)
-        };
+        let same =
+            |session: &&Arc<Session>| Session::identity(&session.claim.session) == Session::identity(&claim.session);
         if let Some(session) = self.session.as_ref().filter(same) {
             return self.started.rejoin(session);
         }
@@ -146,9 +145,7 @@ impl Slot {
             let own = rest.strip_prefix('.').filter(|_| same_name(head, alias))?;
             Some((&**datafile, datafile.object(own)?))
         });
-        by_alias.or_else(|| {
-            self.datafiles.iter().find_map(|(_, datafile)| Some((&**datafile, datafile.object(name)?)))
-        })
+        by_alias.or_else(|| self.datafiles.iter().find_map(|(_, datafile)| Some((&**datafile, datafile.object(name)?))))
     }
 
     /// Ends the object's part in the series and gives its seat back, unless other objects share it.

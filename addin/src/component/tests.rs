@@ -1,1 +1,241 @@
+//! The class and its handles against servers in memory.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use licence::datafile::{self, Contents, Plain};
+use licence::id::Bytes32;
+use licence::subkeys::{Policy, SeriesSecret};
+use licence::time::Time;
+
+use super::*;
+use crate::client::tests::server::{Network, SERIES, claim, endpoint, licence_for, root, wanted};
+
+const ROOT: &[u8] = include_bytes!("../../../golden/test-root.pk8");
+const ISSUING: &[u8] = include_bytes!("../../../golden/test-issuing.pk8");
+
+/// A datafile with an object that needs a seat and one that does not.
+fn packed(root: &[u8], key_id: KeyId) -> Vec<u8> {
+    let object = |name: &str, seat| Plain {
+        name: name.into(),
+        policy: Policy { seat, ..Policy::default() },
+        bytes: format!("text of {name}").into_bytes(),
+    };
+    let objects = vec![object("Обработка", true), object("Открытая.Часть", false)];
+    let contents = Contents { key_id, created: Time(0), salt: Bytes32([3; 32]), revoked: Vec::new(), objects };
+    let root = licence::crypto::Crypto::rsa_signer(&PROVIDER, root).unwrap();
+    datafile::pack(&PROVIDER, &*root, &SeriesSecret::new([7; 32]), contents).unwrap()
+}
+
+fn slot(network: &Arc<Network>, wanted: Wanted) -> Slot {
+    Slot::start(&PROVIDER, wanted, vec![endpoint("a")], || network.nets()).unwrap()
+}
+
+fn code<T>(result: licence::Result<T>) -> Code {
+    result.err().expect("a refusal").code
+}
+
+fn bytes(slot: &Slot, name: &str) -> String {
+    String::from_utf8(slot.object(name).unwrap()).unwrap()
+}
+
+#[test]
+fn an_object_opens_for_a_session_with_a_licence_by_alias_or_name_in_any_case() {
+    let network = Network::new();
+    network.add("a");
+    let mut slot = slot(&network, wanted());
+    assert_eq!(code(slot.object("Обработка")), Code::NoObject);
+    slot.load(packed(ROOT, SERIES), "ДанныеСЛК", || network.nets()).unwrap();
+    assert_eq!(code(slot.object("Обработка")), Code::SeatNeeded);
+    assert_eq!(bytes(&slot, "Открытая.Часть"), "text of Открытая.Часть");
+    slot.take_licence(claim(1)).unwrap();
+    for name in ["Обработка", "ДанныеСЛК.Обработка", "данныеслк.ОБРАБОТКА"]
+    {
+        assert_eq!(bytes(&slot, name), "text of Обработка");
+    }
+    assert_eq!(code(slot.object("Чужие.Обработка")), Code::NoObject);
+    slot.release().unwrap();
+    assert_eq!(code(slot.object("Обработка")), Code::BadSession);
+    assert_eq!(bytes(&slot, "ДанныеСЛК.Открытая.Часть"), "text of Открытая.Часть");
+}
+
+#[test]
+fn a_datafile_of_another_root_series_or_tool_is_refused() {
+    let network = Network::new();
+    network.add("a");
+    let mut slot = slot(&network, wanted());
+    let mut load = |bytes| code(slot.load(bytes, "a", || network.nets()));
+    assert_eq!(load(packed(ISSUING, SERIES)), Code::AnchorConflict);
+    assert_eq!(load(packed(ROOT, KeyId(0xAAAA))), Code::BadArgument);
+    assert_eq!(load(b"LSDF\x00\x01".to_vec()), Code::ForeignFile);
+    assert_eq!(load(b"LSPF\n\n\n".to_vec()), Code::ForeignFile);
+    let mut damaged = packed(ROOT, SERIES);
+    damaged.truncate(500);
+    assert_eq!(load(damaged), Code::DocumentDamaged);
+    assert_eq!(load(Vec::new()), Code::DocumentDamaged);
+    assert!(slot.datafiles.is_empty());
+}
+
+#[test]
+fn without_an_anchor_the_configurations_own_datafile_sets_it_and_the_session_goes_along() {
+    let network = Network::new();
+    let a = network.add("a");
+    let mut slot = slot(&network, Wanted { anchor: None, ..wanted() });
+    slot.take_licence(claim(1)).unwrap();
+    assert_eq!(code(slot.object("Обработка")), Code::NoAnchor);
+    slot.load(packed(ROOT, SERIES), "ДанныеСЛК", || network.nets()).unwrap();
+    assert_eq!(slot.started.wanted.anchor, Some(root()));
+    assert_eq!(bytes(&slot, "Обработка"), "text of Обработка");
+    assert_eq!(a.held(), 1);
+}
+
+#[test]
+fn a_server_with_a_root_of_its_own_opens_nothing() {
+    let network = Network::new();
+    let a = network.add("a");
+    let stranger = licence::identity::Identity::generate(&PROVIDER).unwrap();
+    *a.licences.lock().unwrap() = vec![licence_for(&stranger)];
+    let mut slot = slot(&network, Wanted { anchor: None, ..wanted() });
+    assert_eq!(code(slot.load(packed(ROOT, SERIES), "a", || network.nets())), Code::ServerNotTrusted);
+    assert!(slot.started.wanted.anchor.is_none() && slot.datafiles.is_empty());
+    assert_eq!(code(slot.object("Обработка")), Code::NoAnchor);
+    let started = Slot::start(&PROVIDER, wanted(), vec![endpoint("a")], || network.nets());
+    assert_eq!(code(started), Code::ServerNotTrusted);
+}
+
+#[test]
+fn an_object_that_goes_detaches_its_session_and_one_that_stops_gives_the_seat_back() {
+    let network = Network::new();
+    let a = network.add("a");
+    let mut gone = slot(&network, wanted());
+    let mut stopped = slot(&network, wanted());
+    gone.take_licence(claim(1)).unwrap();
+    stopped.take_licence(claim(2)).unwrap();
+    network.events();
+    drop(gone);
+    stopped.stop();
+    assert_eq!(network.events(), ["a detach", "a release", "a disconnect"]);
+    assert_eq!(a.held(), 1);
+    assert_eq!(Arc::strong_count(&network), 1);
+}
+
+#[test]
+fn one_object_speaks_for_one_session_at_a_time() {
+    let network = Network::new();
+    let a = network.add("a");
+    let mut slot = slot(&network, wanted());
+    assert_eq!(code(slot.licence()), Code::BadSession);
+    slot.take_licence(claim(1)).unwrap();
+    slot.take_licence(claim(1)).unwrap();
+    let performed = a.performed.load(Ordering::SeqCst);
+    slot.licence().unwrap();
+    assert_eq!(a.performed.load(Ordering::SeqCst), performed + 1);
+    network.events();
+    slot.take_licence(claim(2)).unwrap();
+    assert_eq!(network.events(), ["a detach", "a acquire"]);
+}
+
+fn call(
+    object: &mut LicenceExtension,
+    method: fn(&mut LicenceExtension, &mut [Value]) -> Result<Value, Failure>,
+    arguments: Vec<Value>,
+) -> Value {
+    let mut arguments = arguments;
+    method(object, &mut arguments).expect("no error of 1C")
+}
+
+#[test]
+fn a_refusal_is_a_value_and_keeps_its_code_and_text() {
+    let mut object = LicenceExtension::create();
+    assert_eq!(object.error_code().unwrap(), Value::Int(0));
+    assert_eq!(call(&mut object, LicenceExtension::error_description, vec![]), Value::from(""));
+    let handle = || Value::Number(1.0);
+    assert_eq!(call(&mut object, LicenceExtension::licence, vec![handle()]), Value::Undefined);
+    assert_eq!(object.error_code().unwrap(), Value::Int(507));
+    let Value::Text(text) = call(&mut object, LicenceExtension::error_description, vec![]) else { panic!() };
+    assert!(text.starts_with("(EExecuteError) Серия не запущена."), "{text}");
+    object.set_language("en");
+    let Value::Text(text) = call(&mut object, LicenceExtension::error_description, vec![]) else { panic!() };
+    assert!(text.starts_with("(EExecuteError) The series is not started."), "{text}");
+    for handle in [0, -1, 2, i64::MAX, i64::MIN] {
+        assert_eq!(call(&mut object, LicenceExtension::release_licence, vec![Value::Int(handle)]), Value::Bool(false));
+    }
+    let start = vec![Value::from("67G2"), Value::Bool(true)];
+    assert_eq!(call(&mut object, LicenceExtension::start, start), Value::Bool(false));
+    assert_eq!(object.error_code().unwrap(), Value::Int(502));
+    assert_eq!(object.series_handle().unwrap(), Value::Undefined);
+}
+
+#[test]
+fn versions_demanded_by_public_configurations_are_met() {
+    let mut object = LicenceExtension::create();
+    let mut check = |required: &str| call(&mut object, LicenceExtension::check_version, vec![required.into()]);
+    for required in ["3.0.14", "3.0.18.8054", "3.0.30.10493"] {
+        assert_eq!(check(required), Value::Bool(true));
+    }
+    assert_eq!((check("3.1"), check("three")), (Value::Bool(false), Value::Undefined));
+}
+
+#[test]
+fn a_wrong_kind_of_argument_is_an_error_of_the_calling_code() {
+    let mut object = LicenceExtension::create();
+    let text = || Value::from("672B");
+    assert!(LicenceExtension::check_version(&mut object, &mut [Value::Int(3)]).is_err());
+    assert!(LicenceExtension::start(&mut object, &mut [Value::Undefined, Value::Undefined]).is_err());
+    assert!(LicenceExtension::licence(&mut object, &mut [text()]).is_err());
+    assert!(LicenceExtension::load_protection_data(&mut object, &mut [Value::Int(1), text(), text()]).is_err());
+    assert!(LicenceExtension::set_session_data(&mut object, &mut [Value::Int(1), Value::Null]).is_err());
+    assert!(LicenceExtension::stop(&mut object, &mut [text()]).is_err());
+    assert!(object.set_parameters(Value::Int(1)).is_err());
+    assert_eq!(object.error_code().unwrap(), Value::Int(0));
+}
+
+#[test]
+fn an_anchor_is_read_back_as_hex_and_a_wrong_one_is_not_taken() {
+    let mut object = LicenceExtension::create();
+    assert_eq!(object.anchor().unwrap(), Value::from(""));
+    object.set_anchor(root().to_string().to_lowercase().into()).unwrap();
+    assert_eq!(object.anchor().unwrap(), Value::from(root().to_string()));
+    assert!(object.set_anchor("-----BEGIN PUBLIC KEY-----".into()).is_err());
+    assert_eq!(object.anchor().unwrap(), Value::from(root().to_string()));
+    object.set_anchor(" ".into()).unwrap();
+    assert_eq!(object.anchor().unwrap(), Value::from(""));
+}
+
+#[test]
+fn session_data_may_hold_nulls_and_unknown_fields() {
+    let data = session_data(r#"{"SessionNumber": 7, "UserName": null, "IsServer": null, "Else": [1]}"#).unwrap();
+    assert_eq!((data.session_number.as_str(), data.is_server), ("7", None));
+    for json in ["", "[]", "7", r#"{"SessionNumber": {}}"#, r#"{"SessionStarted": "yesterday"}"#] {
+        assert_eq!(code(session_data(json)), Code::BadSession, "{json}");
+    }
+}
+
+#[test]
+fn diagnostics_hold_no_secret() {
+    let network = Network::new();
+    network.add("a");
+    let mut object = LicenceExtension::create();
+    let mut slot = slot(&network, wanted());
+    slot.load(packed(ROOT, SERIES), "ДанныеСЛК", || network.nets()).unwrap();
+    slot.take_licence(claim(1)).unwrap();
+    object.slots.push(Some(slot));
+    let Value::Text(text) = call(&mut object, LicenceExtension::diagnostics, vec![]) else { panic!() };
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let series = &json["Series"][0];
+    assert_eq!((&json["Version"], &series["Handle"], &series["KeyID"]), (&VERSION.into(), &1.into(), &"672B".into()));
+    assert_eq!((&series["Base"], &series["Servers"][0]["Proven"]), (&"File".into(), &true.into()));
+    assert_eq!(series["UsedLicence"], 7);
+    assert!(!text.contains("/db") && !text.contains(&"05".repeat(16)), "{text}");
+}
+
+#[test]
+fn the_end_of_an_object_ends_its_series() {
+    let network = Network::new();
+    network.add("a");
+    let mut object = LicenceExtension::create();
+    object.slots.push(Some(slot(&network, wanted())));
+    object.done();
+    assert_eq!(Arc::strong_count(&network), 1);
+    assert_eq!(call(&mut object, LicenceExtension::licence, vec![Value::Int(1)]), Value::Undefined);
+}

@@ -212,11 +212,3 @@ fn a_stranger_on_the_port_is_not_taken_for_the_server() {
     assert!(!cfg!(target_os = "linux") || told.contains(&owner), "{told}");
     drop(stranger.join().unwrap());
 }
-
-#[test]
-fn local_access_only_leaves_no_socket_open_to_others() {
-    let server = Server::start(Root::with_settings("[Console]\nLocalAccessOnly=1\n"));
-    assert!(server.said().contains("listening on 127.0.0.1:"), "{}", server.said());
-    let server = Server::start(Root::new());
-    assert!(server.said().contains("listening on 0.0.0.0:"), "{}", server.said());
-}

@@ -12,7 +12,7 @@ use licence::subkeys::Policy;
 use licence::{Code, Error, KeyId, RootHash, SessionId, Time};
 use web::{Request, Response};
 
-use crate::bench::{Bench, CRYPTO, NOW, ROOT, Vendor, request, start};
+use crate::bench::{Bench, CRYPTO, NOW, REMOTE, ROOT, Vendor, request, request_from, start};
 
 const SERIES: KeyId = KeyId(0x672B);
 
@@ -124,6 +124,17 @@ fn a_client_learns_the_licence_that_names_the_server_it_talks_to() {
     assert_eq!(client.established.server_key, bench.identity().noise);
     assert_eq!(knock(&bench, Some(RootHash([9; 32]))).err(), Some(Code::NoKey));
     assert!(knock(&bench, None).is_ok(), "without an anchor one vendor's series is clear");
+}
+
+#[test]
+fn local_access_only_shuts_the_console_and_no_component() {
+    let bench = Bench::new("client-local", "[Console]\nLocalAccessOnly=1\n");
+    bench.install(1, |_| {});
+    let (_, offer) = ClientHandshake::start(SERIES, None).unwrap();
+    let mut request = request_from(REMOTE, "POST", CONNECT_PATH, None);
+    request.body = offer;
+    assert_eq!(bench.ask(request).status, 200);
+    assert_eq!(bench.ask(request_from(REMOTE, "GET", "/", None)).status, 403);
 }
 
 #[test]

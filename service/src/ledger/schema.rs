@@ -1,0 +1,172 @@
+//! The shape of the ledger's file: how it is made, and how an older one becomes the present one. An older file is copied
+//! before it is changed, changed in one transaction, and left as it was when anything of this fails.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use licence::{Code, Error, Time};
+use rusqlite::Connection;
+
+use super::store::{FILE, damaged, failed};
+
+/// `application_id` of the file's header: "SLKL".
+pub const APPLICATION: i64 = 0x534C_4B4C;
+
+/// What brings a store from each schema version to the next one, from an empty file on.
+pub const MIGRATIONS: [&str; 2] = [
+    "
+    CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    INSERT INTO counter VALUES ('sequence', 0);
+    CREATE TABLE session (
+        id BLOB PRIMARY KEY,
+        key_id INTEGER NOT NULL,
+        root BLOB NOT NULL,
+        key_no INTEGER NOT NULL,
+        seat TEXT NOT NULL,
+        ordinal INTEGER NOT NULL,
+        generation INTEGER NOT NULL,
+        secret_hash BLOB NOT NULL,
+        granted INTEGER NOT NULL,
+        connection BLOB,
+        access_code TEXT,
+        asker TEXT NOT NULL,
+        identity TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+",
+    "
+    INSERT INTO counter VALUES ('notes', 0);
+    CREATE TABLE denial (
+        day INTEGER NOT NULL,
+        key_id INTEGER NOT NULL,
+        root BLOB NOT NULL,
+        code INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        address TEXT NOT NULL,
+        computer TEXT NOT NULL,
+        user TEXT NOT NULL,
+        application TEXT NOT NULL,
+        error TEXT NOT NULL,
+        held INTEGER NOT NULL,
+        total INTEGER NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (day, key_id, root, code, kind, address, computer, user, application)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX denial_last ON denial (last);
+    CREATE TABLE history (
+        grain INTEGER NOT NULL,
+        start INTEGER NOT NULL,
+        key_id INTEGER NOT NULL,
+        root BLOB NOT NULL,
+        samples INTEGER NOT NULL,
+        used INTEGER NOT NULL,
+        used_peak INTEGER NOT NULL,
+        total INTEGER NOT NULL,
+        total_peak INTEGER NOT NULL,
+        PRIMARY KEY (grain, start, key_id, root)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE audit (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at INTEGER NOT NULL,
+        user TEXT NOT NULL,
+        address TEXT NOT NULL,
+        act TEXT NOT NULL,
+        object TEXT NOT NULL,
+        status INTEGER NOT NULL,
+        error TEXT
+    ) STRICT;
+    CREATE INDEX audit_at ON audit (at);
+",
+];
+
+/// Options for a file that only its owner may read.
+pub fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Makes an empty store beside its final name and moves it there whole, so that a half-made one never bears that name.
+pub fn create(folder: &Path, path: &Path) -> Result<(), Error> {
+    let journal = folder.join(format!("{FILE}-wal"));
+    if journal.exists() {
+        return Err(damaged(path, format_args!("the file is gone, {} is left", journal.display())));
+    }
+    let new = folder.join(format!("{FILE}.new"));
+    let _ = fs::remove_file(&new);
+    private().create_new(true).open(&new).map_err(|e| licence::host::files::failed(&new, &e))?;
+    let made = Connection::open(&new).and_then(|mut connection| {
+        connection.pragma_update(None, "application_id", APPLICATION)?;
+        migrate(&mut connection, 0, &MIGRATIONS)?;
+        connection.close().map_err(|(_, e)| e)
+    });
+    made.map_err(|e| failed(&new, e))?;
+    fs::rename(&new, path).and_then(|()| sync(folder)).map_err(|e| licence::host::files::failed(path, &e))
+}
+
+/// Brings an open store of schema `version` to the present one by `steps`. The copy of the old one stays beside it.
+pub fn upgrade(
+    connection: &mut Connection,
+    path: &Path,
+    version: i64,
+    steps: &[&str],
+    now: Time,
+) -> Result<(), Error> {
+    if steps.is_empty() {
+        return Ok(());
+    }
+    let copy = copy_name(path, version, now);
+    let changed = copy_to(connection, path, &copy)
+        .and_then(|()| migrate(connection, version, steps).map_err(|e| failed(path, e)));
+    match &changed {
+        Ok(()) => log::info!("{}: schema {version} was brought up to date, a copy is in {}", path.display(), copy.display()),
+        // The old store is as it was, so nobody needs the copy.
+        Err(_) => drop(fs::remove_file(&copy)),
+    }
+    changed
+}
+
+/// `ledger.db.v1-20260102T030405.678Z`
+fn copy_name(path: &Path, version: i64, now: Time) -> PathBuf {
+    beside(path, &format!("v{version}"), now)
+}
+
+/// A name beside `path` that tells what the file is and since when.
+pub fn beside(path: &Path, what: &str, now: Time) -> PathBuf {
+    let time = now.to_string().replace(['-', ':'], "");
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{what}-{time}"));
+    path.with_file_name(name)
+}
+
+fn copy_to(connection: &Connection, path: &Path, copy: &Path) -> Result<(), Error> {
+    let unwritable = |e| licence::host::files::failed(copy, &e);
+    // SQLite fills an empty file, and so it has the rights that it was made with.
+    private().create_new(true).open(copy).map_err(unwritable)?;
+    let name = copy.to_str().ok_or_else(|| unwritable(std::io::ErrorKind::InvalidFilename.into()))?;
+    connection.execute("VACUUM INTO ?1", [name]).map_err(|e| failed(path, e))?;
+    let synced = private().open(copy).and_then(|file| file.sync_all());
+    synced.and_then(|()| sync(copy.parent().unwrap_or(Path::new(".")))).map_err(unwritable)
+}
+
+fn migrate(connection: &mut Connection, version: i64, steps: &[&str]) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    for step in steps {
+        transaction.execute_batch(step)?;
+    }
+    let version = version.saturating_add(i64::try_from(steps.len()).unwrap_or(i64::MAX));
+    transaction.pragma_update(None, "user_version", version)?;
+    transaction.commit()
+}
+
+/// Makes names in `folder` durable.
+pub fn sync(folder: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    File::open(folder)?.sync_all()?;
+    #[cfg(not(unix))]
+    let _ = folder;
+    Ok(())
+}

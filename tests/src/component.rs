@@ -53,18 +53,25 @@ pub type Answer<T = ()> = Outcome<Result<T, Refusal>>;
 impl Process {
     /// Starts a process and loads the component; its files are below `root`.
     pub fn start(kind: Kind, root: &Path) -> Outcome<Process> {
-        Process::with_options(kind, root, false)
+        Process::with_options(kind, root, false, None)
+    }
+
+    /// A thin client in a terminal session of that client, over ssh.
+    pub fn in_terminal(client: &str, root: &Path) -> Outcome<Process> {
+        Process::with_options(Kind::Client, root, false, Some(client))
     }
 
     /// The same under valgrind.
     pub fn under_valgrind(kind: Kind, root: &Path) -> Outcome<Process> {
-        Process::with_options(kind, root, true)
+        Process::with_options(kind, root, true, None)
     }
 
-    fn with_options(kind: Kind, root: &Path, valgrind: bool) -> Outcome<Process> {
-        // A terminal of the person who runs this must not be taken for a terminal client of 1C.
-        let env = [("SLK_ROOT", root.as_os_str()), ("SSH_CLIENT", "".as_ref()), ("SSH_CONNECTION", "".as_ref())];
-        let env = env.map(|(name, value)| (OsString::from(name), value.to_owned())).to_vec();
+    fn with_options(kind: Kind, root: &Path, valgrind: bool, terminal: Option<&str>) -> Outcome<Process> {
+        // The terminal of the person who runs this must not be taken for a terminal client of 1C.
+        let ssh = terminal.map(|client| format!("{client} 50000 22")).unwrap_or_default();
+        let variables = [("SLK_ROOT", root.as_os_str()), ("SSH_CLIENT", ssh.as_ref()), ("SSH_CONNECTION", "".as_ref())];
+        let variables = variables.into_iter().chain([("XRDP_SESSION", "".as_ref()), ("USER", "anna".as_ref())]);
+        let env = variables.map(|(name, value)| (OsString::from(name), value.to_owned())).collect();
         let mut host = Host::start(HostOptions { valgrind, env })?;
         host.load(&Programs::built()?.library())?;
         // IPlatformInfo: 0 is a thin client, 3 a server.

@@ -6,42 +6,21 @@ use std::fmt;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
+
+use crate::programs::Programs;
 
 mod wire;
 
 pub use wire::Value;
 use wire::{broken, counts, hex, member, number, outcome, parts, text, text_from, value, with_arguments, word};
 
-/// Builds the library as it is now and tells its path: in the target folder, and with the profile, of this program.
+/// Builds the library as it is now and tells its path.
 pub fn library() -> Result<PathBuf, HostError> {
-    static BUILT: OnceLock<Result<PathBuf, HostError>> = OnceLock::new();
-    BUILT.get_or_init(build_library).clone()
-}
-
-fn build_library() -> Result<PathBuf, HostError> {
-    let program = std::env::current_exe().map_err(|error| broken(format!("its own path is unknown: {error}")))?;
-    // A test lies in `deps` below the profile's folder, a program in that folder itself.
-    let mut folder = program.parent().ok_or_else(|| broken("its own folder is unknown"))?;
-    if folder.ends_with("deps") {
-        folder = folder.parent().ok_or_else(|| broken("its own folder is unknown"))?;
-    }
-    let target = folder.parent().ok_or_else(|| broken("the target folder is unknown"))?;
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--quiet", "--package", "licenceaddin", "--target-dir"]).arg(target);
-    if folder.ends_with("release") {
-        command.arg("--release");
-    }
-    let status = command.current_dir(env!("CARGO_MANIFEST_DIR")).status();
-    match status {
-        Ok(status) if status.success() => Ok(folder.join("liblicenceaddin.so")),
-        Ok(status) => Err(broken(format!("{command:?} ended with {status}"))),
-        Err(error) => Err(broken(format!("{command:?} does not start: {error}"))),
-    }
+    Programs::built().map(Programs::library).map_err(|failure| broken(failure.to_string()))
 }
 
 /// How long one answer may take.

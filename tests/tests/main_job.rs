@@ -201,3 +201,77 @@ fn a_bad_datafile_is_refused_with_its_place_and_a_remedy() -> Outcome {
     process.finish()?;
     Ok(())
 }
+
+#[test]
+fn a_terminal_client_takes_a_licence_of_its_own() -> Outcome {
+    let site = Site::new("terminal")?;
+    let server = site.server_with("terminal", 3, &[])?;
+    let (root, anchor) = (Root::new("terminal-1c")?, site.vendor.anchor()?);
+    let mut processes = Vec::new();
+    // Two processes of one terminal client, another terminal client, and the desktop of the terminal server itself.
+    for (number, client) in [(1, Some("10.0.0.1")), (2, Some("10.0.0.1")), (3, Some("10.0.0.2")), (4, None)] {
+        let mut process = match client {
+            Some(client) => Process::in_terminal(client, root.path())?,
+            None => Process::start(Kind::Client, root.path())?,
+        };
+        let attached = granted(process.work(&to(&server), &anchor, &file_session(number))?)?;
+        processes.push((process, attached));
+    }
+    assert_eq!((server.sessions()?.len(), server.seats()?), (4, (3, 3)));
+    for (mut process, attached) in processes {
+        granted(process.release(&attached)?)?;
+        process.detach(attached)?;
+        process.finish()?;
+    }
+    assert_eq!(server.seats()?, (0, 3));
+    Ok(())
+}
+
+#[test]
+fn a_background_job_takes_no_licence_of_its_own() -> Outcome {
+    let site = Site::new("background")?;
+    let server = site.server_with("background", 2, &[])?;
+    let (root, anchor) = (Root::new("background-1c")?, site.vendor.anchor()?);
+    let mut process = Process::start(Kind::Server, root.path())?;
+    let parent = granted(process.work(&to(&server), &anchor, &server_session(1))?)?;
+    let mut job = server_session(2);
+    job["AppName"] = "BackgroundJob".into();
+    job["ParentSessionNumber"] = 1.into();
+    job["ParentSessionStarted"] = server_session(1)["SessionStarted"].clone();
+    let child = granted(process.work(&to(&server), &anchor, &job)?)?;
+    assert_eq!((server.sessions()?.len(), server.seats()?), (2, (1, 2)));
+    // Without a parent that lives it is a session like any other.
+    let mut orphan = job.clone();
+    orphan["SessionNumber"] = 3.into();
+    orphan["ParentSessionNumber"] = 77.into();
+    let other = granted(process.work(&to(&server), &anchor, &orphan)?)?;
+    assert_eq!(server.seats()?, (2, 2));
+    for attached in [parent, child, other] {
+        process.detach(attached)?;
+    }
+    process.finish()?;
+    Ok(())
+}
+
+#[test]
+fn a_restarted_server_is_found_again_without_an_error_in_1c() -> Outcome {
+    let site = Site::new("restart")?;
+    let mut server = site.server_with("restart", 1, &[])?;
+    let sealed = datafile(&site, b"secret", &[])?;
+    let root = Root::new("restart-1c")?;
+    let mut process = Process::start(Kind::Server, root.path())?;
+    let attached = granted(process.work(&to(&server), &site.vendor.anchor()?, &server_session(1))?)?;
+    granted(process.load_datafile(&attached, &sealed)?)?;
+    let before = server.sessions()?[0]["ID"].clone();
+    server.kill9()?;
+    // The licence was granted for a while, and that goes on; an object needs the server.
+    granted(process.licence(&attached)?)?;
+    let refusal = process.object(&attached, "Объект")?.expect_err("nobody can be asked");
+    assert!(refusal.code == 503 && refusal.text.contains(&server.port().to_string()), "{refusal:?}");
+    server.restart()?;
+    assert_eq!(granted(process.object(&attached, "Объект")?)?, b"secret");
+    assert_eq!((server.sessions()?.len(), &server.sessions()?[0]["ID"]), (1, &before));
+    process.detach(attached)?;
+    process.finish()?;
+    Ok(())
+}

@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
+use std::process::Command;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use e2e::daemon::Daemon;
 use e2e::failure::check;
 use e2e::server::{PASSWORD, USER, command};
-use e2e::{Outcome, Rest, Root, SERIES, Server, Site};
+use e2e::{Outcome, Programs, Rest, Root, SERIES, Server, Site};
 use licence::activation::ApiCertificate;
 use licence::code::ActivationCode;
 use licence::crypto::ring::PROVIDER;
@@ -336,5 +338,44 @@ fn malformed_requests_are_refused_with_the_place() -> Outcome {
     let forged = Rest::new(server.url()).with_header("Authorization", &format!("Basic {}", STANDARD.encode("admin")));
     assert_eq!(forged.get("/api")?.status, 401);
     rest.get("/api")?.expect(200)?;
+    Ok(())
+}
+
+#[test]
+fn a_key_outside_its_period_shows_why_it_gives_nothing() -> Outcome {
+    let site = Site::new("period")?;
+    let server = site.server("period")?;
+    for (terms, words) in [
+        (["--start", "2020-02-01", "--days", "30"], "истёк"),
+        (["--start", "2999-01-01", "--days", "30"], "начнёт действовать"),
+    ] {
+        let key = server.activate(&site.vendor.code(5, &terms)?)?;
+        assert!(key["Workable"] == false && key["OpenError"].to_string().contains(words), "{key}");
+    }
+    assert_eq!(server.seats()?, (0, 0));
+    let body = json!({ "KeyID": SERIES, "ClientSessionID": "1" });
+    assert_eq!(server.rest().post("/api/sessions", &body)?.refusal(409)?, 301);
+    Ok(())
+}
+
+#[test]
+fn server_lite_serves_the_same_on_loopback() -> Outcome {
+    let site = Site::new("lite")?;
+    let mut server = site.server_with("lite", 2, &[])?;
+    let body = json!({ "KeyID": SERIES, "ClientSessionID": "1" });
+    server.rest().post("/api/sessions", &body)?.expect(201)?;
+    server.stop()?;
+    let mut command = Command::new(Programs::built()?.program("server-lite"));
+    command.args(["--port", "0"]).env("SLK_ROOT", server.root().path());
+    let lite = Daemon::start(command)?;
+    let rest = Rest::new(lite.url()).with_user(USER, PASSWORD);
+    // The same store, keys, sessions and password, by another front and another provider of cryptography.
+    let sessions = rest.get("/api/sessions")?.expect(200)?;
+    assert_eq!(sessions["Sessions"].as_array().map(Vec::len), Some(1), "{sessions}");
+    rest.post("/api/sessions", &json!({ "KeyID": SERIES, "ClientSessionID": "2" }))?.expect(201)?;
+    assert_eq!(rest.post("/api/sessions", &json!({ "KeyID": SERIES, "ClientSessionID": "3" }))?.refusal(409)?, 302);
+    let link = e2e::Link::connect(lite.url(), &site.vendor.anchor_hash()?)?;
+    let refused = link.try_acquire(e2e::link::server_session(1))?;
+    assert_eq!(refused.expect_err("all are taken").code, licence::Code::AllTaken);
     Ok(())
 }

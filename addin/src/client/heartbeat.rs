@@ -159,7 +159,8 @@ fn recover(series: &Series, net: &Net, stopped: &dyn Fn() -> bool) {
         if !needs_seat(series, &session) {
             continue;
         }
-        match series.claim(net, &session, &net.within(TOTAL_LIMIT)) {
+        // Whoever waits for the turn meanwhile has some of his own limit left.
+        match series.claim(net, &session, &net.within(TOTAL_LIMIT - SERVER_LIMIT)) {
             Ok(()) => {}
             // What is out of reach for one session is so for the others.
             Err(error) if error.code == Code::ServerNotFound => return,

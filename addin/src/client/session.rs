@@ -145,7 +145,9 @@ impl Session {
         }
         state.home = home;
         state.lost = None;
-        state.licence = None;
+        if !state.held.as_ref().is_some_and(|former| former.is(&held)) {
+            state.licence = None;
+        }
         state.held.replace(held)
     }
 

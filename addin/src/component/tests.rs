@@ -9,7 +9,7 @@ use licence::subkeys::{Policy, SeriesSecret};
 use licence::time::Time;
 
 use super::*;
-use crate::client::tests::server::{Network, SERIES, claim, endpoint, licence_for, root, wanted};
+use crate::client::tests::server::{Network, SERIES, claim, licence_for, root, wanted};
 
 const ROOT: &[u8] = include_bytes!("../../../golden/test-root.pk8");
 const ISSUING: &[u8] = include_bytes!("../../../golden/test-issuing.pk8");
@@ -28,7 +28,7 @@ fn packed(root: &[u8], key_id: KeyId) -> Vec<u8> {
 }
 
 fn slot(network: &Arc<Network>, wanted: Wanted) -> Slot {
-    Slot::start(&PROVIDER, wanted, vec![endpoint("a")], || network.nets()).unwrap()
+    Slot::start(&PROVIDER, wanted, vec![network.endpoint("a")], || network.nets()).unwrap()
 }
 
 fn code<T>(result: licence::Result<T>) -> Code {
@@ -99,7 +99,7 @@ fn a_server_with_a_root_of_its_own_opens_nothing() {
     assert_eq!(code(slot.load(packed(ROOT, SERIES), "a", || network.nets())), Code::ServerNotTrusted);
     assert!(slot.started.wanted.anchor.is_none() && slot.datafiles.is_empty());
     assert_eq!(code(slot.object("Обработка")), Code::NoAnchor);
-    let started = Slot::start(&PROVIDER, wanted(), vec![endpoint("a")], || network.nets());
+    let started = Slot::start(&PROVIDER, wanted(), vec![network.endpoint("a")], || network.nets());
     assert_eq!(code(started), Code::ServerNotTrusted);
 }
 

@@ -291,7 +291,8 @@ fn a_ledger_that_went_back_is_noticed() {
 fn starts_with_the_same_parameters_share_a_series_and_the_last_one_ends_it_with_its_thread() {
     let network = Network::new();
     let a = network.add("a");
-    let start = |name: &str| registry::start(wanted(), vec![endpoint(name), endpoint("b")], || network.nets());
+    let start =
+        |name: &str| registry::start(wanted(), vec![network.endpoint(name), network.endpoint("b")], || network.nets());
     let (first, second) = (start("a").unwrap(), start("a").unwrap());
     assert!(Arc::ptr_eq(&first, &second));
     first.join(claim(1)).unwrap();

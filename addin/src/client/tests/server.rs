@@ -1,8 +1,8 @@
 //! A network in memory with small servers on it, made of the core's own protocol. Holds no test.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use licence::api::LicenceInfo;
@@ -53,9 +53,13 @@ impl Clock for TestClock {
 #[derive(Default)]
 pub struct Network {
     pub clock: Arc<TestClock>,
+    port: OnceLock<u16>,
     servers: Mutex<BTreeMap<String, Arc<Server>>>,
     events: Mutex<Vec<String>>,
 }
+
+/// Answers given over a connection, by the number of their calls.
+type Answers = BTreeMap<u64, Vec<u8>>;
 
 pub struct Server {
     name: String,
@@ -72,7 +76,7 @@ pub struct Server {
     pub refuses_in_clear: Mutex<Option<Error>>,
     pub sequence: AtomicU64,
     pub lost: Mutex<Vec<(SessionId, Error)>>,
-    connections: Mutex<BTreeMap<ConnectionId, (Arc<Channel>, BTreeMap<u64, Vec<u8>>)>>,
+    connections: Mutex<BTreeMap<ConnectionId, (Arc<Channel>, Answers)>>,
     /// Session by number, with the connection that holds it.
     sessions: Mutex<BTreeMap<String, (SessionId, Option<ConnectionId>)>>,
 }
@@ -130,6 +134,13 @@ pub fn claim(number: u32) -> Acquire {
 impl Network {
     pub fn new() -> Arc<Network> {
         Arc::default()
+    }
+
+    /// An address that no other test's network has: started series are shared by address within the process.
+    pub fn endpoint(&self, name: &str) -> Endpoint {
+        static NETWORKS: AtomicU16 = AtomicU16::new(1);
+        let port = *self.port.get_or_init(|| NETWORKS.fetch_add(1, Ordering::SeqCst));
+        Endpoint { host: name.into(), port }
     }
 
     /// Puts a server with a licence of its own on the network.

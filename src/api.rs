@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::accounting::{ClockState, Warning};
 use crate::error::{Error, Lang, Result};
 use crate::id::{KeyId, KeyNo};
 use crate::key::{Binding, Key};
@@ -75,6 +76,39 @@ pub struct ServerInfo {
     /// Hardware identifier, 40 hex digits.
     #[serde(rename = "ComputerID")]
     pub computer_id: Option<crate::id::ComputerId>,
+    /// The clock, and the time by which keys are judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<ClockState>,
+    /// What should be done about keys that still work.
+    #[serde(default)]
+    pub warnings: Vec<WarningInfo>,
+}
+
+/// A warning about a key, as `/api/serverinfo` gives it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct WarningInfo {
+    /// Series.
+    #[serde(rename = "KeyID")]
+    pub key_id: KeyId,
+    /// Serial number.
+    pub key_no: KeyNo,
+    /// Cause and remedy.
+    pub message: String,
+    /// Stable number of the cause.
+    pub error_code: u16,
+}
+
+impl WarningInfo {
+    /// The warning in words.
+    pub fn of(warning: &Warning, lang: Lang) -> WarningInfo {
+        WarningInfo {
+            key_id: warning.series.key_id,
+            key_no: warning.key_no,
+            message: format!("{} {}", warning.notice.cause(lang), warning.notice.remedy(lang)),
+            error_code: warning.notice.code.number(),
+        }
+    }
 }
 
 /// A key, as `/api/licences` gives it.

@@ -157,6 +157,15 @@ catalogue! {
     214 RenewalOverdue "EKeyUnusable" 409
         ru "Ключ {0} нужно было обновить до {1}.", "Обновите лицензию через центр лицензирования.";
         en "Key {0} had to be renewed before {1}.", "Update the licence through the centre.";
+    215 KeyExpiresSoon "EKeyUnusable" 409
+        ru "Срок действия ключа {0} истекает {1}, осталось дней: {2}.", "Продлите лицензию у поставщика.";
+        en "Key {0} expires on {1}, days left: {2}.", "Renew the licence with the vendor.";
+    216 RenewalDue "EKeyUnusable" 409
+        ru "Ключ {0} нужно обновить до {1}, осталось дней: {2}.", "Обновите лицензию через центр лицензирования.";
+        en "Key {0} must be renewed before {1}, days left: {2}.", "Update the licence through the centre.";
+    217 PartsChanged "EKeyUnusable" 409
+        ru "Ключ {0} узнаёт не все части компьютера (совпало {1} из {2}, нужно {3}).", "До следующей замены оборудования обратитесь к поставщику за переактивацией.";
+        en "Key {0} does not know all parts of the computer again (weight {1} of {2} matches, {3} is needed).", "Ask the vendor to re-activate the key before more hardware is replaced.";
 
     // Seats: why one is refused or lost.
     300 NoKey "EServerResult.ELicenceNotFound" 404
@@ -204,6 +213,33 @@ catalogue! {
     314 BadSession "EServerResult.EBadSession" 400
         ru "Данные сеанса неверны: {0}.", "Исправьте вызов УстановитьДанныеСеанса.";
         en "The session data are wrong: {0}.", "Correct the call of SetSessionData.";
+    315 WrongItn "EServerResult.ELicenceNotFound" 409
+        ru "Нет рабочего ключа серии {0}, выданного на ИНН {1}.", "Проверьте ИНН или установите лицензию, выданную на него.";
+        en "No usable key of series {0} was issued to ITN {1}.", "Check the ITN or install a licence that was issued to it.";
+    316 WrongIec "EServerResult.ELicenceNotFound" 409
+        ru "Нет рабочего ключа серии {0}, выданного на КПП {1}.", "Проверьте КПП или установите лицензию, выданную на него.";
+        en "No usable key of series {0} was issued to IEC {1}.", "Check the IEC or install a licence that was issued to it.";
+    317 VersionTooOld "EServerResult.ELicenceNotFound" 409
+        ru "Лицензии серии {0} не распространяются на версию продукта {1}: наибольшая версия {2}.", "Приобретите обновление лицензии.";
+        en "The licences of series {0} do not cover product version {1}: the highest is {2}.", "Obtain an upgrade of the licence.";
+    318 RegNoMissing "EServerResult.ELicenceNotFound" 409
+        ru "Нет рабочего ключа серии {0} с регистрационным номером {1}.", "Проверьте номер; ключи показывает консоль сервера.";
+        en "No usable key of series {0} has registration number {1}.", "Check the number; the server's console shows the keys.";
+    319 KeyNoMissing "EServerResult.ELicenceNotFound" 409
+        ru "Нет рабочего ключа серии {0} с серийным номером {1}.", "Проверьте номер; ключи показывает консоль сервера.";
+        en "No usable key of series {0} has serial number {1}.", "Check the number; the server's console shows the keys.";
+    320 FittingTaken "EServerResult.ELicenceNotFound" 409
+        ru "Лицензии серии {0}, доступные этому сеансу, заняты: {1} из {2}.", "Завершите лишние сеансы, добавьте лицензии или измените условия контроля.";
+        en "The licences of series {0} that this session may take are taken: {1} of {2}.", "End sessions that are not needed, add licences or change the conditions of the control.";
+    321 AccessCodeWrong "EServerResult.EAccessCode" 403
+        ru "Код доступа серверу неизвестен.", "Проверьте код: его задаёт администратор в разделе [AccessCodes].";
+        en "The server does not know this access code.", "Check the code: the administrator sets it in section [AccessCodes].";
+    322 AccessCodeNeeded "EServerResult.EAccessCode" 403
+        ru "Все ключи серии {0} отведены под коды доступа.", "Укажите код доступа (УстановитьКодДоступа) или добавьте ключ без кода.";
+        en "All keys of series {0} are set aside for access codes.", "Give an access code (SetAccessCode) or add a key without one.";
+    323 SeatShared "EServerResult.ELicenceNotFound" 409
+        ru "Место в серии {0} общее с другими сеансами, которым нужен ключ {1}, а этому сеансу он не подходит.", "Завершите те сеансы или измените условия контроля.";
+        en "The seat in series {0} is shared with other sessions that need key {1}, which does not fit this session.", "End those sessions or change the conditions of the control.";
 
     // Activation.
     400 CodeMalformed "EActivationCode" 400
@@ -312,6 +348,12 @@ catalogue! {
     609 ListenFailed "EListen" 500
         ru "Не удалось открыть {0} для приёма соединений: {1}.", "Проверьте ServerAddr, ServerPort и права.";
         en "{0} can't be opened for connections: {1}.", "Check ServerAddr, ServerPort and the rights.";
+    620 ClockBehind "EClock" 409
+        ru "Часы сервера отстают: сроки ключей считаются по времени {0}.", "Установите часы; отставание срок ключей не продлевает.";
+        en "The server's clock is behind: periods of keys are judged at {0}.", "Set the clock; a clock that is behind gives keys no more time.";
+    621 ClockAhead "EClock" 409
+        ru "Часы сервера ушли вперёд на {0} ч; это время будет запомнено через {1} ч работы.", "Если дата {2} неверна, исправьте часы до этого срока.";
+        en "The server's clock went {0} h ahead; the time will be remembered after {1} h of running.", "If the date {2} is wrong, correct the clock before that.";
 }
 
 impl Code {

@@ -14,7 +14,7 @@ use crate::id::{KeyId, KeyNo, SeriesId};
 use crate::identity::{self, Identity, PublicIdentity};
 use crate::series::Issuer;
 use crate::subkeys::{Entitlement, Subkeys};
-use crate::time::{DAY_MS, Time};
+use crate::time::Time;
 
 /// A licence: `SLK-LICENCE 1`, followed in its file by the issuing certificate.
 pub const LICENCE: Kind = Kind { name: "LICENCE", version: 1 };
@@ -151,10 +151,10 @@ impl Licence {
         (self.period > 0).then(|| self.starts().plus_days(i64::from(self.period)))
     }
 
-    /// Days left at `now`: every day begun counts, never below 0; `None` without an end.
+    /// Days left at `now`, as [`Time::days_to`] counts them; `None` without an end. Before its start more than the period may be
+    /// left.
     pub fn days_left(&self, now: Time) -> Option<u32> {
-        let left = self.expires()?.0.saturating_sub(now.0).max(0);
-        Some(u32::try_from((left as u64).div_ceil(DAY_MS as u64)).unwrap_or(u32::MAX))
+        Some(now.days_to(self.expires()?))
     }
 
     /// What it entitles to, as far as objects go.
@@ -223,5 +223,65 @@ impl Key {
         }
         let plain = identity.unseal(&self.licence.seal_context(&self.series), &self.licence.sealed)?;
         serde_json::from_slice(&plain).map_err(|_| Error::new(Code::CryptoFailed).with("subkeys"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::DAY_MS;
+
+    /// The guide's sample with another period: activated at midnight in Moscow, no start date.
+    fn sample(period: u32, start_date: Option<&str>) -> Licence {
+        let identity = PublicIdentity { noise: crate::id::Bytes32([1; 32]), sign: crate::id::Bytes32([2; 32]) };
+        Licence {
+            key_id: KeyId(0x672B),
+            key_no: 7_131_766,
+            issue: 1,
+            reg_no: 202,
+            key_type: KeyType::Main,
+            service_type: 0,
+            licence_count: 5,
+            product_version: 0,
+            activation_code: ActivationCode::random(&crate::crypto::ring::PROVIDER).unwrap(),
+            activation_date: "2018-03-30T21:00:00.414Z".parse().unwrap(),
+            start_date: start_date.map(|date| date.parse().unwrap()),
+            period,
+            flags: Flags::default(),
+            itn: None,
+            iec: None,
+            product_name: String::new(),
+            article: String::new(),
+            article_name: String::new(),
+            issued: Time(0),
+            renew_by: None,
+            identity,
+            binding: Binding::Blank(1),
+            sealed: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_key_without_a_period_has_no_end_and_no_days_left() {
+        let sample = sample(0, None);
+        assert_eq!((sample.expires(), sample.days_left(Time(0))), (None, None));
+    }
+
+    #[test]
+    fn a_period_is_so_many_times_24_hours_from_the_activation_or_the_start_date() {
+        let end = |licence: Licence| licence.expires().unwrap().to_string();
+        assert_eq!(end(sample(365, None)), "2019-03-30T21:00:00.414Z");
+        assert_eq!(end(sample(365, Some("2018-06-01"))), "2019-06-01T00:00:00.000Z");
+        assert_eq!(end(sample(1, Some("2018-12-31T12:00:00Z"))), "2019-01-01T12:00:00.000Z");
+    }
+
+    #[test]
+    fn every_day_begun_counts_as_left_and_the_last_moment_is_none() {
+        let licence = sample(10, None);
+        let start = licence.starts();
+        let left = |ms: i64| licence.days_left(Time(start.0 + ms)).unwrap();
+        assert_eq!((left(0), left(1), left(DAY_MS - 1), left(DAY_MS)), (10, 10, 10, 9));
+        assert_eq!((left(10 * DAY_MS - 1), left(10 * DAY_MS), left(11 * DAY_MS)), (1, 0, 0));
+        assert_eq!(left(-DAY_MS), 11, "before its start the time until then is left as well");
     }
 }

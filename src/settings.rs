@@ -1,15 +1,19 @@
 //! Settings: the table of everything that `licenceserver.conf` and `licenceaddin.conf` may say, and the order in which the
 //! component's sources of parameters win. Text in, values out; files are read elsewhere.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
+use crate::accounting::AccessCodes;
 use crate::error::{Code, Error, Lang, Result};
-use crate::id::KeyId;
+use crate::id::{KeyId, KeyNo};
 
 /// The standard port of a server.
 pub const DEFAULT_PORT: u16 = 9099;
+const CARRIER_GRACE: Duration = Duration::from_secs(60);
 /// Largest settings file that is read, in bytes.
 pub const MAX_FILE: u64 = 1024 * 1024;
 
@@ -42,6 +46,13 @@ impl Ini {
             .filter(|(name, _)| name.trim().eq_ignore_ascii_case(key))
             .map(|(_, value)| value.trim())
             .rfind(|value| !value.is_empty())
+    }
+
+    /// All names and values of a section, trimmed, in the order of the file.
+    fn entries(&self, section: &str) -> impl Iterator<Item = (&str, &str)> {
+        let same = move |name: Option<&str>| name.is_some_and(|name| name.trim().eq_ignore_ascii_case(section));
+        let sections = self.ini.iter().filter(move |(name, _)| same(*name));
+        sections.flat_map(|(_, properties)| properties.iter()).map(|(name, value)| (name.trim(), value.trim()))
     }
 
     /// Whether the section is there.
@@ -143,6 +154,10 @@ pub struct ServerSettings {
     pub host_names: Vec<String>,
     /// `[Console] CheckDNSRebinding`.
     pub check_rebinding: bool,
+    /// `[AccessCodes]`, in force with `[Console] EnableAccessCodes`.
+    pub access_codes: AccessCodes,
+    /// `[Common] CarrierGrace`, in seconds: how long a main key goes on after its USB carrier was pulled; 1 hour at most.
+    pub carrier_grace: Duration,
 }
 
 impl ServerSettings {
@@ -188,8 +203,32 @@ impl ServerSettings {
             })?,
             host_names: list("Console", "HostNames"),
             check_rebinding: ini.read("Console", "CheckDNSRebinding", true, flag)?,
+            access_codes: match ini.read("Console", "EnableAccessCodes", false, flag)? {
+                true => access_codes(ini)?,
+                false => AccessCodes::default(),
+            },
+            carrier_grace: ini.read("Common", "CarrierGrace", CARRIER_GRACE, |text| {
+                text.parse().ok().filter(|seconds| *seconds <= 3600).map(Duration::from_secs)
+            })?,
         })
     }
+}
+
+/// Section `[AccessCodes]`: `code = serial numbers of the keys that are set aside for it, separated by commas`. A code is compared
+/// letter by letter and never shown in an error.
+fn access_codes(ini: &Ini) -> Result<AccessCodes> {
+    const SECTION: &str = "AccessCodes";
+    let mut codes: BTreeMap<String, BTreeSet<KeyNo>> = BTreeMap::new();
+    for (code, value) in ini.entries(SECTION) {
+        let numbers = value.split([',', ';']).map(str::trim).filter(|number| !number.is_empty());
+        let keys: Option<Vec<KeyNo>> = numbers.map(|number| number.parse().ok().filter(|number| *number > 0)).collect();
+        let keys = keys.filter(|_| !code.is_empty()).ok_or_else(|| {
+            let line = line_of(&ini.text, code);
+            Error::new(Code::SettingsWrong).with(&ini.place).with(line).with(format_args!("[{SECTION}] …={value}"))
+        })?;
+        codes.entry(code.to_owned()).or_default().extend(keys);
+    }
+    Ok(AccessCodes::new(codes))
 }
 
 fn is_http(text: &str) -> bool {
@@ -394,6 +433,18 @@ mod tests {
         let error = ServerSettings::read(&ini("[Common]\n\nServerPort=many\n")).unwrap_err();
         assert_eq!(error.args, ["test.conf", "3", "[Common] ServerPort=many"]);
         assert!(Ini::parse("test.conf", "[Common\nServerPort=1").is_err());
+    }
+
+    #[test]
+    fn access_codes_are_in_force_when_they_are_switched_on() {
+        let section = "[AccessCodes]\nТайна=7121172, 7121173\nother=7121172\n";
+        let read = |text: &str| ServerSettings::read(&ini(text)).map(|settings| settings.access_codes);
+        let on = read(&format!("[Console]\nEnableAccessCodes=1\n{section}")).unwrap();
+        assert!(on.opens(Some("Тайна"), 7_121_173) && on.opens(Some("other"), 7_121_172));
+        assert!(!on.opens(Some("тайна"), 7_121_172) && !on.is_set_aside(1));
+        assert_eq!(read(section).unwrap(), AccessCodes::default());
+        let error = read(&format!("[Console]\nEnableAccessCodes=1\n{section}secret=x\n")).unwrap_err();
+        assert_eq!(error.args, ["test.conf", "6", "[AccessCodes] …=x"]);
     }
 
     #[test]

@@ -24,6 +24,13 @@ impl Time {
         Time(self.0.saturating_add(days.saturating_mul(DAY_MS)))
     }
 
+    /// Days from this moment to `end`, counted in 24 hours whatever the time zone: a day begun counts, and there are never
+    /// less than none.
+    pub fn days_to(self, end: Time) -> u32 {
+        let left = u64::try_from(end.0.saturating_sub(self.0)).unwrap_or(0);
+        u32::try_from(left.div_ceil(DAY_MS.unsigned_abs())).unwrap_or(u32::MAX)
+    }
+
     /// This moment moved forward by `span`.
     pub fn plus(self, span: Duration) -> Time {
         Time(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))

@@ -61,6 +61,11 @@ impl Bare {
         Ok(Bare(Process::start(&std::env::current_exe()?, &["--serve-bare"], &folder()?)?))
     }
 
+    /// Processor time that it has used.
+    pub fn busy(&self) -> Option<Duration> {
+        self.0.busy()
+    }
+
     /// Its exchanges over so many connections.
     pub async fn measure(&self, connections: usize, span: Duration) -> Outcome<Measured> {
         let request = request("POST", "/", "Content-Type: application/json\r\n", ASKED.as_bytes());

@@ -15,8 +15,12 @@ use licence::{Code, ConnectionId, Error, SessionId};
 
 use crate::Outcome;
 use crate::install::SERIES;
-use crate::load::{self, Job, Measured};
+use crate::load::{self, Done, Job, Measured};
 use crate::wire::{Answer, Wire, request};
+
+/// More heartbeats and claims than there is time for.
+const BEATS: usize = 200_000;
+const CLAIMS: usize = 90_000;
 
 /// Connections that do the same.
 pub struct Crowd {
@@ -30,6 +34,12 @@ struct Member {
     /// Sessions that it holds, oldest first.
     held: VecDeque<SessionId>,
 }
+
+/// What one connection was answered, in the order of its calls.
+type Replies = Vec<Result<Reply, Error>>;
+
+/// What a member keeps while its wire is at work.
+type Rest = (End, VecDeque<SessionId>);
 
 /// The client's end of a channel.
 struct End {
@@ -84,6 +94,14 @@ impl Member {
     }
 }
 
+fn all_alive(replies: Vec<Replies>) -> Outcome {
+    let fine = |reply: &Result<Reply, Error>| matches!(reply, Ok(Reply::Alive(alive)) if alive.lost.is_empty());
+    match replies.into_iter().flatten().find(|reply| !fine(reply)) {
+        Some(reply) => Err(format!("to a heartbeat: {reply:?}").into()),
+        None => Ok(()),
+    }
+}
+
 /// A session that nobody has claimed before: each takes a seat of its own.
 fn new_session() -> Call {
     static NUMBER: AtomicU32 = AtomicU32::new(1);
@@ -99,9 +117,7 @@ fn new_session() -> Call {
             is_server: Some(true),
             ..SessionData::default()
         },
-        computer: None,
-        terminal: None,
-        resume: None,
+        ..Acquire::default()
     }))
 }
 
@@ -135,6 +151,25 @@ impl Crowd {
     pub async fn claim(&mut self, total: usize, limit: Duration) -> Outcome<Measured> {
         let share = self.share(total);
         let (measured, replies) = self.ask(&share, limit, |_| new_session()).await?;
+        self.take(replies)?;
+        Ok(measured)
+    }
+
+    /// These heartbeats and those claims at the same time.
+    pub async fn beat_beside(&mut self, claimants: &mut Crowd, limit: Duration) -> Outcome<(Measured, Measured)> {
+        let (beats, beating) = self.prepare(&self.share(BEATS), |_| Call::Heartbeat)?;
+        let (claims, claiming) = claimants.prepare(&claimants.share(CLAIMS), |_| new_session())?;
+        let (beats, claims) = tokio::join!(load::run(beats, limit), load::run(claims, limit));
+        let ((beats, beaten), (claims, claimed)) = (beats?, claims?);
+        let alive = self.judge(beaten, beating)?;
+        all_alive(alive)?;
+        let granted = claimants.judge(claimed, claiming)?;
+        claimants.take(granted)?;
+        Ok((beats, claims))
+    }
+
+    /// Keeps what was granted to everybody.
+    fn take(&mut self, replies: Vec<Replies>) -> Outcome {
         for (member, replies) in self.members.iter_mut().zip(replies) {
             for reply in replies {
                 match reply? {
@@ -143,7 +178,7 @@ impl Crowd {
                 }
             }
         }
-        Ok(measured)
+        Ok(())
     }
 
     /// New sessions ask a full pool; all must be refused.
@@ -160,11 +195,8 @@ impl Crowd {
     pub async fn beat(&mut self, total: usize, limit: Duration) -> Outcome<Measured> {
         let share = self.share(total);
         let (measured, replies) = self.ask(&share, limit, |_| Call::Heartbeat).await?;
-        let fine = |reply: &Result<Reply, Error>| matches!(reply, Ok(Reply::Alive(alive)) if alive.lost.is_empty());
-        match replies.into_iter().flatten().find(|reply| !fine(reply)) {
-            Some(reply) => Err(format!("to a heartbeat: {reply:?}").into()),
-            None => Ok(measured),
-        }
+        all_alive(replies)?;
+        Ok(measured)
     }
 
     /// All sessions are given back.
@@ -195,7 +227,18 @@ impl Crowd {
         share: &[usize],
         limit: Duration,
         call: impl Fn(&mut VecDeque<SessionId>) -> Call,
-    ) -> Outcome<(Measured, Vec<Vec<Result<Reply, Error>>>)> {
+    ) -> Outcome<(Measured, Vec<Replies>)> {
+        let (jobs, rest) = self.prepare(share, call)?;
+        let (measured, done) = load::run(jobs, limit).await?;
+        Ok((measured, self.judge(done, rest)?))
+    }
+
+    /// The requests of everybody, who is away until [`Crowd::judge`].
+    fn prepare(
+        &mut self,
+        share: &[usize],
+        call: impl Fn(&mut VecDeque<SessionId>) -> Call,
+    ) -> Outcome<(Vec<Job>, Vec<Rest>)> {
         let mut jobs = Vec::with_capacity(self.members.len());
         let mut rest = Vec::with_capacity(self.members.len());
         for (Member { wire, mut end, mut held }, count) in std::mem::take(&mut self.members).into_iter().zip(share) {
@@ -203,12 +246,16 @@ impl Crowd {
             jobs.push(Job { wire, requests });
             rest.push((end, held));
         }
-        let (measured, done) = load::run(jobs, limit).await?;
+        Ok((jobs, rest))
+    }
+
+    /// What everybody was answered.
+    fn judge(&mut self, done: Vec<Done>, rest: Vec<Rest>) -> Outcome<Vec<Replies>> {
         let mut replies = Vec::with_capacity(done.len());
         for (done, (end, held)) in done.into_iter().zip(rest) {
-            replies.push(done.answers.iter().map(|answer| end.reply(answer)).collect::<Outcome<Vec<_>>>()?);
+            replies.push(done.answers.iter().map(|answer| end.reply(answer)).collect::<Outcome<_>>()?);
             self.members.push(Member { wire: done.wire, end, held });
         }
-        Ok((measured, replies))
+        Ok(replies)
     }
 }

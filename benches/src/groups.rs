@@ -88,10 +88,19 @@ async fn client(plan: Plan, report: &mut Report) -> Outcome {
     for count in LEVELS {
         report.measured("commits", &commits(plan.span / 3)?);
         let mut crowd = Crowd::gather(server.address, count).await?;
-        report.measured(&format!("grants.{count}"), &crowd.claim(POOL, plan.span).await?);
+        let before = server.process.busy();
+        let grants = crowd.claim(POOL, plan.span).await?;
+        report.measured(&format!("grants.{count}"), &grants);
+        report.processor(&format!("grants.{count}"), before, server.process.busy(), grants.count);
         report.measured("commits", &commits(plan.span / 3)?);
-        report.measured(&format!("bare.{count}"), &bare.measure(count, plan.span / 2).await?);
-        report.measured(&format!("heartbeats.{count}"), &crowd.beat(MANY, plan.span).await?);
+        let before = bare.busy();
+        let answers = bare.measure(count, plan.span / 2).await?;
+        report.measured(&format!("bare.{count}"), &answers);
+        report.processor(&format!("bare.{count}"), before, bare.busy(), answers.count);
+        let before = server.process.busy();
+        let beats = crowd.beat(MANY, plan.span).await?;
+        report.measured(&format!("heartbeats.{count}"), &beats);
+        report.processor(&format!("heartbeats.{count}"), before, server.process.busy(), beats.count);
         report.measured(&format!("bare.{count}"), &bare.measure(count, plan.span / 2).await?);
         report.measured(&format!("releases.{count}"), &crowd.release().await?);
         let mut late = Crowd::gather(refusing.address, count).await?;
@@ -127,9 +136,9 @@ async fn claiming(plan: Plan, report: &mut Report) -> Outcome {
         let mut holders = Crowd::gather(server.address, USUAL).await?;
         let mut claimants = Crowd::gather(server.address, 256).await?;
         holders.claim(USUAL, PATIENCE).await?;
-        let (beats, grants) = tokio::join!(holders.beat(MANY, plan.span), claimants.claim(90_000, plan.span));
-        report.measured("claiming.heartbeats", &beats?);
-        report.measured("claiming.grants", &grants?);
+        let (beats, grants) = holders.beat_beside(&mut claimants, plan.span).await?;
+        report.measured("claiming.heartbeats", &beats);
+        report.measured("claiming.grants", &grants);
         holders.release().await?;
         claimants.release().await?;
     }
@@ -173,28 +182,36 @@ async fn cost(plan: Plan, report: &mut Report) -> Outcome {
     }
     let mut times = [Vec::new(), Vec::new()];
     let mut busy = [Vec::new(), Vec::new()];
+    let mut written = [Vec::new(), Vec::new()];
     // One round more than is counted, to warm up.
     for round in 0..=plan.repeats {
         for (place, server) in servers.iter().enumerate() {
             let mut crowd = Crowd::gather(server.address, USUAL).await?;
-            let before = server.process.busy();
+            let before = (server.process.busy(), server.process.written());
             let measured = crowd.claim(GRANTS, PATIENCE).await?;
-            let after = server.process.busy();
+            let after = (server.process.busy(), server.process.written());
             crowd.release().await?;
             if round == 0 {
                 continue;
             }
             times[place].push(measured.elapsed.as_secs_f64() * 1e6 / GRANTS as f64);
-            if let (Some(before), Some(after)) = (before, after) {
+            if let (Some(before), Some(after)) = (before.0, after.0) {
                 busy[place].push(after.saturating_sub(before).as_secs_f64() * 1e6 / GRANTS as f64);
+            }
+            if let (Some(before), Some(after)) = (before.1, after.1) {
+                written[place].push((after - before) / 1e3 / GRANTS as f64);
             }
         }
     }
-    for ((held, times), busy) in held.into_iter().zip(times).zip(busy) {
-        report.add(format!("cost.{held}.grant"), median(times).unwrap_or(f64::NAN), "µs");
-        if let Some(busy) = median(busy) {
-            report.add(format!("cost.{held}.processor"), busy, "µs");
-        }
+    for (place, held) in held.into_iter().enumerate() {
+        let mut add = |what: &str, values: &mut Vec<f64>, unit| {
+            if let Some(value) = median(std::mem::take(values)) {
+                report.add(format!("cost.{held}.{what}"), value, unit);
+            }
+        };
+        add("grant", &mut times[place], "µs");
+        add("processor", &mut busy[place], "µs");
+        add("written", &mut written[place], "kB");
     }
     Ok(())
 }

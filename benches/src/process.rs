@@ -59,6 +59,12 @@ impl Process {
         });
         Some(Duration::from_nanos(nanoseconds.sum()))
     }
+
+    /// Bytes that it has written so far, to files and sockets; `None` where the system doesn't tell.
+    pub fn written(&self) -> Option<f64> {
+        let facts = fs::read_to_string(format!("/proc/{}/io", self.child.id())).ok()?;
+        facts.lines().find_map(|line| line.strip_prefix("wchar:")?.trim().parse().ok())
+    }
 }
 
 impl Drop for Process {

@@ -1,5 +1,7 @@
 //! What was measured: a list of names with values, printed as it grows, and the bounds that it must reach.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::Outcome;
@@ -110,6 +112,14 @@ impl Report {
             shown(all[3].1)
         );
         self.figures.extend(all.map(|(part, value, unit)| Figure { name: format!("{name}.{part}"), value, unit }));
+    }
+
+    /// Adds the processor time of a server for each of `count` answers, as far as the system tells it.
+    pub fn processor(&mut self, name: &str, before: Option<Duration>, after: Option<Duration>, count: usize) {
+        if let (Some(before), Some(after)) = (before, after) {
+            let each = after.saturating_sub(before).as_secs_f64() * 1e6 / count.max(1) as f64;
+            self.add(format!("{name}.processor"), each, "µs");
+        }
     }
 
     /// The figure of this name; the median if it was measured several times.

@@ -120,7 +120,7 @@ pub fn activate(core: &Core, order: Order, lang: Lang) -> Result<LicenceInfo> {
     let answer = ask(&order.centre, order.use_proxy, text)?;
     let (key, certificate) = Answer::read(core.crypto, &answer, &request)?;
     log::info!("activation of {:?}: {} KeyNo {}", order.code, key.licence.key_id, key.licence.key_no);
-    let now = core.clock.now().wall;
+    let now = core.timekeeper.now();
     core.change_keys(|keys| keys.install(&key, &certificate, now))?;
     // A key that these rules make unusable is kept all the same: it is paid for, and its fields say what is missing.
     let info = core.keys.info_in(&key.series, key.licence.key_no, now, lang);

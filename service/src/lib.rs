@@ -13,10 +13,12 @@ pub mod ledger;
 mod queue;
 pub mod settings;
 mod signature;
+mod timekeeper;
 
 use std::sync::Arc;
 
-use licence::accounting::Leases;
+use licence::accounting::pool::kept;
+use licence::accounting::{Leases, Terms};
 use licence::crypto::Provider;
 use licence::error::{Code, Error, Lang, Result};
 use licence::fingerprint::Machine;
@@ -45,6 +47,7 @@ use keys::{KeyStore, NoCarriers, Snapshot, Sources};
 use ledger::Ledger;
 use settings::Live;
 use signature::Signing;
+use timekeeper::{Round, Timekeeper};
 
 /// File of the identity in the data folder.
 pub const IDENTITY_FILE: &str = "server.identity";
@@ -83,21 +86,28 @@ pub struct Options {
 pub(crate) struct Core {
     pub paths: Paths,
     pub crypto: Provider,
-    pub clock: Arc<dyn Clock>,
     pub scope: Scope,
     pub settings: Arc<Live>,
     pub guard: Arc<Guard>,
     pub keys: Arc<KeyStore>,
     pub ledger: Arc<Ledger>,
+    pub timekeeper: Arc<Timekeeper>,
     pub signing: Option<Signing>,
     pub activations: Activations,
     pub computer_id: Option<ComputerId>,
     pub os_version: String,
     pub started: Time,
     /// Held while keys change, so that pools reach the ledger in the order in which they were judged.
-    changing: Mutex<()>,
+    changing: Mutex<Taken>,
     /// Given back last, when nothing is served any more.
     _instance: Instance,
+}
+
+/// What the last pools that the ledger was given rest on, besides the keys.
+#[derive(Default)]
+struct Taken {
+    /// Whether keys are kept because the clock is in doubt.
+    in_doubt: bool,
 }
 
 /// The service.
@@ -132,26 +142,28 @@ impl LicenceService {
             response_key: signing.as_ref().map(|signing| signing.public_key().to_vec()),
             machine,
             carriers: Box::new(NoCarriers),
+            carrier_grace: settings.get().carrier_grace,
             lang,
         };
-        let keys = Arc::new(KeyStore::open(sources, clock.now().wall)?);
+        let timekeeper = Arc::new(Timekeeper::start(&paths.data, clock.clone()));
+        let keys = Arc::new(KeyStore::open(sources, timekeeper.now())?);
         let guard = Arc::new(Guard::new(crypto, clock.clone(), settings.clone())?);
-        let clients = Clients::new(crypto, clock.clone(), keys.clone(), ledger.clone());
+        let clients = Clients::new(crypto, clock, timekeeper.clone(), keys.clone(), ledger.clone());
         let core = Arc::new(Core {
             paths,
             crypto,
-            clock,
             scope,
             settings,
             guard,
             keys,
             ledger,
+            timekeeper,
             signing,
             activations: Activations::new()?,
             computer_id: machine().computer_id(crypto),
             os_version: licence::host::os::os_version(),
             started,
-            changing: Mutex::new(()),
+            changing: Mutex::default(),
             _instance: instance,
         });
         core.change_keys(|keys| Ok(keys.snapshot()))?;
@@ -168,7 +180,7 @@ impl LicenceService {
     /// Reads licences and settings again, for example on SIGHUP. What is wrong is logged and leaves the former state in force.
     pub fn reload_keys(&self) {
         self.core.settings.refresh(&self.core.paths);
-        let now = self.core.clock.now().wall;
+        let now = self.core.timekeeper.look().now;
         if let Err(error) = self.core.change_keys(|keys| keys.reload(now)) {
             log::error!("the keys could not be read again: {error}");
         }
@@ -177,6 +189,7 @@ impl LicenceService {
     /// Ends the service's own threads; sessions are kept in the store. Requests are still answered until the service is dropped.
     pub fn stop(&self) {
         self.keeper.stop();
+        self.core.timekeeper.stop();
     }
 
     /// Every address of the API, with its method and who may call it.
@@ -186,7 +199,7 @@ impl LicenceService {
 
     /// Lets a key be used or not, whatever its licence says.
     pub fn set_enabled(&self, series: SeriesId, key_no: KeyNo, enabled: bool) -> Result<()> {
-        let now = self.core.clock.now().wall;
+        let now = self.core.timekeeper.now();
         self.core.change_keys(|keys| keys.set_enabled(series, key_no, enabled, now))
     }
 
@@ -226,26 +239,33 @@ impl Service for LicenceService {
 impl Core {
     /// Changes the keys and puts their pools under the ledger's seats, one change after the other.
     pub fn change_keys(&self, change: impl FnOnce(&KeyStore) -> Result<Arc<Snapshot>>) -> Result<()> {
-        let _changing = self.changing.lock();
+        let mut taken = self.changing.lock();
         let snapshot = change(&self.keys)?;
-        self.take_pools(&snapshot);
+        self.take_pools(&mut taken, &snapshot, self.timekeeper.look());
         Ok(())
     }
 
     /// Looks for changes of files and of time.
     pub fn look_around(&self) {
-        self.settings.refresh(&self.paths);
-        let _changing = self.changing.lock();
-        match self.keys.refresh(self.clock.now().wall) {
-            Ok(Some(snapshot)) => self.take_pools(&snapshot),
+        let other_settings = self.settings.refresh(&self.paths);
+        let mut taken = self.changing.lock();
+        let round = self.timekeeper.look();
+        let stale = round.went_back || other_settings || taken.in_doubt != round.certain.is_some();
+        match self.keys.refresh(round.now) {
+            Ok(Some(snapshot)) => self.take_pools(&mut taken, &snapshot, round),
+            Ok(None) if stale => self.take_pools(&mut taken, &self.keys.judge_again(round.now), round),
             Ok(None) => {}
             Err(error) => log::error!("the keys could not be looked at: {error}"),
         }
     }
 
-    fn take_pools(&self, snapshot: &Snapshot) {
+    fn take_pools(&self, taken: &mut Taken, snapshot: &Snapshot, round: Round) {
         let pools = snapshot.pools().clone();
-        self.ledger.touch(|book, now| book.set_pools(pools, now));
+        // While nobody knows whether the clock is right it ends no session: see `accounting::clock`.
+        let kept = round.certain.map(|certain| kept(&pools, &self.keys.pools_at(certain))).unwrap_or_default();
+        let terms = Terms { marks: snapshot.marks(), codes: Default::default(), kept: { drop(kept); Default::default() } };
+        taken.in_doubt = round.certain.is_some();
+        self.ledger.touch(|book, now| book.set_terms(terms, pools, now));
     }
 
     /// Language of a request: what it asks for, else that of the settings.

@@ -36,12 +36,13 @@ impl Live {
         *current = Arc::new(settings);
     }
 
-    /// Reads the file again if it has changed. Wrong settings are reported once and the former ones stay.
-    pub fn refresh(&self, paths: &Paths) {
+    /// Reads the file again if it has changed; whether other settings are in force now. Wrong ones are reported once and the
+    /// former ones stay.
+    pub fn refresh(&self, paths: &Paths) -> bool {
         let mut read = self.read.lock();
         let now = changed(paths);
         if *read == now {
-            return;
+            return false;
         }
         *read = now;
         match load(paths) {
@@ -49,8 +50,12 @@ impl Live {
                 log::info!("{}: read again", paths.server_conf().display());
                 let mut current = self.current.write();
                 *current = Arc::new(ServerSettings { address: current.address, port: current.port, ..settings });
+                true
             }
-            Err(error) => log::error!("{error} The former settings stay in force."),
+            Err(error) => {
+                log::error!("{error} The former settings stay in force.");
+                false
+            }
         }
     }
 }

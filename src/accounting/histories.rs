@@ -6,6 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::book::{Book, Change, Claim, ConnectionInfo, ExternalClaim, Granted, Leases, SessionRecord, SessionState};
+use super::control::Demands;
 use super::pool::{Pool, PoolKey, Pools};
 use super::seat::{Asker, ExternalSession, InfobaseSession, Seat, SessionIdentity, TerminalClient};
 use crate::error::Code;
@@ -205,7 +206,8 @@ impl Model {
         let seat = shared.unwrap_or(Seat::Session(id));
         let mut rank = self.sittings.iter().find(|sitting| sitting.seat == seat).map(|sitting| sitting.rank);
         if self.ending.contains(&seat) {
-            return Err(self.refusal());
+            let full = self.seats().len() >= self.size();
+            return Err(if full { self.refusal() } else { Code::SessionEnding });
         }
         if rank.is_none() {
             if self.size() == 0 {
@@ -319,8 +321,18 @@ impl Run {
                     false => Err(Code::ConnectionUnknown),
                 };
                 let (parent, access_code, previous_secret, secret_hash) = (None, None, None, [0; 32]);
-                let claim =
-                    Claim { connection, asker, identity, parent, access_code, previous_secret, new_id, secret_hash };
+                let demands = Demands::default();
+                let claim = Claim {
+                    connection,
+                    asker,
+                    identity,
+                    parent,
+                    access_code,
+                    demands,
+                    previous_secret,
+                    new_id,
+                    secret_hash,
+                };
                 let answer = self.book.claim(claim, now);
                 assert_eq!(answer.as_ref().map(|grant| grant.granted).map_err(|e| e.code), expected);
                 self.check_grant(answer.ok().filter(|grant| grant.granted == Granted::New).map(|grant| grant.session));
@@ -401,6 +413,7 @@ impl Run {
     }
 
     fn check(&mut self) {
+        self.book.check_tables();
         for change in self.book.take_changes() {
             match change {
                 Change::Put(record) => drop(self.store.insert(record.id, *record)),

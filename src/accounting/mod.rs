@@ -5,16 +5,24 @@
 //! out as [`book::Change`]s that the owner of the store writes down before anybody is answered.
 
 pub mod book;
+pub mod clock;
+pub mod control;
 pub mod denial;
 pub mod history;
 pub mod infobase;
 pub mod pool;
 pub mod seat;
+pub mod warning;
 
 pub use book::{Book, Change, Claim, ConnectionInfo, ExternalClaim, Grant, Leases, SessionRecord};
+pub use clock::{ClockState, Timekeeper};
+pub use control::{AccessCodes, Demands, Marks, Terms, Wants};
 pub use infobase::{Base, InfoBase};
 pub use pool::{Judgement, KeyFacts, Pool, PoolKey, Pools, Standing, judge};
 pub use seat::{Asker, ExternalSession, InfobaseSession, ParentSession, Seat, SessionIdentity, TerminalClient};
+pub use warning::{Warning, Watched, warnings};
 
 #[cfg(test)]
 mod histories;
+#[cfg(test)]
+mod restricted;

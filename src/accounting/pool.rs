@@ -19,6 +19,14 @@ pub enum Standing {
     Elsewhere(Error),
     /// Genuine and issued to this server, but unusable for a reason found elsewhere: revoked, hardware changed, carrier missing.
     Faulty(Error),
+    /// Genuine and bound to a carrier that was plugged in until lately: a main key goes on as good until `until`, then it is
+    /// faulty; any other key is faulty at once.
+    Unplugged {
+        /// Why it is faulty.
+        error: Error,
+        /// When the grace is over.
+        until: Time,
+    },
     /// Genuine and bound here.
     Good,
 }
@@ -100,7 +108,10 @@ pub fn judge(keys: &[KeyFacts], now: Time) -> Judgement {
             Standing::Unverified(error) => Err(error.clone()),
             _ if !counts(index) => Err(Error::new(Code::KeySuperseded).with(key.key_no)),
             Standing::Elsewhere(error) | Standing::Faulty(error) => Err(error.clone()),
-            Standing::Good => alone(key, now),
+            Standing::Unplugged { error, until } if key.key_type != KeyType::Main || *until <= now => {
+                Err(error.clone())
+            }
+            Standing::Unplugged { .. } | Standing::Good => alone(key, now),
         })
         .collect();
 
@@ -112,7 +123,8 @@ pub fn judge(keys: &[KeyFacts], now: Time) -> Judgement {
     let mut pools = Pools::new();
     for (id, mut members) in series {
         members.sort_by_key(|&index| (u8::from(keys[index].key_type), keys[index].key_no, index));
-        let here = |index: usize| counts(index) && matches!(keys[index].standing, Standing::Good | Standing::Faulty(_));
+        let bound = |key: &KeyFacts| !matches!(key.standing, Standing::Unverified(_) | Standing::Elsewhere(_));
+        let here = |index: usize| counts(index) && bound(&keys[index]);
         let first_demo = members.iter().copied().find(|&index| here(index) && keys[index].key_type == KeyType::Demo);
         let others = members.iter().any(|&index| here(index) && keys[index].key_type != KeyType::Demo);
         let main = members.iter().any(|&index| verdicts[index].is_ok() && keys[index].key_type == KeyType::Main);
@@ -175,7 +187,24 @@ fn alone(key: &KeyFacts, now: Time) -> Result<()> {
 }
 
 fn next_change(key: &KeyFacts, now: Time) -> Option<Time> {
-    [key.start, key.expire, key.renew_by].into_iter().flatten().filter(|at| *at > now).min()
+    let grace = match &key.standing {
+        Standing::Unplugged { until, .. } => Some(*until),
+        _ => None,
+    };
+    [key.start, key.expire, key.renew_by, grace].into_iter().flatten().filter(|at| *at > now).min()
+}
+
+/// Keys that are unusable only because the wall clock is ahead of the time that has certainly passed: usable in `certain`, the
+/// judgement by that time, and not in `judged`. Until the clock is believed or corrected they give no new seats and end
+/// nobody's.
+pub fn kept(judged: &Pools, certain: &Pools) -> HashMap<SeriesId, Vec<PoolKey>> {
+    let usable = |series: &SeriesId, key_no: KeyNo| {
+        judged.get(series).is_some_and(|pool| pool.keys.iter().any(|key| key.key_no == key_no))
+    };
+    let lost = certain.iter().map(|(series, pool)| {
+        (*series, pool.keys.iter().copied().filter(|key| !usable(series, key.key_no)).collect::<Vec<_>>())
+    });
+    lost.filter(|(_, keys)| !keys.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -293,6 +322,35 @@ mod tests {
         assert_eq!(at(now - 1, now, now + 3), (Some(Code::KeyExpired), Some(3)));
         assert_eq!(at(now - 1, now + 3, now), (Some(Code::RenewalOverdue), Some(3)));
         assert_eq!(at(now - 1, now - 1, now), (Some(Code::KeyExpired), None));
+    }
+
+    #[test]
+    fn a_main_key_whose_carrier_was_pulled_goes_on_for_its_grace_and_so_do_the_additional_ones() {
+        let pulled = |key_type, until: i64| KeyFacts {
+            standing: Standing::Unplugged { error: Error::new(Code::CarrierMissing).with(77), until: Time(until) },
+            ..key(key_type, 1, 5)
+        };
+        let extra = key(Additional, 2, 3);
+        let judgement = judge(&[pulled(Main, NOW.0 + 60_000), extra.clone()], NOW);
+        assert_eq!((judgement.pools[&SERIES].size(), judgement.next_change), (8, Some(Time(NOW.0 + 60_000))));
+        assert_eq!(codes(&[pulled(Main, NOW.0), extra]), [Some(Code::CarrierMissing), Some(Code::NoMainKey)]);
+        assert_eq!(codes(&[pulled(Additional, NOW.0 + 60_000), key(Main, 9, 1)]), [Some(Code::CarrierMissing), None]);
+        assert_eq!(
+            codes(&[key(Demo, 7, 3), pulled(Main, NOW.0)])[0],
+            Some(Code::DemoBesideOthers),
+            "it is here all the same"
+        );
+    }
+
+    #[test]
+    fn keys_that_only_a_clock_in_doubt_ends_are_kept() {
+        let mut brief = key(Main, 1, 5);
+        brief.expire = Some(Time(NOW.0 + 10));
+        let keys = [brief, key(Main, 2, 3)];
+        let pools = |at: i64| judge(&keys, Time(at)).pools;
+        let found = kept(&pools(NOW.0 + 10), &pools(NOW.0));
+        assert_eq!(found[&SERIES], [PoolKey { key_no: 1, licence_count: 5 }]);
+        assert!(kept(&pools(NOW.0), &pools(NOW.0)).is_empty());
     }
 
     #[test]

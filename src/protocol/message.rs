@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::accounting::Demands;
 use crate::api::LicenceInfo;
 use crate::error::Error;
 use crate::id::{Bytes32, ComputerId, ConnectionId, KeyNo, SessionId};
@@ -91,6 +92,11 @@ pub enum Outcome {
     Done,
     /// The session has its licence; the answer was durable before it was sent.
     Granted(Granted),
+    /// A usable key that meets the demands is there; no seat was taken.
+    Present {
+        /// The key's fields, as the REST API gives them.
+        licence: Box<LicenceInfo>,
+    },
     /// To a heartbeat: what has changed for the client's sessions.
     Alive(Alive),
     /// The licence of a session.
@@ -134,7 +140,7 @@ pub struct ClientInfo {
 }
 
 /// A claim. What it says of the session is the client's word.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Acquire {
     /// Who asks.
     pub session: SessionData,
@@ -144,6 +150,24 @@ pub struct Acquire {
     pub terminal: Option<Terminal>,
     /// To take over a session that the client held before a break.
     pub resume: Option<Resume>,
+    /// What the licence must be like.
+    #[serde(default)]
+    pub control: Control,
+    /// Access code, for keys that are set aside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_code: Option<String>,
+}
+
+/// Parameters of licence control, as 1C code sets them (`УстановитьПараметрыКонтроляЛицензии`).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Control {
+    /// A usable key must be there, and no seat is taken: the answer is [`Outcome::Present`], without a session, so an object
+    /// that needs a seat stays closed.
+    pub key_only: bool,
+    /// What is demanded of the key.
+    #[serde(flatten)]
+    pub demands: Demands,
 }
 
 /// A terminal client: its name may be empty, then the user tells clients apart.
@@ -298,6 +322,19 @@ mod tests {
         let text = serde_json::from_str::<SessionData>(r#"{"SessionNumber": " 7 "}"#).unwrap();
         assert_eq!(text.session_number, "7");
         assert!(serde_json::from_str::<SessionData>(r#"{"SessionNumber": {}}"#).is_err());
+    }
+
+    #[test]
+    fn a_claim_of_a_component_that_knows_no_control_demands_nothing() {
+        let acquire = Acquire::default();
+        let mut json = serde_json::to_value(&acquire).unwrap();
+        json.as_object_mut().unwrap().remove("control");
+        assert_eq!(serde_json::from_value::<Acquire>(json).unwrap(), acquire);
+        let json = r#"{"session": {}, "computer": null, "terminal": null, "resume": null,
+            "control": {"key_only": true, "itn": "7701000001"}, "access_code": "x"}"#;
+        let acquire: Acquire = serde_json::from_str(json).unwrap();
+        assert_eq!((acquire.control.key_only, acquire.access_code.as_deref()), (true, Some("x")));
+        assert_eq!(acquire.control.demands.itn.as_deref(), Some("7701000001"));
     }
 
     #[test]

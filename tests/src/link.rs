@@ -111,7 +111,7 @@ impl Link {
 
     /// Takes a licence for a session; a refusal is a value.
     pub fn try_acquire(&self, session: SessionData) -> Outcome<licence::error::Result<Granted>> {
-        self.claim(Acquire { session, computer: None, terminal: None, resume: None })
+        self.claim(Acquire { session, ..Acquire::default() })
     }
 
     fn claim(&self, acquire: Acquire) -> Outcome<licence::error::Result<Granted>> {
@@ -126,7 +126,7 @@ impl Link {
     pub fn resume(&self, session: SessionData, held: &Granted) -> Outcome<licence::error::Result<Granted>> {
         let Some(secret) = held.secret.clone() else { return fail("no secret to take it over with") };
         let resume = Some(Resume { session: held.session, secret });
-        self.claim(Acquire { session, computer: None, terminal: None, resume })
+        self.claim(Acquire { session, resume, ..Acquire::default() })
     }
 
     /// Takes a licence for a session.

@@ -72,7 +72,7 @@ fn a_call_that_is_asked_again_is_not_carried_out_again() -> Outcome {
     let link = Link::connect(server.url(), &site.vendor.anchor_hash()?)?;
     let acquire = |number| {
         let session = link_session(number);
-        Call::Acquire(Box::new(Acquire { session, computer: None, terminal: None, resume: None }))
+        Call::Acquire(Box::new(Acquire { session, ..Acquire::default() }))
     };
     let ask = |id, call| -> Outcome<licence::error::Result<Reply>> {
         match link.send(&link.numbered(id, call)?)? {

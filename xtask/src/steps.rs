@@ -57,6 +57,13 @@ pub fn succeed(command: &mut Command) -> Result<(), String> {
 pub fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     command.args(arguments).current_dir(root());
+    // What cargo has told this program of its own package. Build scripts of libraries watch these names, and everything
+    // would be compiled anew whenever a build is started from a program instead of a terminal.
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

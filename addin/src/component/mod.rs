@@ -211,7 +211,7 @@ impl LicenceExtension {
                 session.info_base_connection_string = base.to_string();
             }
             let terminal = if is_server { None } else { process::terminal() };
-            slot.take_licence(Acquire { session, computer: process::computer_id(), terminal, resume: None })?;
+            slot.take_licence(Acquire { session, computer: process::computer_id(), terminal, ..Acquire::default() })?;
             Ok(Value::Bool(true))
         })
     }

@@ -20,7 +20,7 @@ struct Licences {
 
 /// `GET /api/licences`: every licence file, those that can't be read too.
 pub fn list(call: Call, answer: Answer) {
-    let (snapshot, now) = (call.core.keys.snapshot(), call.core.clock.now().wall);
+    let (snapshot, now) = (call.core.keys.snapshot(), call.core.timekeeper.now());
     let licences = snapshot.views().map(|view| view.info(now, call.lang)).collect();
     answer.json(200, &Licences { licences });
 }
@@ -37,7 +37,7 @@ fn find(call: &Call) -> Result<LicenceEntry> {
     let number: KeyNo = text.parse().map_err(|_| missing())?;
     let (key_id, root) = (series_of(&call.request)?, root_of(&call.request)?);
     let snapshot = call.core.keys.snapshot();
-    let now = call.core.clock.now().wall;
+    let now = call.core.timekeeper.now();
     let mut found = snapshot.views().filter(|view| {
         let Some(key) = &view.entry.key else { return false };
         let series = key.series;

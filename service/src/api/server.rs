@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use licence::api::{ApiInfo, ServerInfo};
-use licence::error::{Code, Error, Result};
+use licence::api::{ApiInfo, ServerInfo, WarningInfo};
+use licence::error::{Code, Error, Lang, Result};
 use licence::host::os;
 use licence::version::{CPU, OS, VERSION};
 use serde::{Deserialize, Serialize};
@@ -24,12 +24,13 @@ pub fn about(_call: Call, answer: Answer) {
 
 /// `GET /api/serverinfo`.
 pub fn info(call: Call, answer: Answer) {
-    answer.json(200, &server_info(&call.core));
+    answer.json(200, &server_info(&call.core, call.lang));
 }
 
 /// What the server is and where it runs.
-pub fn server_info(core: &Core) -> ServerInfo {
+pub fn server_info(core: &Core, lang: Lang) -> ServerInfo {
     let addresses: Vec<String> = os::local_ips().iter().map(ToString::to_string).collect();
+    let warnings = core.keys.snapshot().warnings(core.timekeeper.now());
     ServerInfo {
         computer_name: os::computer_name(),
         local_ip: addresses.join(","),
@@ -41,6 +42,8 @@ pub fn server_info(core: &Core) -> ServerInfo {
         version: VERSION.into(),
         started: core.started,
         computer_id: core.computer_id,
+        clock: Some(core.timekeeper.shown()),
+        warnings: warnings.iter().map(|warning| WarningInfo::of(warning, lang)).collect(),
     }
 }
 

@@ -135,7 +135,7 @@ pub fn take(call: Call, answer: Answer) {
         move |book, now| book.claim_external(claim, now),
         move |granted| {
             let outcome = granted.and_then(|grant| {
-                let now = core.clock.now().wall;
+                let now = core.timekeeper.now();
                 let info = core.keys.info_in(&series, grant.key_no, now, lang);
                 let info = info.ok_or_else(|| Error::new(Code::NoKey).with(series.key_id))?;
                 Ok((if grant.granted == Granted::New { 201 } else { 200 }, info))

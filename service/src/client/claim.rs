@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use licence::accounting::{Asker, Claim, ConnectionInfo, InfobaseSession, ParentSession, TerminalClient};
+use licence::accounting::seat::MAX_NAME;
+use licence::accounting::{Asker, Claim, ConnectionInfo, Demands, InfobaseSession, ParentSession, TerminalClient};
 use licence::crypto::Provider;
 use licence::protocol::message::{Acquire, ClientInfo, Secret, SessionData};
 use licence::{Code, Error, Result, SeriesId, SessionId};
@@ -21,12 +22,36 @@ pub fn claim(crypto: Provider, connection: &Connection, acquire: &Acquire) -> Re
         asker: asker(acquire, is_server)?,
         identity: identity(&acquire.session)?,
         parent: parent(&acquire.session)?,
-        access_code: None,
+        access_code: access_code(acquire)?,
+        demands: demands(acquire)?,
         previous_secret: acquire.resume.as_ref().map(|resume| resume.secret.hash(crypto).0),
         new_id: SessionId(crypto.random_id()?),
         secret_hash: secret.hash(crypto).0,
     };
     Ok((claim, secret))
+}
+
+/// The access code that a session presents; an empty one is none.
+fn access_code(acquire: &Acquire) -> Result<Option<String>> {
+    let code = acquire.access_code.as_deref().map(str::trim).filter(|code| !code.is_empty());
+    bounded("AccessCode", code)?;
+    Ok(code.map(str::to_owned))
+}
+
+fn demands(acquire: &Acquire) -> Result<Demands> {
+    let demands = acquire.control.demands.clone().tidied();
+    bounded("ITN", demands.itn.as_deref())?;
+    bounded("IEC", demands.iec.as_deref())?;
+    Ok(demands)
+}
+
+fn bounded(name: &str, text: Option<&str>) -> Result<()> {
+    match text {
+        Some(text) if text.chars().count() > MAX_NAME || text.chars().any(char::is_control) => {
+            Err(Error::new(Code::BadSession).with(name))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What kind of process asks: 1C code knows best, else the process itself.
@@ -108,8 +133,7 @@ mod tests {
         Acquire {
             session: SessionData { is_server, ..SessionData::default() },
             computer: Some(ComputerId([1; 20])),
-            terminal: None,
-            resume: None,
+            ..Acquire::default()
         }
     }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use licence::accounting::book::{self, Beat};
-use licence::accounting::{Book, Grant};
+use licence::accounting::{Book, Claim, Grant};
 use licence::api::Refusal;
 use licence::crypto::Provider;
 use licence::protocol::handshake::{Accepted, MAX_HELLO};
@@ -28,6 +28,7 @@ use zeroize::Zeroizing;
 
 use crate::keys::KeyStore;
 use crate::ledger::Ledger;
+use crate::timekeeper::Timekeeper;
 use answers::{Admission, Answer, Answers};
 
 /// How often a component should be heard.
@@ -52,6 +53,7 @@ pub struct Clients {
 struct Core {
     crypto: Provider,
     clock: Arc<dyn Clock>,
+    timekeeper: Arc<Timekeeper>,
     keys: Arc<KeyStore>,
     ledger: Arc<Ledger>,
     computer: String,
@@ -72,10 +74,16 @@ struct Connection {
 
 impl Clients {
     /// An endpoint over a key store and a ledger.
-    pub fn new(crypto: Provider, clock: Arc<dyn Clock>, keys: Arc<KeyStore>, ledger: Arc<Ledger>) -> Clients {
+    pub(crate) fn new(
+        crypto: Provider,
+        clock: Arc<dyn Clock>,
+        timekeeper: Arc<Timekeeper>,
+        keys: Arc<KeyStore>,
+        ledger: Arc<Ledger>,
+    ) -> Clients {
         let swept = Mutex::new(clock.now().tick);
         let computer = licence::host::os::computer_name();
-        let core = Arc::new(Core { crypto, clock, keys, ledger, computer });
+        let core = Arc::new(Core { crypto, clock, timekeeper, keys, ledger, computer });
         Clients { core, channels: RwLock::default(), swept }
     }
 
@@ -181,6 +189,7 @@ impl Core {
         let (key, series) = (connection.id, connection.series);
         let result = match call {
             Call::Acquire(acquire) => match claim::claim(self.crypto, &connection, &acquire) {
+                Ok((claim, _)) if acquire.control.key_only => self.present(series, claim),
                 Ok((claim, secret)) => {
                     let hold = move |book: &mut Book, now| Ok((book.claim(claim, now)?, book.leases().hold()));
                     return self.durably(connection, id, hold, |(grant, hold)| granted(grant, hold, secret));
@@ -218,9 +227,17 @@ impl Core {
         self.answer(&connection, id, result);
     }
 
+    /// A key that is there: nothing is granted, so there is no session that an object's key could be asked for with.
+    fn present(&self, series: SeriesId, claim: Claim) -> Result<Outcome> {
+        let key_no = self.ledger.touch(|book, now| book.find_key(claim, now))?;
+        let licence = self.keys.info(&series, key_no, self.timekeeper.now());
+        let licence = licence.ok_or_else(|| Error::new(Code::NoKey).with(series.key_id))?;
+        Ok(Outcome::Present { licence: Box::new(licence) })
+    }
+
     fn licence(&self, connection: ConnectionId, series: SeriesId, session: SessionId) -> Result<Outcome> {
         let key_no = self.key_of(connection, session)?;
-        let licence = self.keys.info(&series, key_no, self.clock.now().wall);
+        let licence = self.keys.info(&series, key_no, self.timekeeper.now());
         let licence = licence.ok_or_else(|| Error::new(Code::NoKey).with(series.key_id))?;
         Ok(Outcome::Licence { licence: Box::new(licence) })
     }

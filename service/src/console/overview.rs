@@ -42,6 +42,8 @@ pub struct Overview {
     pub notices: Notices,
     /// What does not work now: the store, the data folder.
     pub failures: Vec<Error>,
+    /// What should be done soon.
+    pub advice: Vec<Error>,
     /// Whether the page is for looking only: it takes no activation code.
     pub read_only: bool,
 }
@@ -55,6 +57,7 @@ struct Page<'a> {
     computer_id: String,
     notices: Notices,
     failures: Vec<(String, String)>,
+    advice: Vec<(String, String)>,
     series: Vec<SeriesRow>,
     keys: Vec<KeyRow<'a>>,
     broken: Vec<(&'a str, &'a str)>,
@@ -139,7 +142,8 @@ pub fn overview(request: &Request, lang: Lang, user: Option<&str>, data: &Overvi
         started: words::moment(lang, data.info.started),
         computer_id: data.info.computer_id.as_ref().map(ToString::to_string).unwrap_or_default(),
         notices: data.notices,
-        failures: data.failures.iter().map(|error| (error.cause(lang), error.remedy(lang))).collect(),
+        failures: words::causes(lang, &data.failures),
+        advice: words::causes(lang, &data.advice),
         series: series(keys.clone(), &data.usage),
         keys: keys.map(|key| key_row(lang, key, &data.usage)).collect(),
         broken: broken.collect(),

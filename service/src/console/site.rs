@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use licence::error::{Code, Error, Lang};
 use licence::settings::Authorization;
+use licence::time::Time;
 use web::{Access, Completer, Found, Method, Params, Reply, Request, Response, Route, Router, assets};
 
 use super::overview::{Notices, Overview, overview};
@@ -148,10 +149,16 @@ fn show(core: &Core, request: &Request, lang: Lang, user: Option<&str>) -> Respo
     overview(request, lang, user, &collect(core, request, lang))
 }
 
+/// What should be done soon: the clock, keys that still work but not for long.
+fn advice(core: &Core, now: Time) -> Vec<Error> {
+    let keys = core.keys.snapshot().warnings(now).into_iter().map(|warning| warning.notice);
+    core.timekeeper.shown().notice().into_iter().chain(keys).collect()
+}
+
 /// What the overview shows now. Long lists are cut to the latest [`ROWS`].
 fn collect(core: &Core, request: &Request, lang: Lang) -> Overview {
     let settings = core.settings.get();
-    let now = core.clock.now().wall;
+    let now = core.timekeeper.now();
     let snapshot = core.keys.snapshot();
     let data = core.ledger.read(|book, now| {
         let mut sessions: Vec<_> =
@@ -174,7 +181,7 @@ fn collect(core: &Core, request: &Request, lang: Lang) -> Overview {
     let (sessions, connections, (total_sessions, total_connections), usage) = data;
     let is_full = core.scope == Scope::Full;
     Overview {
-        info: api::server_info(core),
+        info: api::server_info(core, lang),
         licences: snapshot.views().map(|view| view.info(now, lang)).collect(),
         usage,
         connections,
@@ -187,6 +194,7 @@ fn collect(core: &Core, request: &Request, lang: Lang) -> Overview {
             centre_unset: is_full && settings.centre.is_none(),
         },
         failures: core.ledger.failing().into_iter().collect(),
+        advice: advice(core, now),
         read_only: !is_full,
     }
 }

@@ -94,6 +94,7 @@ fn sample(name: &str) -> Overview {
         total_sessions: 1200,
         notices: Notices::default(),
         failures: vec![Error::new(Code::StoreFailed).with(name)],
+        advice: vec![Error::new(Code::KeyExpiresSoon).with(7).with(name).with(3)],
         read_only: false,
     }
 }

@@ -1,8 +1,13 @@
 //! How the console says what licences, times and totals are. Texts only.
 
 use licence::api::LicenceInfo;
-use licence::error::Lang;
+use licence::error::{Error, Lang};
 use licence::time::Time;
+
+/// Causes and remedies.
+pub(super) fn causes(lang: Lang, errors: &[Error]) -> Vec<(String, String)> {
+    errors.iter().map(|error| (error.cause(lang), error.remedy(lang))).collect()
+}
 
 /// Kind of a key.
 pub(super) fn key_type(lang: Lang, number: u8) -> &'static str {

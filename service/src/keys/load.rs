@@ -1,14 +1,14 @@
 //! Reading the data folder: every `*.licence`, whatever its name, becomes an entry that says what is in it or why it is of no
 //! use. Nothing here writes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use licence::SeriesId;
-use licence::accounting::pool::{KeyFacts, Standing, judge};
+use licence::accounting::Marks;
+use licence::accounting::pool::{KeyFacts, Pools, Standing, judge};
 use licence::activation::ApiCertificate;
 use licence::error::{Code, Error, Result};
 use licence::fingerprint::{Fingerprint, Machine, Match};
@@ -16,6 +16,7 @@ use licence::host::files;
 use licence::key::{Binding, Key};
 use licence::subkeys::Subkeys;
 use licence::time::Time;
+use licence::{KeyNo, SeriesId};
 
 use super::state::{self, State};
 use super::{Snapshot, Sources};
@@ -43,6 +44,30 @@ pub struct Entry {
     pub(super) place: Option<usize>,
 }
 
+impl Entry {
+    /// The carrier that the key is bound to.
+    fn carrier(&self) -> Option<KeyNo> {
+        match self.key.as_ref()?.licence.binding {
+            Binding::Blank(carrier) => Some(carrier),
+            Binding::Computer(_) => None,
+        }
+    }
+
+    /// What the key says that claims may demand.
+    pub(super) fn marks(&self) -> Option<(SeriesId, Marks)> {
+        let key = self.key.as_ref()?;
+        let licence = &key.licence;
+        let marks = Marks {
+            key_no: licence.key_no,
+            reg_no: licence.reg_no,
+            itn: licence.itn.clone(),
+            iec: licence.iec.clone(),
+            product_version: licence.product_version,
+        };
+        Some((key.series, marks))
+    }
+}
+
 /// The folder as read.
 pub struct Loaded {
     pub(super) entries: Arc<Vec<Entry>>,
@@ -51,12 +76,19 @@ pub struct Loaded {
     fingerprint: Fingerprint,
     /// The folder's state at that time.
     pub(super) mark: Mark,
+    /// Carriers that keys here are bound to, and whether they were plugged in.
+    pub(super) carriers: BTreeMap<KeyNo, bool>,
 }
 
 /// What tells that the folder has changed: its files that matter, with time and size.
 pub type Mark = Vec<(PathBuf, Option<SystemTime>, u64)>;
 
 impl Loaded {
+    /// What the keys give at a moment.
+    pub(super) fn pools(&self, at: Time) -> Pools {
+        judge(&self.facts, at).pools
+    }
+
     /// The keys judged at a moment.
     pub(super) fn judged(&self, now: Time) -> Snapshot {
         Snapshot {
@@ -90,8 +122,8 @@ fn has_suffix(path: &Path, suffix: &str) -> bool {
     !hidden && path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(suffix))
 }
 
-/// Reads the folder.
-pub fn folder(sources: &Sources) -> Result<Loaded> {
+/// Reads the folder. `seen` tells when each carrier that is pulled now was seen last, by the time that judges keys.
+pub fn folder(sources: &Sources, seen: &HashMap<KeyNo, Time>) -> Result<Loaded> {
     // The mark is taken first: what changes while we read is read again.
     let mark = mark(&sources.folder)?;
     let (state, broken) = match State::read(&sources.folder) {
@@ -113,9 +145,9 @@ pub fn folder(sources: &Sources) -> Result<Loaded> {
         .into_iter()
         .take(MAX_FILES)
         .map(|path| {
-            let (mut entry, mut fact) = entry(sources, &state, &machine, path);
+            let (mut entry, mut fact) = entry(sources, &state, &machine, seen, path);
             if let (Some(fact), Some(error)) = (&mut fact, &broken)
-                && fact.standing == Standing::Good
+                && matches!(fact.standing, Standing::Good | Standing::Unplugged { .. })
             {
                 fact.standing = Standing::Faulty(error.clone());
             }
@@ -130,7 +162,10 @@ pub fn folder(sources: &Sources) -> Result<Loaded> {
         })
         .collect();
     let certificates = mark.iter().map(|(path, ..)| path).filter(|path| has_suffix(path, "certificate"));
+    let carriers = entries.iter().filter_map(Entry::carrier);
+    let carriers = carriers.map(|carrier| (carrier, sources.carriers.is_present(carrier))).collect();
     Ok(Loaded {
+        carriers,
         entries: Arc::new(entries),
         facts,
         certificates: Arc::new(latest_certificates(sources, certificates)),
@@ -139,7 +174,13 @@ pub fn folder(sources: &Sources) -> Result<Loaded> {
     })
 }
 
-fn entry(sources: &Sources, state: &State, machine: &Machine, path: &Path) -> (Entry, Option<KeyFacts>) {
+fn entry(
+    sources: &Sources,
+    state: &State,
+    machine: &Machine,
+    seen: &HashMap<KeyNo, Time>,
+    path: &Path,
+) -> (Entry, Option<KeyFacts>) {
     let mut entry = Entry {
         path: path.to_owned(),
         enabled: true,
@@ -162,11 +203,11 @@ fn entry(sources: &Sources, state: &State, machine: &Machine, path: &Path) -> (E
         entry.fits = Some(print.compare(sources.crypto, machine));
     }
     entry.enabled = state.is_enabled(key.series, licence.key_no);
-    let standing = match standing(sources, state, &key, entry.fits.as_ref()) {
-        Standing::Good => match key.subkeys(&sources.identity) {
+    let standing = match standing(sources, state, seen, &key, entry.fits.as_ref()) {
+        standing @ (Standing::Good | Standing::Unplugged { .. }) => match key.subkeys(&sources.identity) {
             Ok(subkeys) => {
                 entry.subkeys = Some(subkeys);
-                Standing::Good
+                standing
             }
             Err(error) => Standing::Faulty(error),
         },
@@ -188,7 +229,13 @@ fn entry(sources: &Sources, state: &State, machine: &Machine, path: &Path) -> (E
     (entry, Some(facts))
 }
 
-fn standing(sources: &Sources, state: &State, key: &Key, fits: Option<&Match>) -> Standing {
+fn standing(
+    sources: &Sources,
+    state: &State,
+    seen: &HashMap<KeyNo, Time>,
+    key: &Key,
+    fits: Option<&Match>,
+) -> Standing {
     let licence = &key.licence;
     if licence.identity != sources.identity.public() {
         return Standing::Elsewhere(Error::new(Code::OtherServer).with(licence.key_no));
@@ -198,7 +245,11 @@ fn standing(sources: &Sources, state: &State, key: &Key, fits: Option<&Match>) -
     }
     match (&licence.binding, fits) {
         (Binding::Blank(carrier), _) if !sources.carriers.is_present(*carrier) => {
-            Standing::Faulty(Error::new(Code::CarrierMissing).with(carrier))
+            let error = Error::new(Code::CarrierMissing).with(carrier);
+            match seen.get(carrier) {
+                Some(seen) => Standing::Unplugged { error, until: seen.plus(sources.carrier_grace) },
+                None => Standing::Faulty(error),
+            }
         }
         (Binding::Computer(_), Some(fits)) if !fits.holds() => {
             Standing::Faulty(Error::new(Code::HardwareChanged).with(fits.matched).with(fits.total).with(fits.needed))

@@ -7,10 +7,13 @@ mod carriers;
 mod load;
 mod state;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use licence::accounting::pool::{Judgement, Pools};
+use licence::accounting::{self, Marks, Warning, Watched};
 use licence::activation::Installed;
 use licence::api::{LicenceEntry, LicenceInfo, UnreadableLicence};
 use licence::crypto::Provider;
@@ -44,6 +47,8 @@ pub struct Sources {
     pub machine: fn() -> Machine,
     /// Tells which carriers are plugged in.
     pub carriers: Box<dyn Carriers>,
+    /// How long a main key goes on after its carrier was pulled.
+    pub carrier_grace: Duration,
     /// Language of texts where nobody chose another.
     pub lang: Lang,
 }
@@ -52,8 +57,35 @@ pub struct Sources {
 pub struct KeyStore {
     sources: Sources,
     /// Held while files are read or written, so that two changes of the folder don't cross.
-    loading: Mutex<Loaded>,
+    loading: Mutex<Loading>,
     snapshot: RwLock<Arc<Snapshot>>,
+}
+
+/// The folder as read, and what was seen of carriers.
+struct Loading {
+    loaded: Loaded,
+    /// When each carrier was seen last, by the time that judges keys.
+    seen: HashMap<KeyNo, Time>,
+}
+
+impl Loading {
+    fn reload(&mut self, sources: &Sources) -> Result<()> {
+        self.loaded = load::folder(sources, &self.seen)?;
+        Ok(())
+    }
+
+    /// Notes which carriers are plugged in; whether any was pulled or plugged in since the folder was read.
+    fn look_at_carriers(&mut self, carriers: &dyn Carriers, now: Time) -> bool {
+        let mut changed = false;
+        for (&carrier, &was_present) in &self.loaded.carriers {
+            let present = carriers.is_present(carrier);
+            changed |= present != was_present;
+            if present {
+                self.seen.insert(carrier, now);
+            }
+        }
+        changed
+    }
 }
 
 /// All keys at one moment, judged. Subkeys in it are wiped when the last holder lets it go.
@@ -84,6 +116,31 @@ impl Snapshot {
     /// What the usable keys give.
     pub fn pools(&self) -> &Pools {
         &self.judgement.pools
+    }
+
+    /// What the usable keys say that claims may demand.
+    pub fn marks(&self) -> HashMap<SeriesId, HashMap<KeyNo, Marks>> {
+        let mut all: HashMap<SeriesId, HashMap<KeyNo, Marks>> = HashMap::new();
+        for (series, marks) in self.views().filter(View::is_current).filter_map(|view| view.entry.marks()) {
+            all.entry(series).or_default().insert(marks.key_no, marks);
+        }
+        all
+    }
+
+    /// What an administrator should be told of the usable keys at `now`.
+    pub fn warnings(&self, now: Time) -> Vec<Warning> {
+        let usable = self.views().filter(|view| view.usable.is_ok());
+        let watched = usable.filter_map(|view| {
+            let key = view.entry.key.as_ref()?;
+            Some(Watched {
+                series: key.series,
+                key_no: key.licence.key_no,
+                expire: key.licence.expires(),
+                renew_by: key.licence.renew_by,
+                parts: view.entry.fits.as_ref().map(|fits| [fits.matched, fits.total, fits.needed]),
+            })
+        });
+        accounting::warnings(watched, now)
     }
 
     /// The next moment at which time alone changes the judgement.
@@ -125,9 +182,11 @@ impl View<'_> {
 impl KeyStore {
     /// Reads the keys of the data folder, judged at `now`. Bad files are no error: they are shown.
     pub fn open(sources: Sources, now: Time) -> Result<KeyStore> {
-        let loaded = load::folder(&sources)?;
+        let loaded = load::folder(&sources, &HashMap::new())?;
         let snapshot = RwLock::new(Arc::new(loaded.judged(now)));
-        Ok(KeyStore { sources, loading: Mutex::new(loaded), snapshot })
+        let mut loading = Loading { loaded, seen: HashMap::new() };
+        loading.look_at_carriers(sources.carriers.as_ref(), now);
+        Ok(KeyStore { sources, loading: Mutex::new(loading), snapshot })
     }
 
     /// The identity of this server.
@@ -143,24 +202,36 @@ impl KeyStore {
     /// Reads all files again.
     pub fn reload(&self, now: Time) -> Result<Arc<Snapshot>> {
         let mut loading = self.loading.lock();
-        *loading = load::folder(&self.sources)?;
+        loading.look_at_carriers(self.sources.carriers.as_ref(), now);
+        loading.reload(&self.sources)?;
         Ok(self.show(&loading, now))
+    }
+
+    /// Judges the keys again without reading them, for the time went back.
+    pub fn judge_again(&self, now: Time) -> Arc<Snapshot> {
+        self.show(&self.loading.lock(), now)
+    }
+
+    /// What the keys as last read give at another moment than that of the snapshot.
+    pub fn pools_at(&self, at: Time) -> Pools {
+        self.loading.lock().loaded.pools(at)
     }
 
     /// Reads the files again if the folder has changed, and judges again if `now` asks for it; gives the new snapshot if there
     /// is one.
     pub fn refresh(&self, now: Time) -> Result<Option<Arc<Snapshot>>> {
         let mut loading = self.loading.lock();
-        if load::mark(&self.sources.folder)? != loading.mark {
-            *loading = load::folder(&self.sources)?;
+        let plugged = loading.look_at_carriers(self.sources.carriers.as_ref(), now);
+        if plugged || load::mark(&self.sources.folder)? != loading.loaded.mark {
+            loading.reload(&self.sources)?;
             return Ok(Some(self.show(&loading, now)));
         }
         let due = self.snapshot().next_change().is_some_and(|at| at <= now);
         Ok(due.then(|| self.show(&loading, now)))
     }
 
-    fn show(&self, loaded: &Loaded, now: Time) -> Arc<Snapshot> {
-        let snapshot = Arc::new(loaded.judged(now));
+    fn show(&self, loading: &Loading, now: Time) -> Arc<Snapshot> {
+        let snapshot = Arc::new(loading.loaded.judged(now));
         *self.snapshot.write() = snapshot.clone();
         snapshot
     }
@@ -277,11 +348,11 @@ impl KeyStore {
         let mut loading = self.loading.lock();
         let folder = &self.sources.folder;
         let root = root_mark(&key.series);
-        let path = self.place_of(&loading, key);
+        let path = self.place_of(&loading.loaded, key);
         files::write_atomically(&path, key.text.as_bytes(), Access::Private)?;
         let beside = folder.join(format!("{}.{root}.certificate", key.series.key_id));
         files::write_atomically(&beside, certificate.as_bytes(), Access::Common)?;
-        *loading = load::folder(&self.sources)?;
+        loading.reload(&self.sources)?;
         Ok(self.show(&loading, now))
     }
 
@@ -315,7 +386,7 @@ impl KeyStore {
         let mut state = State::read(&self.sources.folder)?;
         state.set_enabled(series, key_no, enabled);
         state.write(&self.sources.folder)?;
-        *loading = load::folder(&self.sources)?;
+        loading.reload(&self.sources)?;
         Ok(self.show(&loading, now))
     }
 }

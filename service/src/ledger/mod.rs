@@ -2,28 +2,45 @@
 //!
 //! Decisions are made in memory under one lock, in which their changes and completions are queued in the same order. One thread
 //! commits all that is queued at once and then runs the completions. No input or output happens under the lock.
+//!
+//! It also keeps what people want to know later: refusals, usage over time, the audit trail. These never cost a grant a commit.
 
+mod audit;
+pub mod check;
+mod notes;
+mod schema;
 mod store;
+mod writer;
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use licence::accounting::denial::Denial;
+use licence::accounting::history::{self, History, Interval};
 use licence::accounting::{Book, Change, Leases};
 use licence::time::{Clock, Moment};
-use licence::{Code, Error};
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use licence::{Code, Error, Tick};
+use parking_lot::{Condvar, Mutex};
 
+use self::notes::Notes;
 use self::store::{CommitHook, Store};
+
+pub use self::audit::AuditEntry;
+pub use self::notes::{AuditFilter, DenialFilter, HistoryFilter};
 
 /// How often leases are looked at when none runs out earlier; well below [`Leases::gap`].
 const ROUND: Duration = Duration::from_secs(1);
+/// How many queries may wait at once.
+const MAX_QUERIES: usize = 64;
 
 /// What runs once a decision is durable, or known not to be.
 type Completion = Box<dyn FnOnce(Result<(), Error>) + Send>;
+
+/// What runs in the writer's thread with the open store, or with the reason why there is none.
+type Query = Box<dyn FnOnce(Result<&Store, &Error>) + Send>;
 
 struct Entry {
     changes: Vec<Change>,
@@ -41,9 +58,64 @@ struct State {
     /// Why the store takes no writes now. Nothing is decided that would need one.
     failing: Option<Error>,
     closing: bool,
+    /// Questions about what was written down.
+    queries: Vec<Query>,
+    /// Samples that aren't written yet, and when the last one was taken.
+    history: History,
+    sampled: Tick,
+    /// Acts that aren't written yet.
+    acts: Vec<AuditEntry>,
+    /// The writer is to take the notes with its next commit, and when it did so last.
+    notes_due: bool,
+    noted: Tick,
+    /// After a commit with notes has failed they wait until then, so that grants don't fail with them again and again.
+    notes_after: Tick,
 }
 
 impl State {
+    fn has_work(&self) -> bool {
+        !self.queue.is_empty() || !self.queries.is_empty() || self.notes_due
+    }
+
+    /// Takes a sample when it is time for one, and tells whether notes became due.
+    fn keep_notes(&mut self, now: Moment) -> bool {
+        if now.tick.since(self.sampled) >= history::SAMPLED_EVERY {
+            self.sampled = now.tick;
+            for (series, sample) in self.book.sample() {
+                self.history.sample(series, sample, now.wall);
+            }
+        }
+        if self.notes_due || self.failing.is_some() || now.tick < self.notes_after {
+            return false;
+        }
+        let patient = now.tick.since(self.noted) < notes::PATIENCE;
+        self.notes_due = !self.acts.is_empty() || self.history.is_due(now.wall) || !patient && self.book.has_denials();
+        if self.notes_due {
+            self.noted = now.tick;
+        }
+        self.notes_due
+    }
+
+    /// What is to be written with the next commit.
+    fn take_notes(&mut self, now: Moment) -> Notes {
+        let asked = std::mem::take(&mut self.notes_due) || !self.queries.is_empty();
+        if !(self.closing || asked && now.tick >= self.notes_after) {
+            return Notes::default();
+        }
+        Notes { denials: self.book.take_denials(), history: self.history.take(), acts: std::mem::take(&mut self.acts) }
+    }
+
+    /// Takes notes back that could not be written.
+    fn put_back(&mut self, notes: Notes, now: Moment) {
+        if notes.is_empty() {
+            return;
+        }
+        self.notes_after = now.tick.plus(notes::PAUSE);
+        notes.denials.into_iter().for_each(|denial| self.book.note_denial(denial));
+        notes.history.into_iter().for_each(|part| self.history.add(part));
+        self.acts.splice(0..0, notes.acts);
+    }
+
     /// Queues what the book has decided on its own account. While the store fails the book keeps it: it will be reloaded.
     fn queue_changes(&mut self) -> bool {
         if self.failing.is_some() {
@@ -97,14 +169,23 @@ impl Ledger {
         hook: Option<CommitHook>,
     ) -> Result<Ledger, Error> {
         let owner = store::own(folder)?;
-        let store = Store::open(folder, hook.clone())?;
+        let now = clock.now();
+        let mut store = Store::open(folder, hook.clone(), now.wall)?;
+        let (records, noted) = (store.load()?, store.noted()?);
         let state = State {
-            book: Book::restore(leases, store.load()?, clock.now()),
+            book: Book::restore(leases, records, now),
             queue: Vec::new(),
             writing: false,
             sequence: store.sequence()?,
             failing: None,
             closing: false,
+            queries: Vec::new(),
+            history: History::default(),
+            sampled: now.tick,
+            acts: Vec::new(),
+            notes_due: false,
+            noted: now.tick,
+            notes_after: now.tick,
         };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
@@ -116,7 +197,7 @@ impl Ledger {
             retry,
         });
         let mut ledger = Ledger { shared, threads: Vec::new(), _owner: owner };
-        ledger.spawn("ledger-writer", |shared| write(shared, store))?;
+        ledger.spawn("ledger-writer", move |shared| writer::write(shared, store, noted))?;
         ledger.spawn("ledger-timer", keep_time)?;
         Ok(ledger)
     }
@@ -175,6 +256,61 @@ impl Ledger {
         query(&state.book, self.shared.clock.now())
     }
 
+    /// Counts a refusal that was decided outside the book; those of the book are counted by themselves. Written down some
+    /// seconds later.
+    pub fn note_denial(&self, denial: Denial) {
+        self.shared.state.lock().book.note_denial(denial);
+    }
+
+    /// Enters an administrative act into the audit trail: on disk with the next commit, which starts at once. While the
+    /// store fails it is kept in memory until the store takes it.
+    pub fn audit(&self, entry: AuditEntry) {
+        let mut state = self.shared.state.lock();
+        if state.acts.len() >= notes::MAX_ACTS {
+            return log::error!("{} {} by {:?} is missing in the audit trail", entry.act, entry.object, entry.user);
+        }
+        state.acts.push(entry.cut());
+        state.notes_due = state.failing.is_none();
+        drop(state);
+        self.shared.work.notify_one();
+    }
+
+    /// Refusals, the latest first; those that were just decided too.
+    pub fn denials(&self, filter: DenialFilter, done: impl FnOnce(Result<Vec<Denial>, Error>) + Send + 'static) {
+        self.ask(move |store| store.query(|connection| notes::denials(connection, &filter)), done);
+    }
+
+    /// Usage over time, the earliest interval first; the one that isn't over too.
+    pub fn history(&self, filter: HistoryFilter, done: impl FnOnce(Result<Vec<Interval>, Error>) + Send + 'static) {
+        self.ask(move |store| store.query(|connection| notes::history(connection, &filter)), done);
+    }
+
+    /// The audit trail, the latest act first.
+    pub fn acts(&self, filter: AuditFilter, done: impl FnOnce(Result<Vec<AuditEntry>, Error>) + Send + 'static) {
+        self.ask(move |store| store.query(|connection| notes::acts(connection, &filter)), done);
+    }
+
+    /// Asks the store in the writer's thread, after what waits for it was written down. `done` gets [`Code::StoreFailed`] while
+    /// the store fails and [`Code::Busy`] when too many ask; it must be short and must not block.
+    fn ask<T: 'static>(
+        &self,
+        query: impl FnOnce(&Store) -> Result<T, Error> + Send + 'static,
+        done: impl FnOnce(Result<T, Error>) + Send + 'static,
+    ) {
+        let mut state = self.shared.state.lock();
+        let refused = match &state.failing {
+            Some(error) => Some(error.clone()),
+            None => (state.queries.len() >= MAX_QUERIES).then(|| Code::Busy.into()),
+        };
+        if let Some(error) = refused {
+            drop(state);
+            return done(Err(error));
+        }
+        state.queries.push(Box::new(move |store| done(store.map_err(Error::clone).and_then(query))));
+        drop(state);
+        self.shared.work.notify_one();
+    }
+
     /// Number of the last commit; never goes back while the store is the same, so that a client can tell a restored copy.
     pub fn sequence(&self) -> u64 {
         self.shared.state.lock().sequence
@@ -200,97 +336,7 @@ impl Drop for Ledger {
     }
 }
 
-/// The writer's thread: commits what is queued, as long as the ledger is open or anything is left.
-fn write(shared: &Shared, mut store: Store) {
-    loop {
-        let mut state = shared.state.lock();
-        while state.queue.is_empty() && !state.closing {
-            shared.work.wait(&mut state);
-        }
-        if state.queue.is_empty() {
-            return;
-        }
-        state.writing = true;
-        let batch = std::mem::take(&mut state.queue);
-        drop(state);
-
-        let changes = || batch.iter().flat_map(|entry| &entry.changes);
-        let committed = match changes().next() {
-            None => Ok(None),
-            Some(_) => store.commit(changes()).map(Some),
-        };
-
-        let mut state = shared.state.lock();
-        state.writing = false;
-        match committed {
-            Ok(sequence) => {
-                state.sequence = sequence.unwrap_or(state.sequence);
-                drop(state);
-                complete(batch, &Ok(()));
-            }
-            Err(error) => {
-                drop(store);
-                let Some(reopened) = recover(shared, state, batch, error) else { return };
-                store = reopened;
-            }
-        }
-    }
-}
-
-fn complete(batch: Vec<Entry>, durable: &Result<(), Error>) {
-    for entry in batch {
-        if catch_unwind(AssertUnwindSafe(|| (entry.done)(durable.clone()))).is_err() {
-            log::error!("an answer of the ledger was lost: its completion panicked");
-        }
-    }
-}
-
-/// After a failed commit: fails it and all that was decided upon it, opens the store anew and takes the book from it. `None` when
-/// the ledger was closed meanwhile.
-fn recover(shared: &Shared, mut state: MutexGuard<'_, State>, mut batch: Vec<Entry>, error: Error) -> Option<Store> {
-    log::error!("the ledger's store failed: {error}");
-    let error = match error.code {
-        Code::StoreFailed => error,
-        _ => Error::new(Code::StoreFailed).with(error.cause(licence::Lang::English)),
-    };
-    state.failing = Some(error.clone());
-    batch.append(&mut state.queue);
-    drop(state);
-    complete(batch, &Err(error));
-
-    let mut told = None;
-    loop {
-        // A commit of nothing shows whether the store takes writes again.
-        let opened = Store::open(&shared.folder, shared.hook.clone()).and_then(|mut store| {
-            let sequence = store.commit([])?;
-            Ok((store.load()?, sequence, store))
-        });
-        let mut state = shared.state.lock();
-        match opened {
-            Ok((records, sequence, store)) => {
-                state.book.reload(records, shared.clock.now());
-                state.sequence = sequence;
-                state.failing = None;
-                state.queue_changes();
-                log::info!("the ledger's store is open again, commit {sequence}");
-                return Some(store);
-            }
-            Err(error) if told.as_ref() != Some(&error) => {
-                log::error!("the ledger's store can't be opened: {error}");
-                told = Some(error);
-            }
-            Err(_) => {}
-        }
-        if !state.closing {
-            shared.closing.wait_for(&mut state, shared.retry);
-        }
-        if state.closing {
-            return None;
-        }
-    }
-}
-
-/// The timer's thread: lets leases run out.
+/// The timer's thread: lets leases run out, takes samples, sees to it that notes are written.
 fn keep_time(shared: &Shared) {
     let mut state = shared.state.lock();
     while !state.closing {
@@ -300,6 +346,9 @@ fn keep_time(shared: &Shared) {
             if state.queue_changes() {
                 shared.work.notify_one();
             }
+        }
+        if state.keep_notes(now) {
+            shared.work.notify_one();
         }
         let due = state.book.next_deadline().map(|due| due.since(now.tick));
         // While the store fails nothing runs out, so what is due stays due.

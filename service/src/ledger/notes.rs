@@ -15,6 +15,8 @@ use super::audit::AuditEntry;
 
 /// How long refusals wait for company before they are written.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+/// How long notes wait after a commit with them has failed.
+pub const PAUSE: Duration = Duration::from_secs(60);
 /// How many acts wait to be written at most, while the store fails.
 pub const MAX_ACTS: usize = 10_000;
 /// How long an act is kept.
@@ -89,9 +91,13 @@ pub fn write(connection: &Connection, notes: &Notes) -> rusqlite::Result<()> {
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let error = act.error.as_ref().map(serde_json::to_string).transpose().map_err(json)?;
         let address = text_of(act.address);
-        connection.prepare_cached(insert)?.execute(params![
-            act.at.0, act.user, address, act.act, act.object, act.status, error
-        ])?;
+        connection
+            .prepare_cached(insert)?
+            .execute(params![act.at.0, act.user, address, act.act, act.object, act.status, error])?;
+    }
+    if !notes.denials.is_empty() {
+        let excess = "DELETE FROM denial WHERE last < (SELECT last FROM denial ORDER BY last DESC LIMIT 1 OFFSET ?1)";
+        connection.prepare_cached(excess)?.execute([stored(denial::KEPT as u64 - 1)])?;
     }
     connection.prepare_cached("UPDATE counter SET value = value + 1 WHERE name = 'notes'")?.execute([])?;
     Ok(())
@@ -150,11 +156,9 @@ fn write_interval(connection: &Connection, interval: &Interval) -> rusqlite::Res
     Ok(())
 }
 
-/// Removes what is too old or too much, as a part of the transaction that is open. `trimmed` tells when that was done last;
+/// Removes what is too old, as a part of the transaction that is open. `trimmed` tells when that was done last;
 /// gives when it is done now.
 pub fn trim(connection: &Connection, trimmed: Option<Tick>, now: Moment) -> rusqlite::Result<Option<Tick>> {
-    let latest = "DELETE FROM denial WHERE last < (SELECT last FROM denial ORDER BY last DESC LIMIT 1 OFFSET ?1)";
-    connection.prepare_cached(latest)?.execute([denial::KEPT - 1])?;
     if trimmed.is_some_and(|trimmed| now.tick.since(trimmed) < history::TRIMMED_EVERY) {
         return Ok(trimmed);
     }
@@ -195,7 +199,8 @@ pub fn history(connection: &Connection, filter: &HistoryFilter) -> rusqlite::Res
 
 /// Acts, the latest first.
 pub fn acts(connection: &Connection, filter: &AuditFilter) -> rusqlite::Result<Vec<AuditEntry>> {
-    let query = "SELECT at, user, address, act, object, status, error FROM audit WHERE at >= ?1 ORDER BY id DESC LIMIT ?2";
+    let query =
+        "SELECT at, user, address, act, object, status, error FROM audit WHERE at >= ?1 ORDER BY id DESC LIMIT ?2";
     let since = filter.since.map_or(i64::MIN, |since| since.0);
     connection.prepare_cached(query)?.query_map(params![since, filter.limit], act_of)?.collect()
 }

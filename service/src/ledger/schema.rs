@@ -4,7 +4,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 
-use licence::{Code, Error, Time};
+use licence::{Error, Time};
 use rusqlite::Connection;
 
 use super::store::{FILE, damaged, failed};
@@ -33,7 +33,28 @@ pub const MIGRATIONS: [&str; 2] = [
         identity TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
 ",
+    // Numbers in the order of grants keep new rows together on few pages, however many sessions there are; the random identifiers
+    // as a key made each grant write pages of its own.
     "
+    ALTER TABLE session RENAME TO former;
+    CREATE TABLE session (
+        n INTEGER PRIMARY KEY,
+        id BLOB NOT NULL,
+        key_id INTEGER NOT NULL,
+        root BLOB NOT NULL,
+        key_no INTEGER NOT NULL,
+        seat TEXT NOT NULL,
+        ordinal INTEGER NOT NULL,
+        generation INTEGER NOT NULL,
+        secret_hash BLOB NOT NULL,
+        granted INTEGER NOT NULL,
+        connection BLOB,
+        access_code TEXT,
+        asker TEXT NOT NULL,
+        identity TEXT NOT NULL
+    ) STRICT;
+    INSERT INTO session SELECT NULL, * FROM former ORDER BY ordinal, id;
+    DROP TABLE former;
     INSERT INTO counter VALUES ('notes', 0);
     CREATE TABLE denial (
         day INTEGER NOT NULL,
@@ -67,7 +88,7 @@ pub const MIGRATIONS: [&str; 2] = [
         PRIMARY KEY (grain, start, key_id, root)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE audit (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        id INTEGER PRIMARY KEY,
         at INTEGER NOT NULL,
         user TEXT NOT NULL,
         address TEXT NOT NULL,
@@ -108,13 +129,7 @@ pub fn create(folder: &Path, path: &Path) -> Result<(), Error> {
 }
 
 /// Brings an open store of schema `version` to the present one by `steps`. The copy of the old one stays beside it.
-pub fn upgrade(
-    connection: &mut Connection,
-    path: &Path,
-    version: i64,
-    steps: &[&str],
-    now: Time,
-) -> Result<(), Error> {
+pub fn upgrade(connection: &mut Connection, path: &Path, version: i64, steps: &[&str], now: Time) -> Result<(), Error> {
     if steps.is_empty() {
         return Ok(());
     }
@@ -122,7 +137,9 @@ pub fn upgrade(
     let changed = copy_to(connection, path, &copy)
         .and_then(|()| migrate(connection, version, steps).map_err(|e| failed(path, e)));
     match &changed {
-        Ok(()) => log::info!("{}: schema {version} was brought up to date, a copy is in {}", path.display(), copy.display()),
+        Ok(()) => {
+            log::info!("{}: schema {version} was brought up to date, a copy is in {}", path.display(), copy.display())
+        }
         // The old store is as it was, so nobody needs the copy.
         Err(_) => drop(fs::remove_file(&copy)),
     }

@@ -3,43 +3,28 @@
 //! A damaged or newer file is refused and left as it is. Nothing here retries: after a failed commit the store is closed and
 //! opened anew, for nobody can know what the system kept of a write whose sync failed.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::collections::HashMap;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use licence::accounting::{Change, SessionRecord};
 use licence::id::{ConnectionId, KeyId, RootHash, SeriesId, SessionId};
-use licence::{Code, Error, Time};
+use licence::{Code, Error, Moment, Tick, Time};
+use rusqlite::config::DbConfig;
 use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
+
+use super::notes::{self, Notes};
+use super::schema::{self, APPLICATION, MIGRATIONS, private};
 
 /// Name of the store in the data folder.
 pub const FILE: &str = "ledger.db";
 /// Name of the file whose lock makes a process the owner of the folder.
 pub const OWNER: &str = "owner.lock";
-/// `application_id` of the file's header: "SLKL".
-const APPLICATION: i64 = 0x534C_4B4C;
-
-/// What brings a store from each schema version to the next one, from an empty file on.
-const MIGRATIONS: [&str; 1] = ["
-    CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-    INSERT INTO counter VALUES ('sequence', 0);
-    CREATE TABLE session (
-        id BLOB PRIMARY KEY,
-        key_id INTEGER NOT NULL,
-        root BLOB NOT NULL,
-        key_no INTEGER NOT NULL,
-        seat TEXT NOT NULL,
-        ordinal INTEGER NOT NULL,
-        generation INTEGER NOT NULL,
-        secret_hash BLOB NOT NULL,
-        granted INTEGER NOT NULL,
-        connection BLOB,
-        access_code TEXT,
-        asker TEXT NOT NULL,
-        identity TEXT NOT NULL
-    ) STRICT, WITHOUT ROWID;
-"];
+/// Columns of a session, in the order in which [`record`] reads them.
+pub const COLUMNS: &str = "id, key_id, root, key_no, seat, ordinal, generation, secret_hash, granted, connection, \
+    access_code, asker, identity";
 
 /// Called right before each commit, with the number of changes in it; an error fails the commit.
 pub type CommitHook = Arc<dyn Fn(usize) -> Result<(), Error> + Send + Sync>;
@@ -65,32 +50,31 @@ pub fn own(folder: &Path) -> Result<File, Error> {
     }
 }
 
-/// Options for a file that only its owner may read.
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
 /// The open store.
 pub struct Store {
     connection: Connection,
     path: PathBuf,
     hook: Option<CommitHook>,
+    /// Rows of the sessions, and the number of the next row.
+    rows: HashMap<SessionId, i64>,
+    next: i64,
+    /// When old notes were removed last.
+    trimmed: Option<Tick>,
 }
 
 impl Store {
-    /// Opens the store of `folder`, makes it when there is none. The folder must be owned.
-    pub fn open(folder: &Path, hook: Option<CommitHook>) -> Result<Store, Error> {
+    /// Opens the store of `folder`, makes it when there is none, brings an older one up to date after a copy of it was made whose
+    /// name tells `now`. The folder must be owned.
+    pub fn open(folder: &Path, hook: Option<CommitHook>, now: Time) -> Result<Store, Error> {
         let path = folder.join(FILE);
         if !path.try_exists().map_err(|e| licence::host::files::failed(&path, &e))? {
-            create(folder, &path)?;
+            schema::create(folder, &path)?;
         }
         let failed = |e| failed(&path, e);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(&path, flags).map_err(failed)?;
+        // Until all is known to be good, closing must not write the journal into the file: a damaged store stays as it is.
+        keep_journal(&connection, true).map_err(failed)?;
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(failed)?;
         let number =
             |connection: &Connection, name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
@@ -111,93 +95,124 @@ impl Store {
         if verdict != "ok" {
             return Err(damaged(&path, verdict));
         }
-        migrate(&mut connection, version, steps).map_err(failed)?;
-        connection.set_prepared_statement_cache_capacity(16);
-        Ok(Store { connection, path, hook })
+        schema::upgrade(&mut connection, &path, version, steps, now)?;
+        keep_journal(&connection, false).map_err(failed)?;
+        connection.set_prepared_statement_cache_capacity(32);
+        Ok(Store { connection, path, hook, rows: HashMap::new(), next: 1, trimmed: None })
     }
 
-    /// All sessions.
-    pub fn load(&self) -> Result<Vec<SessionRecord>, Error> {
+    /// Closes a store whose commit failed, without touching its files again.
+    pub fn abandon(self) {
+        if let Err(error) = keep_journal(&self.connection, true) {
+            log::warn!("{}: {error}", self.path.display());
+        }
+    }
+
+    /// All sessions, in the order in which their seats were granted. Must be called before changes are written.
+    pub fn load(&mut self) -> Result<Vec<SessionRecord>, Error> {
         let failed = |e| failed(&self.path, e);
-        let mut statement = self.connection.prepare("SELECT * FROM session ORDER BY ordinal").map_err(failed)?;
-        let records = statement.query_map([], record).map_err(failed)?;
-        records.collect::<Result<_, _>>().map_err(failed)
+        let query = format!("SELECT {COLUMNS}, n FROM session");
+        let mut statement = self.connection.prepare(&query).map_err(failed)?;
+        let mut found = statement.query([]).map_err(failed)?;
+        let mut records = Vec::new();
+        self.rows.clear();
+        while let Some(row) = found.next().map_err(failed)? {
+            let (record, n) = (record(row).map_err(failed)?, row.get::<_, i64>(13).map_err(failed)?);
+            if self.rows.insert(record.id, n).is_some() {
+                return Err(damaged(&self.path, format_args!("session {} is there twice", record.id)));
+            }
+            self.next = self.next.max(n.saturating_add(1));
+            records.push(record);
+        }
+        records.sort_by_key(|record| record.ordinal);
+        Ok(records)
     }
 
-    /// Number of the last commit.
+    /// Number of the last commit of changes.
     pub fn sequence(&self) -> Result<u64, Error> {
-        let query = "SELECT value FROM counter WHERE name = 'sequence'";
+        self.counter("sequence")
+    }
+
+    /// Number of the last commit of notes: tells whether one that failed was kept all the same.
+    pub fn noted(&self) -> Result<u64, Error> {
+        self.counter("notes")
+    }
+
+    fn counter(&self, name: &str) -> Result<u64, Error> {
+        let query = "SELECT value FROM counter WHERE name = ?1";
         self.connection
-            .query_row(query, [], |row| row.get::<_, i64>(0))
+            .query_row(query, [name], |row| row.get::<_, i64>(0))
             .map(i64::cast_unsigned)
             .map_err(|e| failed(&self.path, e))
     }
 
-    /// Writes the changes down, all or none, and synced; the number of this commit.
-    pub fn commit<'a>(&mut self, changes: impl IntoIterator<Item = &'a Change>) -> Result<u64, Error> {
+    /// Runs a query over what was kept for people.
+    pub fn query<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
+        query(&self.connection).map_err(|e| failed(&self.path, e))
+    }
+
+    /// Writes changes and notes down, all or none, and synced; the number of this commit, or of the last one of changes when
+    /// there are only notes.
+    pub fn commit<'a>(
+        &mut self,
+        changes: impl IntoIterator<Item = &'a Change>,
+        notes: &Notes,
+        now: Moment,
+    ) -> Result<u64, Error> {
         let path = &self.path;
         let failed = |e| failed(path, e);
         let transaction = self.connection.transaction().map_err(failed)?;
         let mut count = 0;
         for change in changes {
             count += 1;
+            // After an error this store is closed, so that what it believes of its rows does not matter any more.
             match change {
-                Change::Put(record) => put(&transaction, record),
-                Change::Delete(id, _) => {
-                    let delete = transaction.prepare_cached("DELETE FROM session WHERE id = ?1");
-                    delete.and_then(|mut delete| delete.execute([id.0])).map(|_| ())
+                Change::Put(record) => {
+                    let n = *self.rows.entry(record.id).or_insert(self.next);
+                    self.next = self.next.max(n.saturating_add(1));
+                    put(&transaction, n, record)
                 }
+                Change::Delete(id, _) => match self.rows.remove(id) {
+                    Some(n) => {
+                        let delete = transaction.prepare_cached("DELETE FROM session WHERE n = ?1");
+                        delete.and_then(|mut delete| delete.execute([n])).map(|_| ())
+                    }
+                    None => Ok(()),
+                },
             }
             .map_err(failed)?;
         }
-        let next = "UPDATE counter SET value = value + 1 WHERE name = 'sequence' RETURNING value";
+        let mut trimmed = self.trimmed;
+        if !notes.is_empty() {
+            notes::write(&transaction, notes).map_err(failed)?;
+            trimmed = notes::trim(&transaction, trimmed, now).map_err(failed)?;
+        }
+        // Notes alone are no change of who holds what, so that clients see no other sequence.
+        let step = if count == 0 && !notes.is_empty() { 0 } else { 1 };
+        let next = "UPDATE counter SET value = value + ?1 WHERE name = 'sequence' RETURNING value";
         let sequence: i64 = transaction
             .prepare_cached(next)
-            .and_then(|mut next| next.query_row([], |row| row.get(0)))
+            .and_then(|mut next| next.query_row([step], |row| row.get(0)))
             .map_err(failed)?;
         if let Some(hook) = &self.hook {
             hook(count)?;
         }
         transaction.commit().map_err(failed)?;
+        self.trimmed = trimmed;
         Ok(sequence.cast_unsigned())
     }
 }
 
-/// Makes an empty store beside its final name and moves it there whole, so that a half-made one never bears that name.
-fn create(folder: &Path, path: &Path) -> Result<(), Error> {
-    let journal = folder.join(format!("{FILE}-wal"));
-    if journal.exists() {
-        return Err(damaged(path, format_args!("the file is gone, {} is left", journal.display())));
-    }
-    let new = folder.join(format!("{FILE}.new"));
-    let _ = fs::remove_file(&new);
-    private().create_new(true).open(&new).map_err(|e| licence::host::files::failed(&new, &e))?;
-    let made = Connection::open(&new).and_then(|mut connection| {
-        connection.pragma_update(None, "application_id", APPLICATION)?;
-        migrate(&mut connection, 0, &MIGRATIONS)?;
-        connection.close().map_err(|(_, e)| e)
-    });
-    made.map_err(|e| failed(&new, e))?;
-    let renamed = fs::rename(&new, path);
-    #[cfg(unix)]
-    let renamed = renamed.and_then(|()| File::open(folder)?.sync_all());
-    renamed.map_err(|e| licence::host::files::failed(path, &e))
+/// Whether closing leaves the journal as it is, or writes it into the file.
+pub fn keep_journal(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(|_| ())
 }
 
-fn migrate(connection: &mut Connection, version: i64, steps: &[&str]) -> rusqlite::Result<()> {
-    for (step, version) in steps.iter().zip(version + 1..) {
-        let transaction = connection.transaction()?;
-        transaction.execute_batch(step)?;
-        transaction.pragma_update(None, "user_version", version)?;
-        transaction.commit()?;
-    }
-    Ok(())
-}
-
-fn put(connection: &Connection, record: &SessionRecord) -> rusqlite::Result<()> {
+fn put(connection: &Connection, n: i64, record: &SessionRecord) -> rusqlite::Result<()> {
     let json = |e| rusqlite::Error::ToSqlConversionFailure(Box::new(e));
-    let insert = "INSERT OR REPLACE INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+    let insert = "INSERT OR REPLACE INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
     connection.prepare_cached(insert)?.execute(params![
+        n,
         record.id.0,
         record.series.key_id.0,
         record.series.root.0,
@@ -215,7 +230,8 @@ fn put(connection: &Connection, record: &SessionRecord) -> rusqlite::Result<()> 
     Ok(())
 }
 
-fn record(row: &Row<'_>) -> rusqlite::Result<SessionRecord> {
+/// A row of `session`, by [`COLUMNS`].
+pub fn record(row: &Row<'_>) -> rusqlite::Result<SessionRecord> {
     let wrong = |column| {
         move |e: Box<dyn std::error::Error + Send + Sync>| {
             rusqlite::Error::FromSqlConversionFailure(column, Type::Text, e)
@@ -238,11 +254,16 @@ fn record(row: &Row<'_>) -> rusqlite::Result<SessionRecord> {
     })
 }
 
-fn damaged(path: &Path, cause: impl std::fmt::Display) -> Error {
-    Error::new(Code::StoreDamaged).with(path.display()).with(cause)
+/// The error for a store that must not be used as it is: it names the file and what to do.
+pub fn damaged(path: &Path, cause: impl std::fmt::Display) -> Error {
+    Error::new(Code::StoreDamaged).with(path.display()).with_text(
+        format_args!("{cause}; подробности покажет licenceserver check, отложит файл и начнёт новый licenceserver check --set-aside"),
+        format_args!("{cause}; licenceserver check tells more, licenceserver check --set-aside puts the file aside for a new one"),
+    )
 }
 
-fn failed(path: &Path, error: rusqlite::Error) -> Error {
+/// The catalogue's error for what SQLite says of `path`.
+pub fn failed(path: &Path, error: rusqlite::Error) -> Error {
     use rusqlite::Error as E;
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => damaged(path, error),

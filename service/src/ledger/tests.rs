@@ -13,6 +13,13 @@ use licence::{Tick, Time};
 
 use super::*;
 
+mod checking;
+#[cfg(target_os = "linux")]
+mod faults;
+mod migration;
+mod notes;
+
+const NOW: Moment = Moment { wall: Time(0), tick: Tick(0) };
 const SERIES: SeriesId = SeriesId { key_id: KeyId(0x672B), root: RootHash([1; 32]) };
 
 /// A folder of its own, removed at the end.
@@ -120,6 +127,7 @@ impl Desk {
             identity: InfobaseSession::new("Srvr=a;Ref=b", number, Time(5), "Анна", "1CV8C", "PC").unwrap(),
             parent: None,
             access_code: Some("42".into()),
+            demands: licence::accounting::Demands::default(),
             previous_secret: None,
             new_id: SessionId(self.id()),
             secret_hash: [9; 32],
@@ -254,11 +262,11 @@ fn every_kind_of_session_reads_back_from_the_store_as_it_was() {
     let records = vec![base, terminal, external];
     drop(desk);
     let owner = store::own(&folder.0).unwrap();
-    let mut store = Store::open(&folder.0, None).unwrap();
+    let mut store = Store::open(&folder.0, None, Time(0)).unwrap();
     let changes: Vec<Change> = records.iter().map(|record| Change::Put(Box::new(record.clone()))).collect();
-    store.commit(&changes).unwrap();
+    store.commit(&changes, &Notes::default(), NOW).unwrap();
     assert_eq!(store.load().unwrap(), records);
-    store.commit(&[Change::Delete(records[1].id, EndCause::Released)]).unwrap();
+    store.commit(&[Change::Delete(records[1].id, EndCause::Released)], &Notes::default(), NOW).unwrap();
     assert_eq!(store.load().unwrap().len(), 2);
     drop((store, owner));
     assert_eq!(open(&folder, None).unwrap().records().len(), 2);

@@ -17,8 +17,8 @@ use crate::bench::{Bench, CRYPTO, NOW, REMOTE, ROOT, Vendor, request, request_fr
 const SERIES: KeyId = KeyId(0x672B);
 
 /// A component's end of a connection.
-struct Client {
-    established: Established,
+pub struct Client {
+    pub established: Established,
     next: u64,
 }
 
@@ -42,7 +42,7 @@ fn knock(bench: &Bench, anchor: Option<RootHash>) -> Result<Client, Code> {
     Ok(Client { established: handshake.finish(&response.body).unwrap(), next: 1 })
 }
 
-fn connect(bench: &Bench) -> Client {
+pub fn connect(bench: &Bench) -> Client {
     let mut client = knock(bench, Some(Vendor::first().series().root)).unwrap();
     let info = ClientInfo { computer_name: "PC\u{7}".into(), pid: 77, ..ClientInfo::default() };
     assert_eq!(client.call(bench, Call::Open(Box::new(info))), Ok(Outcome::Done));
@@ -63,14 +63,14 @@ impl Client {
         Ok(serde_json::from_slice(&self.established.channel.open(&response.body).unwrap()).unwrap())
     }
 
-    fn call(&mut self, bench: &Bench, call: Call) -> Result<Outcome, Error> {
+    pub fn call(&mut self, bench: &Bench, call: Call) -> Result<Outcome, Error> {
         self.next += 1;
         let reply = self.send(bench, self.frame(self.next, call)).map_err(Error::new)?;
         assert_eq!(reply.id, self.next);
         reply.result
     }
 
-    fn acquire(&mut self, bench: &Bench, acquire: Acquire) -> Result<Granted, Error> {
+    pub fn acquire(&mut self, bench: &Bench, acquire: Acquire) -> Result<Granted, Error> {
         match self.call(bench, Call::Acquire(Box::new(acquire)))? {
             Outcome::Granted(granted) => Ok(granted),
             other => panic!("{other:?}"),
@@ -98,7 +98,7 @@ impl Client {
 }
 
 /// A session of a server base, or with `file` of a file base on computer `computer`.
-fn session(number: u32, file: Option<u8>) -> Acquire {
+pub fn session(number: u32, file: Option<u8>) -> Acquire {
     let base = if file.is_some() { "File=\"D:\\Base\";" } else { "Srvr=\"srv\";Ref=\"base\";" };
     let session = SessionData {
         session_number: number.to_string(),
@@ -108,10 +108,10 @@ fn session(number: u32, file: Option<u8>) -> Acquire {
         is_server: Some(file.is_none()),
         ..SessionData::default()
     };
-    Acquire { session, computer: Some(ComputerId([file.unwrap_or(0); 20])), terminal: None, resume: None }
+    Acquire { session, computer: Some(ComputerId([file.unwrap_or(0); 20])), ..Acquire::default() }
 }
 
-fn used(bench: &Bench) -> usize {
+pub fn used(bench: &Bench) -> usize {
     bench.get("/api/sessions").1["Sessions"].as_array().unwrap().len()
 }
 

@@ -1,6 +1,7 @@
 //! The licence service as a front calls it.
 
 mod access;
+mod accounting;
 mod activation;
 mod api;
 mod bench;

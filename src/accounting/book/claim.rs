@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use super::{
     Book, Change, Claim, Due, EndCause, ExternalClaim, Grant, Granted, Session, SessionRecord, SessionState, table,
 };
+use crate::accounting::control::{Demands, Wants};
 use crate::accounting::denial::Applicant;
 use crate::accounting::seat::{Asker, ParentSession, Seat, SessionIdentity};
 use crate::error::{Code, Error, Result};
@@ -39,7 +40,11 @@ impl Book {
             }
             return again;
         }
+        let demands = claim.demands;
+        let wants = Wants { demands: &demands, code: claim.access_code.as_deref() };
         let parent = claim.parent.and_then(|parent| self.parent_seat(series, &identity, parent));
+        // A job that may not sit on its parent's key takes a seat of its own.
+        let parent = parent.filter(|seat| self.key_allows(series, seat, wants));
         let seat = parent.or(shared).unwrap_or(Seat::Session(claim.new_id));
         let record = SessionRecord {
             id: claim.new_id,
@@ -55,7 +60,8 @@ impl Book {
             asker: claim.asker,
             identity,
         };
-        let grant = self.enter(record, SessionState::Attached(claim.connection), None, Some(peer), t)?;
+        let state = SessionState::Attached(claim.connection);
+        let grant = self.enter(record, demands, state, None, Some(peer), t)?;
         if let Some(connection) = self.connections.get_mut(&claim.connection) {
             connection.sessions.insert(grant.session);
         }
@@ -101,7 +107,76 @@ impl Book {
             asker: Asker::External,
             identity,
         };
-        self.enter(record, SessionState::External, Some(until), peer, t)
+        self.enter(record, Demands::default(), SessionState::External, Some(until), peer, t)
+    }
+
+    /// A usable key that meets the claim's demands and is open to it, for code that needs a licence to be there and takes no seat.
+    /// Nothing is granted: what needs a session stays closed. Errors as for [`Book::claim`], but for those of seats.
+    pub fn find_key(&mut self, claim: Claim, now: Moment) -> Result<KeyNo> {
+        let t = self.advance(now);
+        let info = &self.used(claim.connection, t, now.wall)?.info;
+        let (series, peer) = (info.series, info.peer);
+        let wants = Wants { demands: &claim.demands, code: claim.access_code.as_deref() };
+        let none = table::SeatTable::default();
+        let table = self.tables.get(&series).unwrap_or(&none);
+        let found = table
+            .choice(series.key_id, wants)
+            .and_then(|choice| table.first_of(&choice).ok_or_else(|| table.refusal(series.key_id)));
+        if let Err(error) = &found {
+            let identity = SessionIdentity::Infobase(claim.identity);
+            self.deny(series, Applicant::new(&claim.asker, identity, Some(peer)), error, now.wall);
+        }
+        found
+    }
+
+    /// Whether a held seat is on a key that `wants` may sit on.
+    fn key_allows(&self, series: SeriesId, seat: &Seat, wants: Wants<'_>) -> bool {
+        let table = self.tables.get(&series);
+        table.is_some_and(|table| table.get(seat).is_some_and(|held| table.allows(held.key_no, wants)))
+    }
+
+    /// Moves a seat to a key that `wants` and all who sit there may sit on, and writes the move down. `asker` is one of those
+    /// who sit there, and asks anew.
+    fn relocate(&mut self, series: SeriesId, seat: &Seat, wants: Wants<'_>, asker: Option<SessionId>) -> Result<()> {
+        let Some(table) = self.tables.get_mut(&series) else { return Err(Error::new(Code::NoKey).with(series.key_id)) };
+        let choice = table.choice(series.key_id, wants)?;
+        let sessions = &self.sessions;
+        let others = |id| sessions.get(&id).filter(|_| Some(id) != asker).map(Session::wants);
+        let moved = table.relocate(seat, &choice, others);
+        let Some(key_no) = moved else { return Err(table.refusal_to_move(series.key_id, seat, &choice)) };
+        for id in table.get(seat).into_iter().flat_map(|held| &held.sessions) {
+            let Some(session) = self.sessions.get_mut(id) else { continue };
+            session.record.key_no = key_no;
+            self.changes.push(Change::Put(Box::new(session.record.clone())));
+        }
+        Ok(())
+    }
+
+    /// Sees to it that a session which claims again sits on a key that its claim may have. A refusal changes nothing.
+    fn refit(&mut self, id: SessionId, claim: &Claim) -> Result<()> {
+        let Some(session) = self.sessions.get(&id) else { return Ok(()) };
+        let (series, seat) = (session.record.series, session.record.seat.clone());
+        let before = session.demands.as_deref().unwrap_or(Wants::nothing().demands);
+        let same_code = session.record.access_code == claim.access_code;
+        if same_code && *before == claim.demands {
+            return Ok(());
+        }
+        let wants = Wants { demands: &claim.demands, code: claim.access_code.as_deref() };
+        // A wrong code is refused even where the key would do without.
+        if let Some(table) = self.tables.get(&series).filter(|_| !same_code) {
+            table.choice(series.key_id, Wants { demands: Wants::nothing().demands, code: wants.code })?;
+        }
+        if !self.key_allows(series, &seat, wants) {
+            self.relocate(series, &seat, wants, Some(id))?;
+        }
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.demands = boxed(claim.demands.clone());
+            if !same_code {
+                session.record.access_code.clone_from(&claim.access_code);
+                self.changes.push(Change::Put(Box::new(session.record.clone())));
+            }
+        }
+        Ok(())
     }
 
     /// Ends a session whose seat is ending when it asks for its seat again.
@@ -140,6 +215,8 @@ impl Book {
         if self.is_ending(&session.record) {
             return Err(self.end_excess(id, session.record.series, t));
         }
+        self.refit(id, claim)?;
+        let session = self.sessions.get(&id).ok_or_else(unknown)?;
         let holder = match session.state {
             SessionState::Attached(holder) => Some(holder),
             _ => None,
@@ -200,6 +277,7 @@ impl Book {
     fn enter(
         &mut self,
         mut record: SessionRecord,
+        demands: Demands,
         state: SessionState,
         until: Option<Tick>,
         peer: Option<IpAddr>,
@@ -209,7 +287,8 @@ impl Book {
         if self.sessions.contains_key(&id) {
             return Err(Error::new(Code::Internal).with("a session identifier came twice"));
         }
-        (record.key_no, record.ordinal) = match self.occupy(record.series, &record.seat, id, t) {
+        let wants = Wants { demands: &demands, code: record.access_code.as_deref() };
+        (record.key_no, record.ordinal) = match self.occupy(record.series, &record.seat, id, wants, t) {
             Ok(taken) => taken,
             Err(error) => {
                 let applicant = Applicant::new(&record.asker, record.identity, peer);
@@ -220,24 +299,37 @@ impl Book {
         self.identities.entry((record.series, record.identity.key())).or_default().push(id);
         self.changes.push(Change::Put(Box::new(record.clone())));
         let grant = granted(&record, Granted::New);
-        self.sessions.insert(id, Session { record, state, until, cause: EndCause::Expired, armed: None });
+        let (cause, demands) = (EndCause::Expired, boxed(demands));
+        self.sessions.insert(id, Session { record, state, until, cause, armed: None, demands });
         self.arm(id);
         Ok(grant)
     }
 
-    /// Joins the seat or takes it, giving detached seats away when the pool is full.
-    fn occupy(&mut self, series: SeriesId, seat: &Seat, id: SessionId, t: Tick) -> Result<(KeyNo, u64)> {
+    /// Joins the seat or takes it, giving detached seats away when there is no room. A shared seat whose key the claim may not
+    /// have moves to one that all who sit there may have: it is one licence, so it is on one key.
+    fn occupy(
+        &mut self,
+        series: SeriesId,
+        seat: &Seat,
+        id: SessionId,
+        wants: Wants<'_>,
+        t: Tick,
+    ) -> Result<(KeyNo, u64)> {
         let no_key = || table::SeatTable::default().refusal(series.key_id);
-        let table = self.tables.get_mut(&series).ok_or_else(no_key)?;
+        let table = self.tables.get(&series).ok_or_else(no_key)?;
         if let Some(held) = table.get(seat) {
             if held.ending {
-                return Err(table.refusal(series.key_id));
+                return Err(table.refusal_to_join(series.key_id));
             }
-            let taken = (held.key_no, held.ordinal);
+            if !table.allows(held.key_no, wants) {
+                self.relocate(series, seat, wants, None)?;
+            }
+            let table = self.tables.get_mut(&series).ok_or_else(no_key)?;
             table.join(seat, id);
-            return Ok(taken);
+            return table.get(seat).map(|held| (held.key_no, held.ordinal)).ok_or_else(no_key);
         }
-        let victims = table.victims(t).ok_or_else(|| table.refusal(series.key_id))?;
+        let choice = table.choice(series.key_id, wants)?;
+        let victims = table.victims(t, &choice).ok_or_else(|| table.refusal_of(series.key_id, &choice))?;
         for victim in victims {
             let sessions =
                 self.tables.get(&series).and_then(|table| table.get(&victim)).map(|held| held.sessions.clone());
@@ -247,7 +339,7 @@ impl Book {
         }
         let table = self.tables.get_mut(&series).ok_or_else(no_key)?;
         let ordinal = self.next_ordinal;
-        let key_no = table.take(series.key_id, seat.clone(), ordinal, id)?;
+        let key_no = table.take(series.key_id, seat.clone(), ordinal, id, &choice)?;
         self.next_ordinal = ordinal.saturating_add(1);
         Ok((key_no, ordinal))
     }
@@ -257,6 +349,10 @@ impl Book {
         let ahead = i128::from(until.0) - i128::from(t.0);
         Time(wall.0.saturating_add(i64::try_from(ahead).unwrap_or(i64::MAX)))
     }
+}
+
+fn boxed(demands: Demands) -> Option<Box<Demands>> {
+    (!demands.is_empty()).then(|| Box::new(demands))
 }
 
 fn granted(record: &SessionRecord, granted: Granted) -> Grant {

@@ -13,6 +13,7 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use self::table::SeatTable;
+use super::control::{Demands, Terms, Wants};
 use super::denial::{Applicant, Denial, Denials};
 use super::history::Sample;
 use super::pool::Pools;
@@ -49,12 +50,20 @@ struct Session {
     cause: EndCause,
     /// The entry of this session in the book's deadlines; never later than `until`.
     armed: Option<Tick>,
+    /// What its last claim demanded of the key, if anything. Not kept in the store: a client claims anew after a restart.
+    demands: Option<Box<Demands>>,
 }
 
 impl Session {
     /// Whether the session counts as using its seat.
     fn is_active(&self) -> bool {
         self.state != SessionState::Detached
+    }
+
+    /// What it asks of the key that it sits on.
+    fn wants(&self) -> Wants<'_> {
+        let code = self.record.access_code.as_deref();
+        Wants { demands: self.demands.as_deref().unwrap_or(Wants::nothing().demands), code }
     }
 }
 
@@ -78,6 +87,7 @@ pub struct Book {
     leases: Leases,
     /// `None` until they are set: what keys there are isn't known yet, so no seat is judged.
     pools: Option<Pools>,
+    terms: Terms,
     tables: BTreeMap<SeriesId, SeatTable>,
     connections: HashMap<ConnectionId, Connection>,
     sessions: HashMap<SessionId, Session>,
@@ -102,6 +112,7 @@ impl Book {
         Book {
             leases,
             pools: None,
+            terms: Terms::default(),
             tables: BTreeMap::new(),
             connections: HashMap::new(),
             sessions: HashMap::new(),
@@ -166,6 +177,8 @@ impl Book {
     fn put_back(&mut self, record: SessionRecord, known: Option<Session>, t: Tick) {
         let (id, series) = (record.id, record.series);
         let external = matches!(record.identity, SessionIdentity::External(_));
+        let mut known = known;
+        let demands = known.as_mut().and_then(|known| known.demands.take());
         let (state, until, cause) = match known {
             Some(Session { state: SessionState::Attached(_), until: None, cause, .. })
                 if record.connection.is_some_and(|holder| self.connections.contains_key(&holder)) =>
@@ -178,7 +191,7 @@ impl Book {
             _ => (SessionState::Orphaned, Some(t.plus(self.leases.hold())), EndCause::Expired),
         };
         self.next_ordinal = self.next_ordinal.max(record.ordinal.saturating_add(1));
-        let session = Session { record, state, until, cause, armed: None };
+        let session = Session { record, state, until, cause, armed: None, demands };
         let record = &session.record;
         self.tables.entry(series).or_default().restore(
             &record.seat,
@@ -370,11 +383,23 @@ impl Book {
     /// beyond the size of a pool are ending: each of their sessions ends at its next heartbeat. Seats that were ending stay if
     /// there is room for them again.
     pub fn set_pools(&mut self, pools: Pools, now: Moment) {
+        self.put_pools(None, pools, now);
+    }
+
+    /// As [`Book::set_pools`], with other terms of who may sit on which key. A session keeps its key while it lives.
+    pub fn set_terms(&mut self, terms: Terms, pools: Pools, now: Moment) {
+        self.put_pools(Some(terms), pools, now);
+    }
+
+    fn put_pools(&mut self, terms: Option<Terms>, pools: Pools, now: Moment) {
         self.advance(now);
+        let other_terms = terms.as_ref().is_some_and(|terms| *terms != self.terms);
+        self.terms = terms.unwrap_or_else(|| std::mem::take(&mut self.terms));
         let series: BTreeSet<SeriesId> = self.tables.keys().chain(pools.keys()).copied().collect();
         for series in series {
             let pool = pools.get(&series);
-            let same = pool.is_some() && self.pools.as_ref().and_then(|pools| pools.get(&series)) == pool;
+            let same =
+                !other_terms && pool.is_some() && self.pools.as_ref().and_then(|pools| pools.get(&series)) == pool;
             if !same || self.tables.get(&series).is_some_and(SeatTable::any_ending) {
                 self.set_pool(series, pool);
             }
@@ -385,7 +410,8 @@ impl Book {
 
     fn set_pool(&mut self, series: SeriesId, pool: Option<&super::pool::Pool>) {
         let table = self.tables.entry(series).or_default();
-        let touched = table.set_pool(pool);
+        let sessions = &self.sessions;
+        let touched = table.set_pool(series, pool, &self.terms, |id| sessions.get(&id).map(Session::wants));
         for seat in touched.moved {
             let Some(held) = table.get(&seat) else { continue };
             for id in &held.sessions {
@@ -558,6 +584,14 @@ impl Book {
         }
         self.end(id, EndCause::Dropped, t);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+impl Book {
+    /// See [`SeatTable::check`].
+    pub(crate) fn check_tables(&self) {
+        self.tables.values().for_each(SeatTable::check);
     }
 }
 

@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 use std::time::Duration;
 
+use crate::accounting::control::Demands;
 use crate::accounting::seat::{Asker, ExternalSession, InfobaseSession, ParentSession, Seat, SessionIdentity};
 use crate::error::{Code, Error};
 use crate::id::{ComputerId, ConnectionId, KeyId, KeyNo, SeriesId, SessionId};
@@ -87,6 +88,8 @@ pub struct Claim {
     pub parent: Option<ParentSession>,
     /// Access code that the session presents.
     pub access_code: Option<String>,
+    /// What it demands of the key that gives its seat.
+    pub demands: Demands,
     /// Hash of the secret that the session was given before, if the client has one: proves that the session is its own when
     /// the terminal or the computer that it names has changed.
     pub previous_secret: Option<[u8; 32]>,

@@ -1,16 +1,22 @@
 //! Seats of one series: which are held, by which keys, and which may be given away. Knows nothing of connections.
 //!
-//! No operation but [`SeatTable::set_pool`] costs more than the logarithm of the number of seats and keys.
+//! No operation but [`SeatTable::set_pool`] costs more than the logarithm of the number of seats and keys; a claim that demands
+//! something of its key, or presents an access code, looks at each key once.
+
+mod choice;
+mod settle;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::record::{KeyUsage, Usage};
+use crate::accounting::control::{AccessCodes, Marks, Wants};
 use crate::accounting::history::Sample;
-use crate::accounting::pool::Pool;
 use crate::accounting::seat::Seat;
 use crate::error::{Code, Error, Result};
 use crate::id::{KeyId, KeyNo, SessionId};
 use crate::time::Tick;
+
+use choice::Choice;
 
 /// A held seat.
 #[derive(Debug)]
@@ -38,6 +44,24 @@ struct KeyUse {
     used: u32,
     /// Seats on it that are ending.
     ending: u32,
+    /// What it says that claims may demand.
+    marks: Marks,
+    /// Set aside for sessions that present an access code.
+    aside: bool,
+    /// Gives no new seats.
+    kept: bool,
+    /// Seats on it that may be given away and aren't ending, as in the table's `idle`.
+    idle: BTreeSet<(Tick, u64)>,
+}
+
+impl KeyUse {
+    fn has_room(&self) -> bool {
+        !self.kept && self.used < self.count
+    }
+
+    fn allows(&self, codes: &AccessCodes, wants: Wants<'_>) -> bool {
+        (!self.aside || codes.opens(wants.code, self.key_no)) && wants.demands.met_by(&self.marks)
+    }
 }
 
 /// Seats that a smaller or another pool has touched.
@@ -60,7 +84,15 @@ pub(super) struct SeatTable {
     ranks: HashMap<KeyNo, usize>,
     /// Places in `keys` that have room.
     room: BTreeSet<usize>,
+    /// Those of them that aren't set aside.
+    common_room: BTreeSet<usize>,
+    /// Whether any key is set aside.
+    any_aside: bool,
+    codes: AccessCodes,
+    /// Seats that the pool has for new claims and those who sit on its keys.
     total: u64,
+    /// Seats on keys that give no new ones.
+    on_kept: u64,
     seats: HashMap<Seat, Held>,
     /// All seats by the order in which they were granted.
     order: BTreeMap<u64, Seat>,
@@ -104,8 +136,13 @@ impl SeatTable {
         Sample { used, peak: peak.max(used), total: self.total }
     }
 
+    /// Seats that count against the pool.
+    fn counted(&self) -> u64 {
+        self.held().saturating_sub(self.on_kept)
+    }
+
     pub fn usage(&self) -> Usage {
-        let keys = self.keys.iter().map(|key| KeyUsage {
+        let keys = self.keys.iter().filter(|key| !key.kept).map(|key| KeyUsage {
             key_no: key.key_no,
             total: key.count,
             used: key.used.saturating_add(key.ending),
@@ -126,23 +163,18 @@ impl SeatTable {
         }
     }
 
-    /// Seats that must be given away before one more fits: none when there is room; `None` when it can't be made.
-    pub fn victims(&self, now: Tick) -> Option<Vec<Seat>> {
-        let excess = (self.held() + 1).saturating_sub(self.total);
-        if self.total == 0 || excess > self.idle.len() as u64 {
-            return None;
-        }
-        let ripe = self.idle.iter().take_while(|(from, _)| *from <= now);
-        let seats: Vec<Seat> =
-            ripe.filter_map(|(_, ordinal)| self.order.get(ordinal)).take(excess as usize).cloned().collect();
-        (seats.len() as u64 == excess).then_some(seats)
-    }
-
     /// Takes a free seat for `session`; an error when the pool has none.
-    pub fn take(&mut self, series: KeyId, seat: Seat, ordinal: u64, session: SessionId) -> Result<KeyNo> {
-        let rank = match self.room.first() {
-            Some(rank) if self.held() < self.total => *rank,
-            _ => return Err(self.refusal(series)),
+    pub fn take(
+        &mut self,
+        series: KeyId,
+        seat: Seat,
+        ordinal: u64,
+        session: SessionId,
+        choice: &Choice,
+    ) -> Result<KeyNo> {
+        let rank = match self.free(choice) {
+            Some(rank) if self.counted() < self.total => rank,
+            _ => return Err(self.refusal_of(series, choice)),
         };
         let key_no = self.keys[rank].key_no;
         self.insert(seat, key_no, ordinal, session, true);
@@ -182,12 +214,17 @@ impl SeatTable {
         self.peak = 0;
         self.order.clear();
         self.idle.clear();
-        for (rank, key) in self.keys.iter_mut().enumerate() {
+        self.on_kept = 0;
+        for key in &mut self.keys {
             (key.used, key.ending) = (0, 0);
-            if key.count > 0 {
-                self.room.insert(rank);
-            }
+            key.idle.clear();
         }
+        self.find_room();
+    }
+
+    fn find_room(&mut self) {
+        self.room = (0..self.keys.len()).filter(|&rank| self.keys[rank].has_room()).collect();
+        self.common_room = self.room.iter().copied().filter(|&rank| !self.keys[rank].aside).collect();
     }
 
     fn insert(&mut self, seat: Seat, key_no: KeyNo, ordinal: u64, session: SessionId, active: bool) {
@@ -211,9 +248,18 @@ impl SeatTable {
         if let Some(held) = self.seats.get_mut(seat) {
             held.active += 1;
             if let Some(from) = held.giveable.take() {
-                self.idle.remove(&(from, held.ordinal));
+                let (key_no, entry) = (held.key_no, (from, held.ordinal));
+                self.idle.remove(&entry);
+                self.mark_idle(key_no, entry, false);
             }
         }
+    }
+
+    /// Keeps a key's own list of seats that may be given away.
+    fn mark_idle(&mut self, key_no: KeyNo, entry: (Tick, u64), idle: bool) {
+        let Some(&rank) = self.ranks.get(&key_no) else { return };
+        let list = &mut self.keys[rank].idle;
+        _ = if idle { list.insert(entry) } else { list.remove(&entry) };
     }
 
     /// An active session of the seat was detached; with the last one the seat may be given away from `giveable` on.
@@ -229,7 +275,11 @@ impl SeatTable {
     fn make_idle(&mut self, seat: &Seat, giveable: Tick) {
         if let Some(held) = self.seats.get_mut(seat) {
             held.giveable = Some(giveable);
-            self.idle.insert((giveable, held.ordinal));
+            let (key_no, entry, ending) = (held.key_no, (giveable, held.ordinal), held.ending);
+            self.idle.insert(entry);
+            if !ending {
+                self.mark_idle(key_no, entry, true);
+            }
         }
     }
 
@@ -243,11 +293,12 @@ impl SeatTable {
         if !held.sessions.is_empty() {
             return;
         }
-        let (key_no, ending) = (held.key_no, held.ending);
-        if let Some(from) = held.giveable {
-            self.idle.remove(&(from, held.ordinal));
+        let (key_no, ending, ordinal, giveable) = (held.key_no, held.ending, held.ordinal, held.giveable);
+        if let Some(from) = giveable {
+            self.idle.remove(&(from, ordinal));
+            self.mark_idle(key_no, (from, ordinal), false);
         }
-        self.order.remove(&held.ordinal);
+        self.order.remove(&ordinal);
         self.seats.remove(seat);
         self.count(key_no, ending, -1);
     }
@@ -256,61 +307,56 @@ impl SeatTable {
     fn count(&mut self, key_no: KeyNo, ending: bool, step: i32) {
         let Some(&rank) = self.ranks.get(&key_no) else { return };
         let key = &mut self.keys[rank];
+        if key.kept {
+            self.on_kept = self.on_kept.saturating_add_signed(step.into());
+        }
         if ending {
             key.ending = key.ending.saturating_add_signed(step);
             return;
         }
         key.used = key.used.saturating_add_signed(step);
-        if key.used < key.count {
+        if key.has_room() {
             self.room.insert(rank);
+            if !key.aside {
+                self.common_room.insert(rank);
+            }
         } else {
             self.room.remove(&rank);
+            self.common_room.remove(&rank);
         }
     }
+}
 
-    /// Puts another pool under the seats. The earliest seats stay, on their own keys where these have room, else on others;
-    /// seats beyond the size of the pool are ending.
-    pub fn set_pool(&mut self, pool: Option<&Pool>) -> Touched {
-        let keys = pool.map(|pool| pool.keys.as_slice()).unwrap_or_default();
-        self.unusable = pool.and_then(|pool| pool.unusable.clone());
-        self.total = pool.map_or(0, Pool::size);
-        self.keys = keys
-            .iter()
-            .map(|key| KeyUse { key_no: key.key_no, count: key.licence_count, used: 0, ending: 0 })
-            .collect();
-        self.ranks = self.keys.iter().enumerate().map(|(rank, key)| (key.key_no, rank)).collect();
-
-        let mut touched = Touched::default();
-        let mut homeless = Vec::new();
-        let kept = usize::try_from(self.total).unwrap_or(usize::MAX);
-        for (place, seat) in self.order.values().enumerate() {
-            let Some(held) = self.seats.get_mut(seat) else { continue };
-            let key = self.ranks.get(&held.key_no).map(|&rank| &mut self.keys[rank]);
-            if place >= kept {
-                if !held.ending {
-                    touched.ending.push(seat.clone());
-                }
-                held.ending = true;
-                if let Some(key) = key {
-                    key.ending += 1;
-                }
-                continue;
-            }
-            held.ending = false;
-            match key {
-                Some(key) if key.used < key.count => key.used += 1,
-                _ => homeless.push(seat.clone()),
-            }
+#[cfg(test)]
+impl SeatTable {
+    /// Every count and list is what counting anew gives.
+    pub fn check(&self) {
+        let rank_of = |held: &Held| self.ranks.get(&held.key_no).copied();
+        for (rank, key) in self.keys.iter().enumerate() {
+            let on = || self.seats.values().filter(|held| rank_of(held) == Some(rank));
+            assert_eq!(on().filter(|held| !held.ending).count(), key.used as usize);
+            assert_eq!(on().filter(|held| held.ending).count(), key.ending as usize);
+            assert!(key.used <= key.count, "key {} is over-issued", key.key_no);
+            let idle: BTreeSet<_> =
+                on().filter(|held| !held.ending).filter_map(|held| Some((held.giveable?, held.ordinal))).collect();
+            assert_eq!(idle, key.idle);
+            assert_eq!(self.room.contains(&rank), key.has_room());
+            assert_eq!(self.common_room.contains(&rank), key.has_room() && !key.aside);
         }
-        self.room = (0..self.keys.len()).filter(|&rank| self.keys[rank].used < self.keys[rank].count).collect();
-        for seat in homeless {
-            // As many seats stay as the pool has, so there is room for each that lost its key.
-            let (Some(&rank), Some(held)) = (self.room.first(), self.seats.get_mut(&seat)) else { continue };
-            held.key_no = self.keys[rank].key_no;
-            let key_no = held.key_no;
-            self.count(key_no, false, 1);
-            touched.moved.push(seat);
-        }
-        touched
+        let kept = self.seats.values().filter(|held| rank_of(held).is_some_and(|rank| self.keys[rank].kept));
+        assert_eq!(kept.count() as u64, self.on_kept);
+        let homeless = self.seats.values().filter(|held| !held.ending && rank_of(held).is_none());
+        assert_eq!(homeless.count(), 0, "a lasting seat is on a key");
+        assert_eq!(self.order.len(), self.seats.len());
     }
+}
+
+/// Whether all who sit on a seat may sit on a key.
+fn fits<'a>(
+    held: &Held,
+    key: &KeyUse,
+    codes: &AccessCodes,
+    wants_of: &impl Fn(SessionId) -> Option<Wants<'a>>,
+) -> bool {
+    held.sessions.iter().all(|id| wants_of(*id).is_none_or(|wants| key.allows(codes, wants)))
 }

@@ -1,6 +1,9 @@
+mod control;
+
 use std::time::Duration;
 
 use super::*;
+use crate::accounting::control::Demands;
 use crate::accounting::pool::{Pool, PoolKey};
 use crate::accounting::seat::{Asker, ExternalSession, InfobaseSession, ParentSession, Seat, TerminalClient};
 use crate::id::{KeyId, KeyNo, RootHash};
@@ -73,8 +76,8 @@ impl Desk {
     fn wish(&mut self, connection: ConnectionId, asker: Asker, identity: InfobaseSession) -> Claim {
         let new_id = SessionId(self.id());
         let secret_hash = [self.made; 32];
-        let (parent, access_code, previous_secret) = (None, None, None);
-        Claim { connection, asker, identity, parent, access_code, previous_secret, new_id, secret_hash }
+        let (parent, access_code, previous_secret, demands) = (None, None, None, Demands::default());
+        Claim { connection, asker, identity, parent, access_code, demands, previous_secret, new_id, secret_hash }
     }
 
     fn claim(&mut self, connection: ConnectionId, asker: Asker, number: u32) -> Result<Grant> {

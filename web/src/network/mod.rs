@@ -51,7 +51,7 @@ impl Default for Limits {
             stream_pulse: Duration::from_secs(15),
             header_bytes: 16 * 1024,
             body_bytes: 1024 * 1024,
-            connections: 8192,
+            connections: 16_384,
             connections_per_address: 1024,
         }
     }

@@ -128,7 +128,7 @@ pub fn claim(number: u32) -> Acquire {
         info_base_connection_string: "File=\"/db\";".into(),
         ..SessionData::default()
     };
-    Acquire { session, computer: None, terminal: None, resume: None }
+    Acquire { session, ..Acquire::default() }
 }
 
 impl Network {

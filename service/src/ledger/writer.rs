@@ -1,0 +1,133 @@
+//! The writer's thread: commits what is queued as one batch, then answers. After a commit that failed it opens the store anew
+//! and takes the book from it; it never tries the same commit again.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use licence::{Code, Error};
+use parking_lot::MutexGuard;
+
+use super::notes::Notes;
+use super::store::Store;
+use super::{Entry, Query, Shared, State};
+
+/// Commits what is queued, as long as the ledger is open or anything is left.
+pub fn write(shared: &Shared, mut store: Store, mut noted: u64) {
+    loop {
+        let mut state = shared.state.lock();
+        while !state.has_work() && !state.closing {
+            shared.work.wait(&mut state);
+        }
+        let notes = state.take_notes(shared.clock.now());
+        let batch = std::mem::take(&mut state.queue);
+        let queries = std::mem::take(&mut state.queries);
+        if batch.is_empty() && queries.is_empty() && notes.is_empty() {
+            if state.closing {
+                return;
+            }
+            continue;
+        }
+        // A decision without changes waits for the changes that it may rest on; it rests on no notes.
+        state.writing = !batch.is_empty();
+        drop(state);
+
+        let changes = || batch.iter().flat_map(|entry| &entry.changes);
+        let committed = match changes().next() {
+            None if notes.is_empty() => Ok(None),
+            _ => store.commit(changes(), &notes, shared.clock.now()).map(Some),
+        };
+
+        let mut state = shared.state.lock();
+        state.writing = false;
+        match committed {
+            Ok(sequence) => {
+                state.sequence = sequence.unwrap_or(state.sequence);
+                drop(state);
+                noted += u64::from(!notes.is_empty());
+                complete(batch, &Ok(()));
+                answer(queries, Ok(&store));
+            }
+            Err(error) => {
+                store.abandon();
+                let Some(reopened) = recover(shared, state, batch, queries, notes, noted, error) else { return };
+                (store, noted) = reopened;
+            }
+        }
+    }
+}
+
+fn complete(batch: Vec<Entry>, durable: &Result<(), Error>) {
+    for entry in batch {
+        if catch_unwind(AssertUnwindSafe(|| (entry.done)(durable.clone()))).is_err() {
+            log::error!("an answer of the ledger was lost: its completion panicked");
+        }
+    }
+}
+
+fn answer(queries: Vec<Query>, store: Result<&Store, &Error>) {
+    for query in queries {
+        if catch_unwind(AssertUnwindSafe(|| query(store))).is_err() {
+            log::error!("a query of the ledger panicked");
+        }
+    }
+}
+
+/// After a failed commit: fails it and all that was decided upon it, opens the store anew and takes the book from it. Notes are
+/// kept for later, unless the store has them after all. `None` when the ledger was closed meanwhile.
+fn recover(
+    shared: &Shared,
+    mut state: MutexGuard<'_, State>,
+    mut batch: Vec<Entry>,
+    mut queries: Vec<Query>,
+    notes: Notes,
+    noted: u64,
+    error: Error,
+) -> Option<(Store, u64)> {
+    log::error!("the ledger's store failed: {error}");
+    let error = match error.code {
+        Code::StoreFailed => error,
+        _ => Error::new(Code::StoreFailed).with(error.cause(licence::Lang::English)),
+    };
+    state.failing = Some(error.clone());
+    batch.append(&mut state.queue);
+    queries.append(&mut state.queries);
+    drop(state);
+    complete(batch, &Err(error.clone()));
+    answer(queries, Err(&error));
+
+    let mut told = None;
+    loop {
+        // A commit of nothing shows whether the store takes writes again.
+        let now = shared.clock.now();
+        let opened = Store::open(&shared.folder, shared.hook.clone(), now.wall).and_then(|mut store| {
+            let sequence = store.commit([], &Notes::default(), now)?;
+            Ok((store.load()?, sequence, store.noted()?, store))
+        });
+        let mut state = shared.state.lock();
+        match opened {
+            Ok((records, sequence, kept, store)) => {
+                let now = shared.clock.now();
+                state.book.reload(records, now);
+                state.sequence = sequence;
+                state.failing = None;
+                // A ledger that closes does not try them again: it could go on for ever.
+                if kept == noted && !state.closing {
+                    state.put_back(notes, now);
+                }
+                state.queue_changes();
+                log::info!("the ledger's store is open again, commit {sequence}");
+                return Some((store, kept));
+            }
+            Err(error) if told.as_ref() != Some(&error) => {
+                log::error!("the ledger's store can't be opened: {error}");
+                told = Some(error);
+            }
+            Err(_) => {}
+        }
+        if !state.closing {
+            shared.closing.wait_for(&mut state, shared.retry);
+        }
+        if state.closing {
+            return None;
+        }
+    }
+}

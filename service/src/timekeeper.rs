@@ -1,0 +1,139 @@
+//! The keeper of the time by which keys are judged: the rule of `accounting::clock` over this machine's clocks, and its small file
+//! `clock.state`. A file that is missing or damaged hinders nobody: then the clock is believed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use licence::accounting::clock::{Jump, Look, Remembered};
+use licence::accounting::{ClockState, Timekeeper as Rule};
+use licence::error::{Code, Error, Result};
+use licence::host::files::{self, Access};
+use licence::time::{Clock, Tick, Time};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+/// Name of the file in the data folder.
+pub const FILE: &str = "clock.state";
+const KIND: &str = "SLK-CLOCK";
+const VERSION: u32 = 1;
+const LIMIT: u64 = 64 * 1024;
+/// How often passing time is written down; what is unusual is written at once.
+const SAVED_EVERY: Duration = Duration::from_mins(5);
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document {
+    #[serde(rename = "Type")]
+    kind: String,
+    version: u32,
+    #[serde(flatten)]
+    remembered: Remembered,
+}
+
+/// The keeper.
+pub struct Timekeeper {
+    clock: Arc<dyn Clock>,
+    path: PathBuf,
+    state: Mutex<State>,
+}
+
+struct State {
+    rule: Rule,
+    /// When the file was written last; `None` when it must be tried again.
+    saved: Option<Tick>,
+    /// Whether a failure to write it was told.
+    told: bool,
+    judged: Time,
+}
+
+/// What a round has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Round {
+    /// The time by which keys are judged.
+    pub now: Time,
+    /// It went back since the last round: a mistake was corrected.
+    pub went_back: bool,
+    /// The time that has certainly passed, while a wall clock that is further ahead and not believed should end no session.
+    pub certain: Option<Time>,
+}
+
+impl Timekeeper {
+    /// Begins with what the data folder remembers.
+    pub fn start(folder: &Path, clock: Arc<dyn Clock>) -> Timekeeper {
+        let path = folder.join(FILE);
+        let remembered = read(&path).unwrap_or_else(|error| {
+            log::error!("{error} The clock is believed as it is.");
+            None
+        });
+        let (rule, look) = Rule::start(remembered, clock.now());
+        tell(&look);
+        let state = Mutex::new(State { rule, saved: None, told: false, judged: look.judged });
+        let keeper = Timekeeper { clock, path, state };
+        keeper.save(&mut keeper.state.lock());
+        keeper
+    }
+
+    /// Looks at the clocks and writes down what should be remembered. Called every few seconds.
+    pub fn look(&self) -> Round {
+        let mut state = self.state.lock();
+        let now = self.clock.now();
+        let look = state.rule.look(now);
+        tell(&look);
+        let due = state.saved.is_none_or(|saved| now.tick.since(saved) >= SAVED_EVERY);
+        if due || look.urgent {
+            self.save(&mut state);
+        }
+        let went_back = look.judged < state.judged;
+        state.judged = look.judged;
+        Round { now: look.judged, went_back, certain: state.rule.spares_sessions().then(|| state.rule.certain_at(now)) }
+    }
+
+    /// The time by which keys are judged.
+    pub fn now(&self) -> Time {
+        self.state.lock().rule.judged(self.clock.now())
+    }
+
+    /// What is shown of the clock.
+    pub fn shown(&self) -> ClockState {
+        self.state.lock().rule.state(self.clock.now())
+    }
+
+    /// Writes down what should be remembered, for the process ends.
+    pub fn stop(&self) {
+        self.look();
+        self.save(&mut self.state.lock());
+    }
+
+    fn save(&self, state: &mut State) {
+        let document = Document { kind: KIND.into(), version: VERSION, remembered: state.rule.remembered() };
+        let written = serde_json::to_string_pretty(&document)
+            .map_err(|e| Error::new(Code::Internal).with(e))
+            .and_then(|text| files::write_atomically(&self.path, text.as_bytes(), Access::Private));
+        match written {
+            Ok(()) => (state.saved, state.told) = (Some(self.clock.now().tick), false),
+            Err(error) => {
+                if !std::mem::replace(&mut state.told, true) {
+                    log::error!("the time can't be remembered: {error}");
+                }
+                state.saved = None;
+            }
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Option<Remembered>> {
+    let Some(text) = files::read_text_if_there(path, LIMIT)? else { return Ok(None) };
+    let damaged = |e| Error::new(Code::DocumentDamaged).with(path.display()).with(e);
+    let document: Document = serde_json::from_str(&text).map_err(damaged)?;
+    if document.kind != KIND || document.version != VERSION {
+        return Err(Error::new(Code::DocumentVersion).with(path.display()).with(document.version));
+    }
+    Ok(Some(document.remembered))
+}
+
+fn tell(look: &Look) {
+    if let Some(Jump { at, seconds }) = look.jump {
+        log::warn!("the clock jumped by {seconds} s to {at}; keys are judged by {}", look.judged);
+    }
+}

@@ -15,7 +15,7 @@ Licences: /var/1C/licence/data; logs: /var/1C/licence/3.0/logs. If SLK_ROOT is s
 
 Exit codes:
   0  done; for `status`: the server runs
-  1  failed; for `status`: the server runs, but can't write its store
+  1  failed; for `status`: the server runs, but can't write its store; for `check`: the store has problems
   2  wrong command line
   3  `status`: the server does not run
   4  licenceserver.conf is wrong
@@ -73,6 +73,8 @@ pub enum Command {
     Passwd(Passwd),
     /// Tells whether the server of this computer runs.
     Status(Status),
+    /// Checks the store while the server is stopped.
+    Check(Check),
 }
 
 #[derive(Args, Debug)]
@@ -90,6 +92,16 @@ pub struct Status {
     /// Port of the server; else that of the settings.
     #[arg(long)]
     pub port: Option<u16>,
+}
+
+#[derive(Args, Debug)]
+pub struct Check {
+    /// Writes the report as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Puts a damaged store aside, so that the server begins a new one; all sessions are forgotten.
+    #[arg(long)]
+    pub set_aside: bool,
 }
 
 fn lang(text: &str) -> Result<Lang, String> {

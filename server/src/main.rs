@@ -2,6 +2,7 @@
 //! What it serves is the licence service; nothing here knows a rule of licensing.
 
 mod arguments;
+mod check;
 mod passwd;
 mod response_key;
 mod run;
@@ -35,6 +36,7 @@ enum Outcome {
     Done,
     NotRunning,
     Unhealthy,
+    InUse,
 }
 
 fn main() -> ExitCode {
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
     let lang = arguments.lang.unwrap_or(settings.lang);
     let outcome = match &arguments.command {
         Some(Command::Passwd(options)) => passwd::run(&paths, &settings.user, lang, options),
+        Some(Command::Check(options)) => check::run(&paths, lang, options),
         Some(Command::Status(options)) => status::run(options, settings.values, lang),
         None => settings.values.and_then(|values| run::run(&arguments.listen, paths, values)),
     };
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::NotRunning) => exit::NOT_RUNNING.into(),
         Ok(Outcome::Unhealthy) => exit::FAILED.into(),
+        Ok(Outcome::InUse) => exit::BUSY.into(),
         Err(error) => {
             let text = format!("licenceserver: {} {}", error.cause(lang), error.remedy(lang));
             log::error!("{error}");
@@ -102,6 +106,7 @@ mod tests {
             "licenceserver --lang en status",
             "licenceserver status --port 1 --lang ru_RU",
             "licenceserver passwd --user anna --stdin",
+            "licenceserver check --json --set-aside",
         ] {
             assert!(Arguments::read(line.split(' ')).is_ok(), "{line}");
         }

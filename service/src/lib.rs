@@ -263,7 +263,7 @@ impl Core {
         let pools = snapshot.pools().clone();
         // While nobody knows whether the clock is right it ends no session: see `accounting::clock`.
         let kept = round.certain.map(|certain| kept(&pools, &self.keys.pools_at(certain))).unwrap_or_default();
-        let terms = Terms { marks: snapshot.marks(), codes: Default::default(), kept: { drop(kept); Default::default() } };
+        let terms = Terms { marks: snapshot.marks(), codes: self.settings.get().access_codes.clone(), kept };
         taken.in_doubt = round.certain.is_some();
         self.ledger.touch(|book, now| book.set_terms(terms, pools, now));
     }

@@ -1,5 +1,6 @@
 //! The program as an administrator meets it: started, asked, stopped, with wrong settings and beside rivals.
 
+mod check;
 mod console;
 mod daemon;
 

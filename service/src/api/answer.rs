@@ -9,6 +9,7 @@ use serde::Serialize;
 use web::{Completer, Reply, Request, Response};
 
 use crate::Core;
+use crate::ledger::AuditEntry;
 use crate::signature::QueryId;
 
 /// Where the answer to one request goes. Dropped unused it answers 503.
@@ -19,18 +20,25 @@ pub struct Answer {
     lang: Lang,
     /// Whether it goes to somebody who has signed in.
     known: bool,
+    /// The act that it answers, for the audit trail.
+    act: Option<AuditEntry>,
 }
 
 impl Answer {
     /// The place for an answer, and the reply that waits for it.
     pub fn to(core: Arc<Core>, query: QueryId, lang: Lang) -> (Answer, Reply) {
         let (completer, reply) = Reply::later();
-        (Answer { core, completer, query, lang, known: false }, reply)
+        (Answer { core, completer, query, lang, known: false, act: None }, reply)
     }
 
     /// The same place, of somebody who has signed in.
     pub fn known(self) -> Answer {
         Answer { known: true, ..self }
+    }
+
+    /// The same place, of an administrative act: it goes into the audit trail with how it ended.
+    pub fn audited(self, act: AuditEntry) -> Answer {
+        Answer { act: Some(act), ..self }
     }
 
     /// Whether nobody waits for it any more.
@@ -41,7 +49,10 @@ impl Answer {
     /// Gives the answer: signed, on the threads that sign.
     pub fn give(self, response: Response) {
         let response = self.query.echo(response).with_header("Licence-ServerVersion", SERVER_VERSION);
-        let Answer { core, completer, query, lang, known } = self;
+        let Answer { core, completer, query, lang, known, act } = self;
+        if let Some(act) = act {
+            core.ledger.audit(AuditEntry { status: response.status, ..act });
+        }
         let Some(signing) = &core.signing else { return completer.complete(response) };
         let signed =
             signing.sign(known, query, response, completer, |completer, response| completer.complete(response));
@@ -56,7 +67,10 @@ impl Answer {
     }
 
     /// Gives a refusal.
-    pub fn refuse(self, error: &Error) {
+    pub fn refuse(mut self, error: &Error) {
+        if let Some(act) = &mut self.act {
+            act.error = Some(error.clone());
+        }
         if error.code == Code::Internal || error.code == Code::FileFailed {
             log::error!("{error}");
         }

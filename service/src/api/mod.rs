@@ -13,6 +13,7 @@ use web::{Access, Found, Method, Params, Reply, Request, Route, Router};
 
 use crate::Core;
 use crate::access::Visitor;
+use crate::ledger::AuditEntry;
 use crate::signature::QueryId;
 use answer::Answer;
 
@@ -132,6 +133,18 @@ fn dispatch(
             let error = Error::new(Code::MethodNotAllowed).with(request.method.name()).with(&allow);
             return answer.give(answer::refusal(&error, lang).with_header("Allow", &allow));
         }
+    };
+    let answer = match route.access == Access::Administrator && request.method.is_write() {
+        true => answer.audited(AuditEntry {
+            at: core.clock.now().wall,
+            user: visitor.user.clone(),
+            address: Some(request.peer.ip()),
+            act: format!("{} {}", request.method.name(), route.pattern),
+            object: request.path.clone(),
+            status: 0,
+            error: None,
+        }),
+        false => answer,
     };
     // The one change that the default password is good for.
     let changes = request.method.is_write() && route.pattern != PASSWORD;

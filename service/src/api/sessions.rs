@@ -131,8 +131,9 @@ pub fn take(call: Call, answer: Answer) {
         Err(error) => return answer.refuse(&error),
     };
     let (core, lang) = (Arc::clone(&call.core), call.lang);
+    let peer = Some(call.request.peer.ip());
     call.core.ledger.submit(
-        move |book, now| book.claim_external(claim, now),
+        move |book, now| book.claim_external_from(claim, peer, now),
         move |granted| {
             let outcome = granted.and_then(|grant| {
                 let now = core.timekeeper.now();

@@ -48,7 +48,8 @@ fn build() -> Result<Programs, String> {
     // What cargo has told this test of its own package. Build scripts of libraries watch these names, and everything would
     // be compiled anew.
     for (name, _) in env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+        let told = ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR"];
+        if name.to_str().is_some_and(|name| told.iter().any(|told| name.starts_with(told))) {
             command.env_remove(name);
         }
     }

@@ -60,7 +60,8 @@ pub fn cargo(arguments: &[&str]) -> Command {
     // What cargo has told this program of its own package. Build scripts of libraries watch these names, and everything
     // would be compiled anew whenever a build is started from a program instead of a terminal.
     for (name, _) in env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+        let told = ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR"];
+        if name.to_str().is_some_and(|name| told.iter().any(|told| name.starts_with(told))) {
             command.env_remove(name);
         }
     }

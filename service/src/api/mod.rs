@@ -136,7 +136,7 @@ fn dispatch(
     };
     let answer = match route.access == Access::Administrator && request.method.is_write() {
         true => answer.audited(AuditEntry {
-            at: core.clock.now().wall,
+            at: core.timekeeper.now(),
             user: visitor.user.clone(),
             address: Some(request.peer.ip()),
             act: format!("{} {}", request.method.name(), route.pattern),

@@ -8,3 +8,4 @@ mod bench;
 mod client;
 mod console;
 mod keys;
+mod past;

@@ -151,7 +151,8 @@ impl LicenceExtension {
 
     /// True if this version is at least the required one; Неопределено if that is no version.
     fn check_version(&mut self, arguments: &mut [Value]) -> Result<Value, Failure> {
-        let required = text_at(arguments, 0, "CheckVersion", "ПроверитьВерсию")?;
+        // Public code reads this answer as a value whatever it passed, so even a wrong type is no exception here.
+        let required = arguments.first().and_then(Value::as_text).unwrap_or_default();
         let mismatch = Error::new(Code::VersionMismatch).with(required).with(VERSION);
         let wrong = || argument("CheckVersion", "ПроверитьВерсию").with(format_args!("{required:?}"));
         Ok(match at_least(VERSION, required) {

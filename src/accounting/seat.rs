@@ -249,17 +249,17 @@ impl ExternalSession {
 
 impl SessionIdentity {
     /// Text that is equal for two claims which may mean the same session; [`SessionIdentity::same_session`] decides.
-    pub(super) fn key(&self) -> String {
+    pub(super) fn key(&self) -> Box<str> {
         match self {
             SessionIdentity::Infobase(session) => {
                 infobase_key(&session.infobase, ParentSession { number: session.number, started: session.started })
             }
-            SessionIdentity::External(session) => format!("external {}", session.client_session_id),
+            SessionIdentity::External(session) => format!("external {}", session.client_session_id).into(),
         }
     }
 
     /// The key of this session's parent, which is of the same infobase.
-    pub(super) fn parent_key(&self, parent: ParentSession) -> Option<String> {
+    pub(super) fn parent_key(&self, parent: ParentSession) -> Option<Box<str>> {
         match self {
             SessionIdentity::Infobase(session) => Some(infobase_key(&session.infobase, parent)),
             SessionIdentity::External(_) => None,
@@ -278,8 +278,8 @@ impl SessionIdentity {
     }
 }
 
-fn infobase_key(infobase: &InfoBase, session: ParentSession) -> String {
-    format!("{} {} {}", session.number, session.started.0, infobase.key())
+fn infobase_key(infobase: &InfoBase, session: ParentSession) -> Box<str> {
+    format!("{} {} {}", session.number, session.started.0, infobase.key()).into_boxed_str()
 }
 
 #[cfg(test)]

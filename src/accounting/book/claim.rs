@@ -141,7 +141,7 @@ impl Book {
         let Some(table) = self.tables.get_mut(&series) else { return Err(Error::new(Code::NoKey).with(series.key_id)) };
         let choice = table.choice(series.key_id, wants)?;
         let sessions = &self.sessions;
-        let others = |id| sessions.get(&id).filter(|_| Some(id) != asker).map(Session::wants);
+        let others = |id| sessions.get(&id).filter(|_| Some(id) != asker).map(|session| session.wants());
         let moved = table.relocate(seat, &choice, others);
         let Some(key_no) = moved else { return Err(table.refusal_to_move(series.key_id, seat, &choice)) };
         for id in table.get(seat).into_iter().flat_map(|held| &held.sessions) {
@@ -270,7 +270,11 @@ impl Book {
             matches!(session.state, SessionState::Attached(_) | SessionState::Detached)
                 && !self.is_ending(&session.record)
         };
-        candidates.iter().filter_map(|id| self.sessions.get(id)).find(live).map(|session| session.record.seat.clone())
+        candidates
+            .iter()
+            .filter_map(|id| self.sessions.get(id).map(Box::as_ref))
+            .find(live)
+            .map(|session| session.record.seat.clone())
     }
 
     /// Enters a new session and takes or joins its seat.
@@ -296,11 +300,11 @@ impl Book {
                 return Err(error);
             }
         };
-        self.identities.entry((record.series, record.identity.key())).or_default().push(id);
+        self.identify(record.series, &record.identity, id);
         self.changes.push(Change::Put(Box::new(record.clone())));
         let grant = granted(&record, Granted::New);
         let (cause, demands) = (EndCause::Expired, boxed(demands));
-        self.sessions.insert(id, Session { record, state, until, cause, armed: None, demands });
+        self.sessions.insert(id, Box::new(Session { record, state, until, cause, armed: None, demands }));
         self.arm(id);
         Ok(grant)
     }

@@ -91,9 +91,10 @@ pub struct Book {
     terms: Terms,
     tables: BTreeMap<SeriesId, SeatTable>,
     connections: HashMap<ConnectionId, Connection>,
-    sessions: HashMap<SessionId, Session>,
+    /// Boxed, for the table has up to twice the room that it needs.
+    sessions: HashMap<SessionId, Box<Session>>,
     /// Sessions by what their identities have in common; a few at most share one key.
-    identities: HashMap<(SeriesId, String), Vec<SessionId>>,
+    identities: HashMap<(SeriesId, Box<str>), Vec<SessionId>>,
     /// When something may happen by itself. An entry may come too early, never too late: it is looked at again when due.
     deadlines: BTreeSet<(Tick, Due)>,
     computers: HashMap<ComputerId, Sightings>,
@@ -147,9 +148,11 @@ impl Book {
         self.identities.clear();
         self.deadlines.retain(|(_, due)| matches!(due, Due::Connection(_)));
         self.tables.values_mut().for_each(SeatTable::clear);
+        self.sessions.reserve(records.len());
+        self.identities.reserve(records.len());
         for record in records {
             let known = before.remove(&record.id).filter(|known| known.record.generation == record.generation);
-            self.put_back(record, known, t);
+            self.put_back(record, known.map(|known| *known), t);
         }
         for (id, session) in before {
             if let SessionState::Attached(holder) = session.state
@@ -173,6 +176,11 @@ impl Book {
             }
             self.pools = Some(pools);
         }
+    }
+
+    /// Enters a session under its identity, which rarely has another one.
+    fn identify(&mut self, series: SeriesId, identity: &SessionIdentity, id: SessionId) {
+        self.identities.entry((series, identity.key())).or_insert_with(|| Vec::with_capacity(1)).push(id);
     }
 
     fn put_back(&mut self, record: SessionRecord, known: Option<Session>, t: Tick) {
@@ -202,8 +210,8 @@ impl Book {
             session.is_active(),
             t.plus(self.leases.detached_kept),
         );
-        self.identities.entry((series, record.identity.key())).or_default().push(id);
-        self.sessions.insert(id, session);
+        self.identify(series, &record.identity, id);
+        self.sessions.insert(id, Box::new(session));
         self.arm(id);
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::table::SeatTable;
-use super::{Book, Change, Session, SessionState};
+use super::{Book, Change, SessionState};
 use crate::accounting::control::Terms;
 use crate::accounting::pool::{Pool, Pools};
 use crate::id::SeriesId;
@@ -42,7 +42,7 @@ impl Book {
     pub(super) fn set_pool(&mut self, series: SeriesId, pool: Option<&Pool>) {
         let table = self.tables.entry(series).or_default();
         let sessions = &self.sessions;
-        let touched = table.set_pool(series, pool, &self.terms, |id| sessions.get(&id).map(Session::wants));
+        let touched = table.set_pool(series, pool, &self.terms, |id| sessions.get(&id).map(|session| session.wants()));
         for seat in touched.moved {
             let Some(held) = table.get(&seat) else { continue };
             for id in &held.sessions {

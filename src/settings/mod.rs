@@ -1,0 +1,147 @@
+//! Settings: the table of everything that `licenceserver.conf` and `licenceaddin.conf` may say, and the order in which the
+//! component's sources of parameters win. Text in, values out; files are read elsewhere.
+
+mod component;
+mod server;
+
+use crate::error::{Code, Error, Result};
+
+pub use component::{Connect, Endpoint, component_parameters};
+pub use server::{Authorization, Network, ServerSettings};
+
+/// The standard port of a server.
+pub const DEFAULT_PORT: u16 = 9099;
+/// Largest settings file that is read, in bytes.
+pub const MAX_FILE: u64 = 1024 * 1024;
+
+/// An ini file as read: sections and their keys, found without regard to case.
+#[derive(Debug, Clone, Default)]
+pub struct Ini {
+    place: String,
+    ini: ini::Ini,
+    text: String,
+}
+
+impl Ini {
+    /// Parses an ini text in UTF-8 (a byte-order mark is skipped). `place` names the file in errors.
+    pub fn parse(place: &str, text: &str) -> Result<Ini> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        // Windows paths hold backslashes, so they are no escapes here.
+        let options = ini::ParseOption { enabled_escape: false, ..ini::ParseOption::default() };
+        let ini = ini::Ini::load_from_str_opt(text, options)
+            .map_err(|e| Error::new(Code::SettingsWrong).with(place).with(e.line + 1).with(e.msg))?;
+        Ok(Ini { place: place.to_owned(), ini, text: text.to_owned() })
+    }
+
+    /// The value of a key, trimmed; an empty one counts as absent.
+    pub fn get(&self, section: &str, key: &str) -> Option<&str> {
+        let same = |name: Option<&str>| name.is_some_and(|name| name.trim().eq_ignore_ascii_case(section));
+        self.ini
+            .iter()
+            .filter(|(name, _)| same(*name))
+            .flat_map(|(_, properties)| properties.iter())
+            .filter(|(name, _)| name.trim().eq_ignore_ascii_case(key))
+            .map(|(_, value)| value.trim())
+            .rfind(|value| !value.is_empty())
+    }
+
+    /// All names and values of a section, trimmed, in the order of the file.
+    fn entries(&self, section: &str) -> impl Iterator<Item = (&str, &str)> {
+        let same = move |name: Option<&str>| name.is_some_and(|name| name.trim().eq_ignore_ascii_case(section));
+        let sections = self.ini.iter().filter(move |(name, _)| same(*name));
+        sections.flat_map(|(_, properties)| properties.iter()).map(|(name, value)| (name.trim(), value.trim()))
+    }
+
+    /// Whether the section is there.
+    pub fn has_section(&self, section: &str) -> bool {
+        self.ini.sections().flatten().any(|name| name.trim().eq_ignore_ascii_case(section))
+    }
+
+    fn read<T>(&self, section: &str, key: &str, default: T, parse: impl Fn(&str) -> Option<T>) -> Result<T> {
+        let Some(value) = self.get(section, key) else { return Ok(default) };
+        parse(value).ok_or_else(|| {
+            let line = line_of(&self.text, key);
+            Error::new(Code::SettingsWrong).with(&self.place).with(line).with(format!("[{section}] {key}={value}"))
+        })
+    }
+}
+
+fn line_of(text: &str, key: &str) -> usize {
+    let sets = |line: &str| {
+        line.split_once('=')
+            .is_some_and(|(name, value)| name.trim().eq_ignore_ascii_case(key) && !value.trim().is_empty())
+    };
+    text.lines().enumerate().filter(|(_, line)| sets(line)).last().map_or(0, |(at, _)| at + 1)
+}
+
+/// The text of an ini file with one key set, everything else left as it is: comments, order, other sections.
+pub fn with_value(text: &str, section: &str, key: &str, value: &str) -> String {
+    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let header = |line: &str| {
+        line.trim().strip_prefix('[').and_then(|rest| rest.split(']').next()).map(|name| name.trim().to_owned())
+    };
+    let start = lines.iter().position(|line| header(line).is_some_and(|name| name.eq_ignore_ascii_case(section)));
+    let Some(start) = start else {
+        if lines.last().is_some_and(|line| !line.trim().is_empty()) {
+            lines.push(String::new());
+        }
+        lines.push(format!("[{section}]"));
+        lines.push(format!("{key}={value}"));
+        return lines.join(newline) + newline;
+    };
+    let end =
+        lines[start + 1..].iter().position(|line| header(line).is_some()).map_or(lines.len(), |at| start + 1 + at);
+    let is_key = |line: &String| line.split_once('=').is_some_and(|(name, _)| name.trim().eq_ignore_ascii_case(key));
+    match lines[start + 1..end].iter().rposition(is_key) {
+        Some(at) => lines[start + 1 + at] = format!("{key}={value}"),
+        None => lines.insert(start + 1, format!("{key}={value}")),
+    }
+    lines.join(newline) + newline
+}
+
+/// Yes or no as administrators write it.
+pub fn flag(text: &str) -> Option<bool> {
+    match text.to_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" | "да" | "истина" => Some(true),
+        "0" | "false" | "no" | "off" | "нет" | "ложь" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    pub fn ini(text: &str) -> Ini {
+        Ini::parse("test.conf", text).unwrap()
+    }
+
+    #[test]
+    fn a_backslash_in_a_value_is_itself() {
+        assert_eq!(ini("[Common]\nSeriesFile=C:\\new\\table").get("Common", "SeriesFile"), Some("C:\\new\\table"));
+    }
+
+    #[test]
+    fn one_value_is_set_and_the_rest_stays() {
+        let text = "; head\r\n[Console]\r\n; the name\r\nUserName=admin\r\nPassword=admin\r\n[API]\r\nEnabled=1\r\n";
+        let new = with_value(text, "console", "Password", "x=y");
+        assert_eq!(new, text.replace("Password=admin", "Password=x=y"));
+        assert_eq!(with_value("", "Console", "Password", "p"), "[Console]\nPassword=p\n");
+        assert_eq!(with_value("[A]\nx=1\n[B]\n", "A", "y", "2"), "[A]\ny=2\nx=1\n[B]\n");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_panic(text in "(?s).{0,200}") {
+            if let Ok(ini) = Ini::parse("x", &text) {
+                let _ = ServerSettings::read(&ini);
+                let _ = component_parameters(Some(&ini), crate::id::KeyId(0x672B), &Connect::default());
+            }
+            let _ = Connect::parse(&text).map(|connect| connect.endpoints());
+            let _ = with_value(&text, "Console", "Password", "x");
+        }
+    }
+}

@@ -21,8 +21,8 @@ pub const CONNECT_PATH: &str = "/client/connect";
 pub const CALL_PATH: &str = "/client/call";
 /// Media type of frames.
 pub const MEDIA_TYPE: &str = "application/octet-stream";
-/// Largest frame that is accepted, in bytes.
-pub const MAX_FRAME: usize = 4 * 1024 * 1024;
+/// Largest frame that is accepted, in bytes: with its connection's identifier it fits into the largest body of a front, 1 MiB.
+pub const MAX_FRAME: usize = 1024 * 1024 - 16;
 
 use crate::error::{Code, Error};
 

@@ -4,9 +4,9 @@
 //! licence entitles to the key store's.
 
 mod answers;
+mod channels;
 mod claim;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use licence::protocol::handshake::{Accepted, MAX_HELLO};
 use licence::protocol::message::{
     Alive, Call, ClientInfo, Envelope, Granted, Lost, ObjectKeyQuery, Outcome, ReplyEnvelope, Secret, ServerHello,
 };
-use licence::protocol::{Channel, MAX_FRAME, MEDIA_TYPE};
+use licence::protocol::{Channel, MEDIA_TYPE};
 use licence::time::Clock;
 use licence::{Code, ConnectionId, Error, KeyNo, Lang, Moment, Result, SeriesId, SessionId, Tick};
 use parking_lot::{Mutex, RwLock};
@@ -30,6 +30,7 @@ use crate::keys::KeyStore;
 use crate::ledger::Ledger;
 use crate::timekeeper::Timekeeper;
 use answers::{Admission, Answer, Answers};
+use channels::Channels;
 
 /// How often a component should be heard.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -39,13 +40,11 @@ const CHANNEL_KEPT: Duration = Duration::from_secs(60);
 const UNOPENED_KEPT: Duration = Duration::from_secs(10);
 /// How often forgotten channels are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
-/// Most channels at once: beyond it new ones are refused, those that live go on.
-const MAX_CHANNELS: usize = 200_000;
 
 /// The endpoint.
 pub struct Clients {
     core: Arc<Core>,
-    channels: RwLock<HashMap<ConnectionId, Arc<Connection>>>,
+    channels: RwLock<Channels<Connection>>,
     swept: Mutex<Tick>,
 }
 
@@ -84,7 +83,7 @@ impl Clients {
         let swept = Mutex::new(clock.now().tick);
         let computer = licence::host::os::computer_name();
         let core = Arc::new(Core { crypto, clock, timekeeper, keys, ledger, computer });
-        Clients { core, channels: RwLock::default(), swept }
+        Clients { core, channels: RwLock::new(Channels::new()), swept }
     }
 
     /// Answers `POST /client/connect`.
@@ -96,7 +95,8 @@ impl Clients {
     fn shake_hands(&self, request: &Request) -> Result<Vec<u8>> {
         let core = &self.core;
         let accepted = Accepted::read(core.keys.identity().noise_private(), &request.body)?;
-        if self.channels.read().len() >= MAX_CHANNELS {
+        let peer = request.peer.ip().to_canonical();
+        if !self.channels.read().has_room(peer) {
             return Err(Code::Busy.into());
         }
         let series = core.keys.series_of(accepted.key_id, accepted.anchor)?;
@@ -116,14 +116,14 @@ impl Clients {
         let connection = Connection {
             id: hello.connection,
             series,
-            peer: request.peer.ip(),
+            peer,
             channel,
             opened: Mutex::new(None),
             answers: Mutex::new(Answers::new()),
             used: AtomicU64::new(core.clock.now().tick.0),
             gone: AtomicBool::new(false),
         };
-        self.channels.write().insert(connection.id, Arc::new(connection));
+        self.channels.write().insert(connection.id, peer, connection);
         Ok(answer)
     }
 
@@ -138,7 +138,7 @@ impl Clients {
     fn open_frame(&self, request: &Request) -> Result<(Arc<Connection>, Envelope)> {
         let short = || Error::new(Code::FrameRefused).with_text("слишком короткий", "too short");
         let (id, frame) = request.body.split_first_chunk::<16>().ok_or_else(short)?;
-        let connection = self.channels.read().get(&ConnectionId(*id)).cloned();
+        let connection = self.channels.read().get(ConnectionId(*id));
         let connection = connection.filter(|connection| !connection.gone.load(Ordering::Relaxed));
         let connection = connection.ok_or(Code::ConnectionUnknown)?;
         let message = connection.channel.open(frame)?;
@@ -158,7 +158,7 @@ impl Clients {
             }
             *swept = now;
         }
-        self.channels.write().retain(|_, connection| {
+        self.channels.write().retain(|connection| {
             let kept = if connection.opened.lock().is_some() { CHANNEL_KEPT } else { UNOPENED_KEPT };
             let idle = now.since(Tick(connection.used.load(Ordering::Relaxed)));
             idle < kept && !connection.gone.load(Ordering::Relaxed)
@@ -318,6 +318,3 @@ fn refusal(error: &Error) -> Response {
     }
     Response::json(error.code.status(), &Refusal::of(error, Lang::English).error)
 }
-
-/// Largest body of a call: a frame and the connection's identifier.
-pub const MAX_BODY: usize = MAX_FRAME + 16;

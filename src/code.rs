@@ -92,7 +92,7 @@ impl FromStr for ActivationCode {
         }
         if digits.len() != DIGITS {
             let count = digits.len();
-            return wrong(format!("{count} цифр вместо {DIGITS}"), format!("{count} digits instead of {DIGITS}"));
+            return wrong(format!("цифр {count} вместо {DIGITS}"), format!("{count} digits instead of {DIGITS}"));
         }
         let (payload, check) = digits.split_at(18);
         let payload: u64 = payload.parse().map_err(|e| Error::new(Code::CodeMalformed).with(e))?;

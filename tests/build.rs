@@ -1,14 +1,20 @@
-//! Compiles the C++ host of the Native API with the system's compiler and tells its path to the package.
+//! Compiles the C++ host of the Native API, and the file layer of the crash test, with the system's compiler and tells their
+//! paths to the package.
 
 use std::env;
-use std::path::PathBuf;
-use std::process::exit;
+use std::path::{Path, PathBuf};
+use std::process::{Command, exit};
 
 fn main() {
     println!("cargo:rerun-if-changed=host");
+    println!("cargo:rerun-if-changed=crash/lossy.c");
     println!("cargo:rerun-if-changed=../include");
     println!("cargo:rerun-if-changed=build.rs");
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets the folder")).join("native-host");
+    let folder = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets the folder"));
+    if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux") {
+        build_layer(&folder.join("liblossy.so"));
+    }
+    let out = folder.join("native-host");
     let compiler = cc::Build::new()
         .cpp(true)
         .std("c++17")
@@ -21,15 +27,35 @@ fn main() {
         .get_compiler();
     let mut command = compiler.to_command();
     command.arg("host/main.cpp").arg("-o").arg(&out).args(["-ldl", "-pthread"]);
-    match command.status() {
-        Ok(status) if status.success() => {}
-        Ok(status) => fail(&format!("{command:?} ended with {status}")),
-        Err(error) => fail(&format!("{command:?} did not start ({error}): install a C++ compiler, such as g++")),
-    }
+    run(command);
     println!("cargo:rustc-env=NATIVE_HOST={}", out.display());
 }
 
+/// The file layer of the crash test, a library for `LD_PRELOAD`.
+fn build_layer(out: &Path) {
+    let compiler = cc::Build::new()
+        .std("c11")
+        .pic(true)
+        .opt_level(1)
+        .warnings(true)
+        .extra_warnings(true)
+        .warnings_into_errors(true)
+        .get_compiler();
+    let mut command = compiler.to_command();
+    command.args(["-shared", "crash/lossy.c", "-pthread", "-o"]).arg(out);
+    run(command);
+    println!("cargo:rustc-env=LOSSY_LAYER={}", out.display());
+}
+
+fn run(mut command: Command) {
+    match command.status() {
+        Ok(status) if status.success() => {}
+        Ok(status) => fail(&format!("{command:?} ended with {status}")),
+        Err(error) => fail(&format!("{command:?} did not start ({error}): install a C and C++ compiler, such as g++")),
+    }
+}
+
 fn fail(why: &str) -> ! {
-    eprintln!("the C++ host was not built: {why}");
+    eprintln!("not built: {why}");
     exit(1)
 }

@@ -424,39 +424,16 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// The body for an error.
-    pub fn of(error: &Error, lang: Lang) -> Refusal {
-        let status = error.code.status();
+    /// The body for an error; `text` is what HTTP calls its status (`Not found`), which the service's HTTP side owns.
+    pub fn of(error: &Error, lang: Lang, text: &str) -> Refusal {
         Refusal {
-            code: status,
-            text: status_text(status).to_owned(),
+            code: error.code.status(),
+            text: text.to_owned(),
             message: error.message(lang),
             exception: error.code.class().to_owned(),
             error_code: error.code.number(),
             error: error.clone(),
         }
-    }
-}
-
-/// Text of an HTTP status, as the guide's sample writes it (`Not found`).
-pub fn status_text(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        201 => "Created",
-        202 => "Updated",
-        400 => "Bad request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not found",
-        405 => "Method not allowed",
-        408 => "Request timeout",
-        409 => "Conflict",
-        413 => "Payload too large",
-        500 => "Internal server error",
-        501 => "Not implemented",
-        502 => "Bad gateway",
-        503 => "Service unavailable",
-        _ => "Error",
     }
 }
 
@@ -478,7 +455,7 @@ mod tests {
     #[test]
     fn a_refusal_has_the_fields_of_the_guide() {
         let error = Error::new(Code::NotFound).with("/api/someurl");
-        let json = serde_json::to_value(Refusal::of(&error, Lang::English)).unwrap();
+        let json = serde_json::to_value(Refusal::of(&error, Lang::English, "Not found")).unwrap();
         assert_eq!(json["Code"], 404);
         assert_eq!(json["Text"], "Not found");
         assert_eq!(json["Exception"], "EHTTPNotFound");

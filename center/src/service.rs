@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use licence::api::Refusal;
 use licence::code::ActivationCode;
 use licence::error::{Code, Error};
 use licence::{Lang, SeriesId};
 use parking_lot::Mutex;
-use serde::Serialize;
 use web::limits::Buckets;
 use web::{Access, Completer, Crew, Found, Language, Method, Reply, Request, Response, Route, Router, Service, status};
 
@@ -48,33 +48,14 @@ pub struct Attempts {
     pub interval: Duration,
 }
 
-/// An error for a program: what the guide's error bodies have, the number that 1C code compares, and the error itself, so
-/// that a server can tell it in its own language.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Refusal<'a> {
-    code: u16,
-    text: &'static str,
-    message: String,
-    exception: &'static str,
-    error_code: u16,
-    error: &'a Error,
-}
-
 fn refusal(error: &Error, language: Language) -> Response {
     let lang = match language {
         Language::Russian => Lang::Russian,
         Language::English => Lang::English,
     };
-    let body = Refusal {
-        code: error.code.status(),
-        text: status::text(error.code.status()),
-        message: error.message(lang),
-        exception: error.code.class(),
-        error_code: error.code.number(),
-        error,
-    };
-    Response::json(error.code.status(), &body)
+    // With the error itself in it, so that a server can tell it in its own language.
+    let status = error.code.status();
+    Response::json(status, &Refusal::of(error, lang, status::text(status)))
 }
 
 impl CentreService {

@@ -37,11 +37,11 @@ fn read_below(root: &Path) -> Machine {
     Machine { parts }
 }
 
-/// The parts of other systems are read by their own module when their packages are built.
+/// No part of other systems is read yet. None is better than one that anybody may choose, such as the computer's name: the
+/// centre refuses a fingerprint without parts, and no licence matches one.
 #[cfg(not(target_os = "linux"))]
 fn read_below(_root: &Path) -> Machine {
-    let name = telling(&super::os::computer_name());
-    Machine { parts: name.map(|name| (PartKind::MachineId, name)).into_iter().collect() }
+    Machine::default()
 }
 
 fn folders(path: &Path) -> Vec<std::path::PathBuf> {
@@ -61,9 +61,8 @@ fn telling(value: &str) -> Option<String> {
     let first = plain.first()?;
     let lower = value.to_lowercase();
     let placeholder = ["default string", "to be filled", "not specified", "none", "system serial", "uninitialized"];
-    let is_flag = value == "0" || value == "1";
     let repeats = plain.len() > 1 && plain.iter().all(|c| c == first);
-    (!repeats && !placeholder.iter().any(|text| lower.starts_with(text)) || is_flag).then(|| value.to_owned())
+    (!repeats && !placeholder.iter().any(|text| lower.starts_with(text))).then(|| value.to_owned())
 }
 
 #[cfg(all(test, target_os = "linux"))]

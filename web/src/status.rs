@@ -51,6 +51,7 @@ pub fn text(status: u16) -> &'static str {
         431 => "Request header fields too large",
         500 => "Internal server error",
         501 => "Not implemented",
+        502 => "Bad gateway",
         503 => "Service unavailable",
         505 => "HTTP version not supported",
         _ => "Error",

@@ -89,7 +89,8 @@ impl Answer {
 
 /// The refusal of an API request, unsigned.
 pub fn refusal(error: &Error, lang: Lang) -> Response {
-    let response = Response::json(error.code.status(), &Refusal::of(error, lang));
+    let status = error.code.status();
+    let response = Response::json(status, &Refusal::of(error, lang, web::status::text(status)));
     let response = response.with_header("Licence-ServerVersion", SERVER_VERSION);
     match error.code {
         Code::Unauthorized => {

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use licence::accounting::book::{self, Beat};
 use licence::accounting::{Book, Claim, Grant};
-use licence::api::Refusal;
 use licence::crypto::Provider;
 use licence::protocol::handshake::{Accepted, MAX_HELLO};
 use licence::protocol::message::{
@@ -316,5 +315,5 @@ fn refusal(error: &Error) -> Response {
     if error.code == Code::Internal || error.code == Code::CryptoFailed {
         log::warn!("{}", error.message(Lang::English));
     }
-    Response::json(error.code.status(), &Refusal::of(error, Lang::English).error)
+    Response::json(error.code.status(), error)
 }

@@ -133,7 +133,7 @@ fn a_centre_that_is_out_of_reach_is_named_with_the_remedy() {
 #[test]
 fn a_refusal_of_the_centre_is_passed_on_in_the_asker_s_language() {
     let url = centre(|_| {
-        let body = licence::api::Refusal::of(&Error::new(Code::CodeUsed), licence::Lang::Russian);
+        let body = licence::api::Refusal::of(&Error::new(Code::CodeUsed), licence::Lang::Russian, "Conflict");
         (409, serde_json::to_string(&body).unwrap())
     });
     let bench = bench("refusal", &url);

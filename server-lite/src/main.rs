@@ -20,6 +20,7 @@ use licence::settings::DEFAULT_PORT;
 use licence::time::Clock;
 use licence::version::VERSION;
 use server_lite::{Front, Limits};
+use service::keys::NoCarriers;
 use service::{LicenceService, Options, Scope};
 
 const HELP: &str = "\
@@ -120,6 +121,7 @@ fn serve(arguments: &Arguments, lang: &mut Lang) -> Result<Front> {
         clock,
         crypto: &ring::PROVIDER,
         machine: machine::read,
+        carriers: Box::new(NoCarriers),
         make_response_key: Some(response_key::make),
         scope: Scope::Full,
         started,

@@ -13,6 +13,7 @@ use licence::host::{machine, os};
 use licence::settings::ServerSettings;
 use licence::time::Clock;
 use licence::version::SERVER_VERSION;
+use service::keys::NoCarriers;
 use service::{LicenceService, Options, Scope};
 use web::network::{self, Limits};
 
@@ -57,6 +58,7 @@ pub fn run(listen: &Listen, paths: Paths, mut settings: ServerSettings) -> Resul
         clock,
         crypto: CRYPTO,
         machine: machine::read,
+        carriers: Box::new(NoCarriers),
         make_response_key: Some(response_key::make),
         scope: Scope::Full,
         started,

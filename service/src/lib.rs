@@ -43,7 +43,7 @@ use api::Api;
 use client::Clients;
 use console::Console;
 use keeper::Keeper;
-use keys::{KeyStore, NoCarriers, Snapshot, Sources};
+use keys::{Carriers, KeyStore, Snapshot, Sources};
 use ledger::Ledger;
 use settings::Live;
 use signature::Signing;
@@ -74,6 +74,8 @@ pub struct Options {
     pub crypto: Provider,
     /// Reads the parts of this machine: [`licence::host::machine::read`].
     pub machine: fn() -> Machine,
+    /// Tells which USB carriers are plugged in: [`keys::NoCarriers`] where there are none.
+    pub carriers: Box<dyn Carriers>,
     /// Makes the RSA key (PKCS#8 DER) that signs API answers, at first start. `None`: answers are unsigned.
     pub make_response_key: Option<fn() -> Result<Vec<u8>>>,
     /// What is served.
@@ -124,7 +126,7 @@ impl LicenceService {
     ///
     /// Errors: [`Code::IdentityServedElsewhere`], those of [`Ledger::open`], and of files that can't be read or written.
     pub fn start(options: Options) -> Result<Arc<LicenceService>> {
-        let Options { paths, settings, clock, crypto, machine, make_response_key, scope, started } = options;
+        let Options { paths, settings, clock, crypto, machine, carriers, make_response_key, scope, started } = options;
         files::create_folder(&paths.data)?;
         // The ledger locks the folder, so that two first starts at once don't make two identities.
         let ledger = Arc::new(Ledger::open(&paths.data, clock.clone(), Leases::default())?);
@@ -141,7 +143,7 @@ impl LicenceService {
             identity: Arc::new(identity),
             response_key: signing.as_ref().map(|signing| signing.public_key().to_vec()),
             machine,
-            carriers: Box::new(NoCarriers),
+            carriers,
             carrier_grace: settings.get().carrier_grace,
             lang,
         };

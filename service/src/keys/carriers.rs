@@ -1,11 +1,16 @@
-//! USB carriers, as far as the key store needs them.
+//! USB carriers, as far as the service needs them.
 
 use licence::KeyNo;
 
 /// Tells which carriers are plugged in. Must not block: it may answer from what a watcher saw last.
 pub trait Carriers: Send + Sync {
+    /// Numbers of the carriers that are plugged in, ascending.
+    fn present(&self) -> Vec<KeyNo>;
+
     /// Whether the carrier of this number is plugged in.
-    fn is_present(&self, number: KeyNo) -> bool;
+    fn is_present(&self, number: KeyNo) -> bool {
+        self.present().contains(&number)
+    }
 }
 
 /// A computer without carriers.
@@ -13,7 +18,7 @@ pub trait Carriers: Send + Sync {
 pub struct NoCarriers;
 
 impl Carriers for NoCarriers {
-    fn is_present(&self, _number: KeyNo) -> bool {
-        false
+    fn present(&self) -> Vec<KeyNo> {
+        Vec::new()
     }
 }

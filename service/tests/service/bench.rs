@@ -21,6 +21,7 @@ use licence::subkeys::SeriesSecret;
 use licence::time::{Clock, Moment, Tick, Time};
 use licence::{KeyId, KeyNo, Result, SeriesId};
 use serde_json::Value;
+use service::keys::{Carriers, NoCarriers};
 use service::{LicenceService, Options, Scope};
 use web::{Headers, Reply, Request, Response, Service};
 
@@ -152,6 +153,15 @@ pub fn paths(root: &Path) -> Paths {
 }
 
 pub fn start(root: &Path, conf: &str, clock: Arc<TestClock>) -> Result<Arc<LicenceService>> {
+    start_with(root, conf, clock, Box::new(NoCarriers))
+}
+
+pub fn start_with(
+    root: &Path,
+    conf: &str,
+    clock: Arc<TestClock>,
+    carriers: Box<dyn Carriers>,
+) -> Result<Arc<LicenceService>> {
     let paths = paths(root);
     std::fs::create_dir_all(&paths.settings).unwrap();
     std::fs::write(paths.server_conf(), conf).unwrap();
@@ -161,6 +171,7 @@ pub fn start(root: &Path, conf: &str, clock: Arc<TestClock>) -> Result<Arc<Licen
         clock,
         crypto: CRYPTO,
         machine,
+        carriers,
         make_response_key: Some(|| Ok(ISSUING.to_vec())),
         scope: Scope::Full,
         started: Time(NOW),
@@ -169,11 +180,16 @@ pub fn start(root: &Path, conf: &str, clock: Arc<TestClock>) -> Result<Arc<Licen
 
 impl Bench {
     pub fn new(name: &str, conf: &str) -> Bench {
+        Bench::over(name, conf, Box::new(NoCarriers))
+    }
+
+    /// A service of a computer with these carriers.
+    pub fn over(name: &str, conf: &str, carriers: Box<dyn Carriers>) -> Bench {
         let root = std::env::temp_dir().join(format!("slk-service-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&root);
         let clock = Arc::new(TestClock::default());
         clock.wall.store(NOW, Ordering::SeqCst);
-        let service = start(&root, conf, clock.clone()).unwrap();
+        let service = start_with(&root, conf, clock.clone(), carriers).unwrap();
         Bench { root, clock, service }
     }
 

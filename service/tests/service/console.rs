@@ -94,6 +94,7 @@ fn inside_the_component_the_console_is_for_looking_only() {
         clock: Arc::new(TestClock::default()),
         crypto: CRYPTO,
         machine,
+        carriers: Box::new(service::keys::NoCarriers),
         make_response_key: None,
         scope: Scope::Embedded,
         started: Time(NOW),

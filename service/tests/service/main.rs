@@ -5,6 +5,7 @@ mod accounting;
 mod activation;
 mod api;
 mod bench;
+mod carriers;
 mod client;
 mod console;
 mod keys;

@@ -26,7 +26,7 @@ fn bench(name: &str, plugs: &Plugs) -> Bench {
 #[test]
 fn a_key_on_a_carrier_counts_while_the_carrier_is_plugged_in_and_a_main_one_a_little_longer() {
     let plugs = Plugs::default();
-    let bench = bench("carrier", &plugs);
+    let bench = bench("plugged", &plugs);
     bench.install(1, |licence| licence.binding = Binding::Blank(77));
     bench.install(2, |licence| {
         licence.binding = Binding::Blank(78);

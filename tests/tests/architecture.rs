@@ -25,7 +25,7 @@ const ARROWS: &[(&str, &[&str], &[&str])] = &[
 ];
 
 /// Arrows of the layout that nothing needs yet.
-const NOT_YET: &[(&str, &str)] = &[("licenceaddin", "server-lite"), ("licenceaddin", "epf")];
+const NOT_YET: &[(&str, &str)] = &[("licenceaddin", "server-lite")];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the root")

@@ -198,12 +198,7 @@ impl Key {
         let (unverified, rest) = document::read(LICENCE, place, text)?;
         let issuer = Issuer::read(crypto, place, rest)?;
         let licence: Licence = unverified.verify(crypto, &issuer.certificate.key)?;
-        if licence.key_id != issuer.certificate.key_id {
-            return Err(damaged("licence and certificate name different series"));
-        }
-        if !issuer.certificate.allows(licence.issued) {
-            return Err(damaged("signed outside the dates of its certificate"));
-        }
+        issuer.vouches(place, licence.key_id, licence.issued)?;
         if licence.key_no == 0 || licence.licence_count == 0 {
             return Err(damaged("KeyNo and LicenceCount begin at 1"));
         }

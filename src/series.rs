@@ -125,4 +125,17 @@ impl Issuer {
         let own = &text[..text.len() - rest.len()];
         Ok(Issuer { certificate, series, text: own.to_owned() })
     }
+
+    /// Checks that something about series `key_id` could be signed under this certificate at `moment`. `place` names the
+    /// document in errors.
+    pub fn vouches(&self, place: &str, key_id: KeyId, moment: Time) -> Result<()> {
+        let damaged = |cause: &str| Err(Error::new(Code::DocumentDamaged).with(place).with(cause));
+        if key_id != self.certificate.key_id {
+            return damaged("its certificate names another series");
+        }
+        if !self.certificate.allows(moment) {
+            return damaged("signed outside the dates of its certificate");
+        }
+        Ok(())
+    }
 }

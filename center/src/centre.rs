@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use licence::activation::{Answer, ApiCertificate, Request};
+use licence::activation::{Activate, Activated, Answer, ApiCertificate, Outcome, Purpose, Request, Want};
 use licence::code::ActivationCode;
 use licence::crypto::Crypto;
 use licence::error::{Code, Error, Result};
@@ -93,13 +93,18 @@ impl Centre {
     pub fn activate(&self, text: &str) -> Result<Issued, Refused> {
         let mut request = Request::read(self.crypto, "request", text).map_err(|error| Refused { error, code: None })?;
         request.fingerprint = rules::weighed(request.fingerprint);
-        self.issue(&request).map_err(|error| Refused { error, code: Some(request.code) })
+        let code = request.code();
+        self.issue(&request).map_err(|error| Refused { error, code })
     }
 
     fn issue(&self, request: &Request) -> Result<Issued> {
-        rules::well_formed(request)?;
+        let Purpose::Activate(asked @ Activate { want: Want::Code(code), .. }) = &request.purpose else {
+            return Err(Error::new(Code::BadRequest).with("Purpose"));
+        };
+        rules::well_formed(request, asked)?;
         let now = self.clock.now().wall;
-        let activation = self.store.claim(request, now, &|sold| self.judge(sold, request, now))?;
+        let judge = |sold: &Sold| self.judge(sold, (request, asked), now);
+        let activation = self.store.claim((request, asked, *code), now, &judge)?;
         let series = activation.sold.series;
         let issuing = self.issuing(&series, now)?;
         let licence = match &activation.licence {
@@ -114,14 +119,15 @@ impl Centre {
         };
         let signer = issuing.key.signer.as_ref();
         let api_certificate = certificate.sign(signer, &issuing.issuer)?;
-        let answer = Answer { nonce: request.nonce, licence, api_certificate }.sign(signer)?;
+        let outcome = Outcome::Activated(Activated { licence, api_certificate, memory: None });
+        let answer = Answer { nonce: request.nonce, time: now, outcome }.sign(signer, &issuing.issuer)?;
         let Activation { key_no, repeated, .. } = activation;
-        Ok(Issued { answer, code: request.code, series, key_no, repeated })
+        Ok(Issued { answer, code: *code, series, key_no, repeated })
     }
 
-    fn judge(&self, sold: &Sold, request: &Request, now: Time) -> Result<()> {
+    fn judge(&self, sold: &Sold, (request, asked): (&Request, &Activate), now: Time) -> Result<()> {
         self.issuing(&sold.series, now)?;
-        rules::is_owner(&sold.terms, request)?;
+        rules::is_owner(&sold.terms, asked)?;
         rules::may_install(&sold.series, sold.terms.key_type, &request.installed)
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use licence::activation::{Installed, Request};
+use licence::activation::{Activate, Installed, Request};
 use licence::crypto::accepted_rsa_key;
 use licence::error::{Code, Error, Result};
 use licence::fingerprint::{Fingerprint, PartKind};
@@ -16,7 +16,7 @@ use crate::terms::{self, Terms};
 const VALUES_LIMIT: usize = 256;
 
 /// Whether a usable licence can be made of the request at all.
-pub fn well_formed(request: &Request) -> Result<()> {
+pub fn well_formed(request: &Request, asked: &Activate) -> Result<()> {
     let wrong = |what: &str| Err(Error::new(Code::BadRequest).with(what));
     let mut kinds = HashSet::new();
     for part in &request.fingerprint.parts {
@@ -24,13 +24,13 @@ pub fn well_formed(request: &Request) -> Result<()> {
             return wrong("Fingerprint: Parts");
         }
     }
-    if kinds.iter().all(|kind| *kind == PartKind::Processor) && request.blank_key_no.is_none() {
+    if kinds.iter().all(|kind| *kind == PartKind::Processor) && asked.blank_key_no.is_none() {
         return wrong("Fingerprint: no part tells this computer from others of its model");
     }
     if accepted_rsa_key(&request.api_key).is_none() {
         return wrong("ApiKey: RSA, 2048–4096 bits, e = 65537");
     }
-    if !request.itn.as_deref().is_none_or(terms::is_itn) || !request.iec.as_deref().is_none_or(terms::is_iec) {
+    if !asked.itn.as_deref().is_none_or(terms::is_itn) || !asked.iec.as_deref().is_none_or(terms::is_iec) {
         return wrong("ITN, IEC: digits");
     }
     Ok(())
@@ -46,9 +46,9 @@ pub fn weighed(mut fingerprint: Fingerprint) -> Fingerprint {
 }
 
 /// Whether the buyer has given the ИНН and КПП that the code was sold to.
-pub fn is_owner(terms: &Terms, request: &Request) -> Result<()> {
+pub fn is_owner(terms: &Terms, asked: &Activate) -> Result<()> {
     let fits = |sold: &Option<String>, given: &Option<String>| sold.is_none() || sold == given;
-    if fits(&terms.itn, &request.itn) && fits(&terms.iec, &request.iec) {
+    if fits(&terms.itn, &asked.itn) && fits(&terms.iec, &asked.iec) {
         Ok(())
     } else {
         Err(Error::new(Code::OwnerMismatch))
@@ -80,6 +80,8 @@ pub fn same_machine(then: (&Fingerprint, Option<KeyNo>), now: (&Fingerprint, Opt
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use licence::activation::{Purpose, Want};
+    use licence::code::ActivationCode;
     use licence::fingerprint::Machine;
     use licence::id::Bytes32;
     use licence::identity::Identity;
@@ -112,25 +114,27 @@ pub(crate) mod tests {
         Machine { parts: parts.to_vec() }.fingerprint(CRYPTO, identity.salt())
     }
 
-    pub(crate) fn request(identity: &Identity, machine: &str) -> Request {
+    pub(crate) fn activate(code: ActivationCode) -> Activate {
+        Activate { want: Want::Code(code), itn: None, iec: None, blank_key_no: None }
+    }
+
+    pub(crate) fn request(identity: &Identity, machine: &str, asked: Activate) -> Request {
         let api_key = CRYPTO.rsa_signer(include_bytes!("../../golden/test-issuing.pk8")).unwrap().public_key().to_vec();
         Request {
             nonce: Bytes32(CRYPTO.random_array().unwrap()),
-            code: "00000000000000000098".parse().unwrap(),
-            itn: None,
-            iec: None,
-            blank_key_no: None,
+            made: licence::Time(0),
             identity: identity.public(),
             fingerprint: print(identity, machine),
             computer_id: None,
             api_key,
             installed: Vec::new(),
             version: "3.0.100.0".into(),
+            purpose: Purpose::Activate(asked),
         }
     }
 
     fn installed(series: SeriesId, key_type: KeyType) -> Installed {
-        Installed { series, key_no: 1, key_type }
+        Installed { series, key_no: 1, issue: 1, key_type }
     }
 
     #[test]
@@ -160,9 +164,11 @@ pub(crate) mod tests {
 
     #[test]
     fn a_code_sold_to_an_itn_is_for_that_itn() {
-        let identity = Identity::generate(CRYPTO).unwrap();
         let sold = Terms { itn: Some("7700000001".into()), ..terms(KeyType::Main) };
-        let asked = |itn: Option<&str>| Request { itn: itn.map(str::to_owned), ..request(&identity, "a") };
+        let asked = |itn: Option<&str>| Activate {
+            itn: itn.map(str::to_owned),
+            ..activate("00000000000000000098".parse().unwrap())
+        };
         assert!(is_owner(&sold, &asked(Some("7700000001"))).is_ok());
         assert_eq!(is_owner(&sold, &asked(Some("7700000002"))).unwrap_err().code, Code::OwnerMismatch);
         assert!(is_owner(&sold, &asked(None)).is_err());
@@ -192,14 +198,14 @@ pub(crate) mod tests {
     #[test]
     fn a_request_that_no_usable_licence_can_come_of_is_refused() {
         let identity = Identity::generate(CRYPTO).unwrap();
-        let good = request(&identity, "a");
-        assert!(well_formed(&good).is_ok());
-        let broken: [fn(&mut Request); 6] = [
+        let asked = activate("00000000000000000098".parse().unwrap());
+        let good = request(&identity, "a", asked.clone());
+        assert!(well_formed(&good, &asked).is_ok());
+        let broken: [fn(&mut Request); 5] = [
             |r| r.fingerprint.parts.clear(),
             |r| r.fingerprint.parts[0].hashes.clear(),
             |r| r.fingerprint.parts.push(r.fingerprint.parts[0].clone()),
             |r| r.api_key.truncate(40),
-            |r| r.itn = Some("12a".into()),
             |r| {
                 r.fingerprint.parts.truncate(1);
                 r.fingerprint.parts[0].kind = PartKind::Processor;
@@ -208,7 +214,9 @@ pub(crate) mod tests {
         for breaks in broken {
             let mut request = good.clone();
             breaks(&mut request);
-            assert_eq!(well_formed(&request).unwrap_err().code, Code::BadRequest);
+            assert_eq!(well_formed(&request, &asked).unwrap_err().code, Code::BadRequest);
         }
+        let letters = Activate { itn: Some("12a".into()), ..asked };
+        assert_eq!(well_formed(&good, &letters).unwrap_err().code, Code::BadRequest);
     }
 }

@@ -1,4 +1,4 @@
-//! The centre over HTTP: `POST /api/activate` and `GET /healthz`. It never blocks a front, and its log never has a code in
+//! The centre over HTTP: `POST /api/requests` and `GET /healthz`. It never blocks a front, and its log never has a code in
 //! full.
 
 use std::net::IpAddr;
@@ -62,7 +62,7 @@ impl CentreService {
     /// A service with `threads` workers. Without `attempts` an address may try as often as it likes.
     pub fn new(centre: Centre, threads: usize, attempts: Option<Attempts>) -> std::io::Result<CentreService> {
         let routes = vec![
-            Route::new(Method::Post, "/api/activate", Access::Public, Endpoint::Activate),
+            Route::new(Method::Post, "/api/requests", Access::Public, Endpoint::Activate),
             Route::new(Method::Get, "/healthz", Access::Public, Endpoint::Health),
         ];
         Ok(CentreService {

@@ -2,7 +2,7 @@
 
 mod vendor;
 
-use licence::activation::{Answer, Installed, Request};
+use licence::activation::{Activate, Answer, Granted, Installed, Purpose, Request};
 use licence::datafile::Datafile;
 use licence::error::Code;
 use licence::identity::Identity;
@@ -13,10 +13,11 @@ use vendor::{CRYPTO, Centre, Vendor, anchor, error, request};
 fn activate(centre: &Centre, asked: &Request, identity: &Identity) -> Key {
     let (status, body) = centre.post(asked.sign(CRYPTO, identity).unwrap().as_bytes());
     assert_eq!(status, 200, "{body}");
-    let (key, certificate) = Answer::read(CRYPTO, &body, asked).unwrap();
+    let granted = Answer::read(CRYPTO, "x", &body).unwrap().accept(CRYPTO, asked, identity).unwrap();
+    let Granted::Activated { key, api_certificate: certificate, .. } = granted else { panic!("{granted:?}") };
     let (certificate, issuer) = licence::activation::ApiCertificate::read(CRYPTO, "x", &certificate).unwrap();
     assert!(certificate.key == asked.api_key && issuer.series == key.series);
-    key
+    *key
 }
 
 #[test]
@@ -129,10 +130,14 @@ fn blocked_and_unknown_codes_and_foreign_buyers_get_their_own_refusals() {
     assert_eq!(refused(&request(&identity, "a", "0000-0000-0000-0000-0098")), Code::CodeUnknown);
     assert_eq!(refused(&request(&identity, "a", &sold)), Code::OwnerMismatch);
     assert_eq!(refused(&request(&identity, "a", &additional)), Code::KeyRuleViolated);
-    let asked = Request { itn: Some("7700000001".into()), ..request(&identity, "a", &sold) };
+    let asked = Request {
+        purpose: Purpose::Activate(Activate { itn: Some("7700000001".into()), ..vendor::activate(&sold) }),
+        ..request(&identity, "a", &sold)
+    };
     let main = activate(&centre, &asked, &identity);
     assert_eq!(main.licence.itn.as_deref(), Some("7700000001"));
-    let installed = vec![Installed { series: main.series, key_no: main.licence.key_no, key_type: KeyType::Main }];
+    let installed =
+        vec![Installed { series: main.series, key_no: main.licence.key_no, issue: 1, key_type: KeyType::Main }];
     let beside = |code: &str| Request { installed: installed.clone(), ..request(&identity, "a", code) };
     assert_eq!(refused(&beside(&demo)), Code::KeyRuleViolated);
     assert_eq!(activate(&centre, &beside(&additional), &identity).licence.key_type, KeyType::Additional);
@@ -166,7 +171,7 @@ fn a_damaged_request_is_refused_with_its_place_and_no_code_reaches_the_log() {
     assert_eq!((status, error(&answer).code), (400, Code::BadRequest));
     let (status, _) = centre.post(&vec![b'x'; 1024 * 1024]);
     assert_eq!(status, 413);
-    let _ = centre.get(&format!("/api/activate/{code}"));
+    let _ = centre.get(&format!("/api/requests/{code}"));
     activate(&centre, &request(&identity, "a", &code), &identity);
     let log = std::fs::read_to_string(vendor.path("log")).unwrap();
     assert!(log.contains(&format!("{}-…", &code[..4])), "{log}");
@@ -192,7 +197,7 @@ fn the_centre_tells_its_address_and_health_and_stops_when_told() {
     // The line on standard output comes first; by the first answer the file is there.
     let written = if written.is_empty() { std::fs::read_to_string(vendor.path("address")).unwrap() } else { written };
     assert_eq!(written.trim(), centre.address);
-    let (status, body) = centre.get("/api/activate");
+    let (status, body) = centre.get("/api/requests");
     assert_eq!((status, error(&body).code), (405, Code::MethodNotAllowed));
     let (status, body) = centre.get("/api/nothing");
     assert_eq!((status, error(&body).code), (404, Code::NotFound));

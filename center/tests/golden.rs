@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use center::CRYPTO;
 use center::keyfile::{Cryptkey, IssuerFile, Secrets};
-use licence::activation::{Answer, ApiCertificate, Installed, Request};
+use licence::activation::{
+    Activate, Activated, Answer, ApiCertificate, Installed, Memory, Outcome, Purpose, Request, Want,
+};
 use licence::crypto::Signer;
 use licence::datafile::{self, Contents, Plain};
 use licence::fingerprint::{Machine, PartKind};
@@ -125,16 +127,19 @@ impl Bench {
         let (identity, machine) = (self.identity(), self.machine());
         let request = Request {
             nonce: Bytes32([5; 32]),
-            code: code(),
-            itn: Some("7700000001".into()),
-            iec: Some("770001001".into()),
-            blank_key_no: None,
+            made: time("2026-02-03"),
             identity: identity.public(),
             fingerprint: machine.fingerprint(CRYPTO, identity.salt()),
             computer_id: machine.computer_id(CRYPTO),
             api_key: self.issuing.public_key().to_vec(),
-            installed: vec![Installed { series: self.issuer().series, key_no: 12, key_type: KeyType::Demo }],
             version: "3.0.100.0".into(),
+            installed: vec![Installed { series: self.issuer().series, key_no: 12, issue: 1, key_type: KeyType::Demo }],
+            purpose: Purpose::Activate(Activate {
+                want: Want::Code(code()),
+                itn: Some("7700000001".into()),
+                iec: Some("770001001".into()),
+                blank_key_no: None,
+            }),
         };
         request.sign(CRYPTO, &identity).unwrap().into_bytes()
     }
@@ -150,7 +155,10 @@ impl Bench {
         let signer = self.issuing.as_ref();
         let api_certificate = certificate.sign(signer, &self.issuer()).unwrap();
         let licence = self.read("672B.7121172.licence");
-        Answer { nonce: request.nonce, licence, api_certificate }.sign(signer).unwrap().into_bytes()
+        let memory = Some(Memory { data: "память".into(), ..Memory::default() });
+        let outcome = Outcome::Activated(Activated { licence, api_certificate, memory });
+        let answer = Answer { nonce: request.nonce, time: time("2026-02-04"), outcome };
+        answer.sign(signer, &self.issuer()).unwrap().into_bytes()
     }
 
     fn cryptkey(&self) -> Vec<u8> {

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use licence::activation::{ApiCertificate, Request};
+use licence::activation::{Answer, ApiCertificate, Request, Retired, Revoked};
 use licence::crypto::ring::PROVIDER;
 use licence::datafile::Datafile;
 use licence::identity::Identity;
@@ -15,6 +15,9 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = Key::read(&PROVIDER, "fuzz", text);
     let _ = Issuer::read(&PROVIDER, "fuzz", text);
     let _ = Request::read(&PROVIDER, "fuzz", text);
+    let _ = Answer::read(&PROVIDER, "fuzz", text);
+    let _ = Retired::read(&PROVIDER, "fuzz", text);
+    let _ = Revoked::read(&PROVIDER, "fuzz", text);
     let _ = ApiCertificate::read(&PROVIDER, "fuzz", text);
     let _ = Identity::read(&PROVIDER, "fuzz", text);
 });

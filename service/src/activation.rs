@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use licence::activation::{Answer, Request};
+use licence::activation::{self as messages, Answer, Granted, Purpose, Request, Want};
 use licence::api::{Activate, Digits, LicenceInfo};
 use licence::code::ActivationCode;
 use licence::error::{Code, Error, Lang, Result};
@@ -104,21 +104,29 @@ pub fn activate(core: &Core, order: Order, lang: Lang) -> Result<LicenceInfo> {
     let identity = core.keys.identity();
     let request = Request {
         nonce: Bytes32(core.crypto.random_array()?),
-        code: order.code,
-        itn: order.itn,
-        iec: order.iec,
-        blank_key_no: order.blank_key_no,
+        made: core.timekeeper.now(),
         identity: identity.public(),
         fingerprint: core.keys.fingerprint(),
         computer_id: core.computer_id,
         api_key: signing.public_key().to_vec(),
-        installed: core.keys.installed(),
         version: VERSION.into(),
+        installed: core.keys.installed(),
+        purpose: Purpose::Activate(messages::Activate {
+            want: Want::Code(order.code),
+            itn: order.itn,
+            iec: order.iec,
+            blank_key_no: order.blank_key_no,
+        }),
     };
     let text = request.sign(core.crypto, identity)?;
     log::info!("activation of {:?}: asking {}", order.code, order.centre);
     let answer = ask(&order.centre, order.use_proxy, text)?;
-    let (key, certificate) = Answer::read(core.crypto, &answer, &request)?;
+    let received = Answer::read(core.crypto, "answer", &answer)?;
+    let Granted::Activated { key, api_certificate: certificate, .. } =
+        received.accept(core.crypto, &request, identity)?
+    else {
+        return Err(Error::new(Code::CentreAnswerWrong).with("no licence"));
+    };
     log::info!("activation of {:?}: {} KeyNo {}", order.code, key.licence.key_id, key.licence.key_no);
     let now = core.timekeeper.now();
     core.change_keys(|keys| keys.install(&key, &certificate, now))?;
@@ -143,7 +151,7 @@ fn ask(centre: &str, use_proxy: bool, text: String) -> Result<String> {
     }
     let agent = ureq::Agent::new_with_config(config.build());
     let sent = agent
-        .post(format!("{centre}/api/activate"))
+        .post(format!("{centre}/api/requests"))
         .header("Content-Type", "text/plain; charset=utf-8")
         .header("Accept-Language", "en")
         .send(text);

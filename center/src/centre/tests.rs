@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use licence::activation::Installed;
+use licence::activation::{Granted, Installed};
 use licence::identity::Identity;
 use licence::key::{Key, KeyType};
 use licence::series::{Certificate, RootKey};
@@ -11,7 +11,7 @@ use licence::time::{Moment, Tick};
 use super::*;
 use crate::CRYPTO;
 use crate::keyfile::Secrets;
-use crate::rules::tests::{request, terms};
+use crate::rules::tests::{activate, request, terms};
 use crate::terms::Terms;
 
 const ROOT: &[u8] = include_bytes!("../../../golden/test-root.pk8");
@@ -75,9 +75,10 @@ impl Bench {
 
     fn ask(&self, request: &Request, identity: &Identity) -> Result<(Key, Issued)> {
         let issued = self.centre.activate(&request.sign(CRYPTO, identity).unwrap()).map_err(|refused| refused.error)?;
-        let (key, certificate) = Answer::read(CRYPTO, &issued.answer, request)?;
-        assert!(ApiCertificate::read(CRYPTO, "x", &certificate).is_ok());
-        Ok((key, issued))
+        match Answer::read(CRYPTO, "x", &issued.answer)?.accept(CRYPTO, request, identity)? {
+            Granted::Activated { key, .. } => Ok((*key, issued)),
+            other => panic!("{other:?}"),
+        }
     }
 }
 
@@ -93,7 +94,7 @@ fn a_licence_has_the_terms_of_its_code_and_the_subkeys_that_they_earn() {
         ..terms(KeyType::Main)
     };
     let code = bench.code(&sold);
-    let asked = Request { code, itn: Some("7700000001".into()), ..request(&identity, "a") };
+    let asked = request(&identity, "a", Activate { itn: Some("7700000001".into()), ..activate(code) });
     let (key, _) = bench.ask(&asked, &identity).unwrap();
     let licence = &key.licence;
     assert_eq!((licence.key_no, licence.reg_no, licence.issue, licence.licence_count), (1, 1, 1, 5));
@@ -109,7 +110,7 @@ fn a_key_for_a_carrier_is_bound_to_the_carrier() {
     let bench = bench("carrier");
     let identity = Identity::generate(CRYPTO).unwrap();
     let code = bench.code(&terms(KeyType::Main));
-    let asked = Request { code, blank_key_no: Some(17), ..request(&identity, "a") };
+    let asked = request(&identity, "a", Activate { blank_key_no: Some(17), ..activate(code) });
     assert_eq!(bench.ask(&asked, &identity).unwrap().0.licence.binding, Binding::Blank(17));
 }
 
@@ -118,9 +119,9 @@ fn a_lost_answer_can_be_asked_again_even_after_the_issuing_key_was_renewed() {
     let mut bench = bench("again");
     let identity = Identity::generate(CRYPTO).unwrap();
     let code = bench.code(&terms(KeyType::Main));
-    let (first, _) = bench.ask(&Request { code, ..request(&identity, "a") }, &identity).unwrap();
+    let (first, _) = bench.ask(&request(&identity, "a", activate(code)), &identity).unwrap();
     bench.clock.0.store(20 * DAY, Ordering::SeqCst);
-    let again = Request { code, ..request(&identity, "a") };
+    let again = request(&identity, "a", activate(code));
     assert_eq!(bench.ask(&again, &identity).unwrap_err().code, Code::SeriesNotServed);
     // The root stands in for a new issuing key.
     let (file, key) = issuing(ROOT, 100);
@@ -135,8 +136,8 @@ fn a_claim_whose_licence_was_not_signed_in_time_is_finished_by_the_next_request(
     let bench = bench("unsigned");
     let identity = Identity::generate(CRYPTO).unwrap();
     let code = bench.code(&terms(KeyType::Main));
-    let asked = Request { code, ..request(&identity, "a") };
-    bench.centre.store.claim(&asked, Time(DAY), &|_| Ok(())).unwrap();
+    let asked = request(&identity, "a", activate(code));
+    bench.centre.store.claim((&asked, &activate(code), code), Time(DAY), &|_| Ok(())).unwrap();
     let (key, issued) = bench.ask(&asked, &identity).unwrap();
     assert!(issued.repeated && key.licence.key_no == 1);
 }
@@ -146,9 +147,9 @@ fn a_code_is_not_spent_on_a_key_that_could_not_work() {
     let bench = bench("rule");
     let identity = Identity::generate(CRYPTO).unwrap();
     let code = bench.code(&terms(KeyType::Additional));
-    let alone = Request { code, ..request(&identity, "a") };
+    let alone = request(&identity, "a", activate(code));
     assert_eq!(bench.ask(&alone, &identity).unwrap_err().code, Code::KeyRuleViolated);
-    let main = Installed { series: bench.series, key_no: 900, key_type: KeyType::Main };
+    let main = Installed { series: bench.series, key_no: 900, issue: 1, key_type: KeyType::Main };
     let beside = Request { installed: vec![main], ..alone };
     assert_eq!(bench.ask(&beside, &identity).unwrap().0.licence.key_type, KeyType::Additional);
 }
@@ -158,7 +159,7 @@ fn an_expired_certificate_issues_nothing_and_spends_nothing() {
     let bench = bench("expired");
     let identity = Identity::generate(CRYPTO).unwrap();
     let code = bench.code(&terms(KeyType::Main));
-    let asked = Request { code, ..request(&identity, "a") };
+    let asked = request(&identity, "a", activate(code));
     bench.clock.0.store(11 * DAY, Ordering::SeqCst);
     assert_eq!(bench.ask(&asked, &identity).unwrap_err().code, Code::SeriesNotServed);
     bench.clock.0.store(DAY, Ordering::SeqCst);
@@ -169,6 +170,6 @@ fn an_expired_certificate_issues_nothing_and_spends_nothing() {
 fn a_request_that_its_identity_has_not_signed_is_refused() {
     let bench = bench("forged");
     let (ours, other) = (Identity::generate(CRYPTO).unwrap(), Identity::generate(CRYPTO).unwrap());
-    let asked = Request { code: bench.code(&terms(KeyType::Main)), ..request(&ours, "a") };
+    let asked = request(&ours, "a", activate(bench.code(&terms(KeyType::Main))));
     assert_eq!(bench.ask(&asked, &other).unwrap_err().code, Code::RequestSignature);
 }

@@ -8,7 +8,8 @@ pub use codes::{Listed, Sold, State};
 use std::path::Path;
 use std::time::Duration;
 
-use licence::activation::Request;
+use licence::activation::{Activate, Request};
+use licence::code::ActivationCode;
 use licence::error::{Code, Error, Result};
 use licence::fingerprint::Fingerprint;
 use licence::host::volume::network_file_system;
@@ -109,16 +110,21 @@ impl Store {
 
     /// Exchanges a code. For the machine that it was exchanged for already, the same activation comes back; for a new one,
     /// `judge` decides before anything is written. The licence is signed afterwards, outside of any transaction.
-    pub fn claim(&self, request: &Request, now: Time, judge: &dyn Fn(&Sold) -> Result<()>) -> Result<Activation> {
+    pub fn claim(
+        &self,
+        (request, asked, code): (&Request, &Activate, ActivationCode),
+        now: Time,
+        judge: &dyn Fn(&Sold) -> Result<()>,
+    ) -> Result<Activation> {
         let mut connection = self.connection.lock();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        let sold = codes::find(&transaction, request.code)?.ok_or_else(|| Error::new(Code::CodeUnknown))?;
+        let sold = codes::find(&transaction, code)?.ok_or_else(|| Error::new(Code::CodeUnknown))?;
         if sold.state == State::Blocked {
             return Err(Error::new(Code::CodeBlocked));
         }
         if let Some(activation) = find_activation(&transaction, &sold)? {
             let then = (&activation.fingerprint, activation.blank_key_no);
-            let now = (&request.fingerprint, request.blank_key_no);
+            let now = (&request.fingerprint, asked.blank_key_no);
             let same = activation.identity == request.identity && rules::same_machine(then, now);
             return if same { Ok(activation) } else { Err(Error::new(Code::CodeUsed)) };
         }
@@ -129,9 +135,9 @@ impl Store {
             issue: 1,
             identity: request.identity,
             fingerprint: request.fingerprint.clone(),
-            blank_key_no: request.blank_key_no,
-            itn: sold.terms.itn.clone().or_else(|| request.itn.clone()),
-            iec: sold.terms.iec.clone().or_else(|| request.iec.clone()),
+            blank_key_no: asked.blank_key_no,
+            itn: sold.terms.itn.clone().or_else(|| asked.itn.clone()),
+            iec: sold.terms.iec.clone().or_else(|| asked.iec.clone()),
             activated: now,
             licence: None,
             repeated: false,

@@ -3,8 +3,20 @@ use licence::key::KeyType;
 
 use super::*;
 use crate::CRYPTO;
-use crate::rules::tests::{SERIES, request, terms};
+use crate::rules::tests::{SERIES, activate, request, terms};
 use crate::terms::Terms;
+
+/// The request of `machine` for `code`, claimed.
+fn claim(
+    store: &Store,
+    identity: &Identity,
+    (machine, code): (&str, ActivationCode),
+    now: Time,
+    judge: &dyn Fn(&Sold) -> Result<()>,
+) -> Result<Activation> {
+    let asked = activate(code);
+    store.claim((&request(identity, machine, asked.clone()), &asked, code), now, judge)
+}
 
 struct Folder(std::path::PathBuf);
 
@@ -41,10 +53,9 @@ fn key_numbers_are_unique_and_grow_and_a_repeated_claim_gives_the_same() {
     let identity = Identity::generate(CRYPTO).unwrap();
     let mut numbers = Vec::new();
     for code in &codes {
-        let asked = Request { code: *code, ..request(&identity, "a") };
-        let first = store.claim(&asked, Time(7), &allow).unwrap();
+        let first = claim(&store, &identity, ("a", *code), Time(7), &allow).unwrap();
         let refuse = |_: &Sold| Err(Error::new(Code::KeyRuleViolated));
-        let again = store.claim(&Request { code: *code, ..request(&identity, "a") }, Time(9), &refuse).unwrap();
+        let again = claim(&store, &identity, ("a", *code), Time(9), &refuse).unwrap();
         assert_eq!(Activation { repeated: false, sold: first.sold.clone(), ..again.clone() }, first);
         assert!(again.repeated && again.sold.state == State::Used);
         numbers.push((first.key_no, first.reg_no));
@@ -60,10 +71,10 @@ fn another_identity_or_machine_does_not_get_a_used_code() {
     let folder = Folder::new("used");
     let (store, codes) = with_codes(&folder, 1);
     let (ours, other) = (Identity::generate(CRYPTO).unwrap(), Identity::generate(CRYPTO).unwrap());
-    let asked = |identity: &Identity, machine| Request { code: codes[0], ..request(identity, machine) };
-    store.claim(&asked(&ours, "a"), Time(7), &allow).unwrap();
-    for request in [asked(&other, "a"), asked(&ours, "b")] {
-        assert_eq!(store.claim(&request, Time(7), &allow).unwrap_err().code, Code::CodeUsed);
+    claim(&store, &ours, ("a", codes[0]), Time(7), &allow).unwrap();
+    for (identity, machine) in [(&other, "a"), (&ours, "b")] {
+        let refused = claim(&store, identity, (machine, codes[0]), Time(7), &allow).unwrap_err();
+        assert_eq!(refused.code, Code::CodeUsed);
     }
 }
 
@@ -72,11 +83,10 @@ fn a_refused_claim_spends_nothing() {
     let folder = Folder::new("refused");
     let (store, codes) = with_codes(&folder, 1);
     let identity = Identity::generate(CRYPTO).unwrap();
-    let asked = Request { code: codes[0], ..request(&identity, "a") };
     let refuse = |_: &Sold| Err(Error::new(Code::KeyRuleViolated));
-    assert_eq!(store.claim(&asked, Time(7), &refuse).unwrap_err().code, Code::KeyRuleViolated);
+    assert_eq!(claim(&store, &identity, ("a", codes[0]), Time(7), &refuse).unwrap_err().code, Code::KeyRuleViolated);
     assert_eq!(store.codes(None).unwrap()[0].sold.state, State::New);
-    assert_eq!(store.claim(&asked, Time(7), &allow).unwrap().key_no, 1);
+    assert_eq!(claim(&store, &identity, ("a", codes[0]), Time(7), &allow).unwrap().key_no, 1);
 }
 
 #[test]
@@ -90,7 +100,7 @@ fn of_many_machines_at_the_same_time_one_wins() {
                 // Each with a connection of its own, as several processes would have.
                 let store = Store::open(&folder.0).unwrap();
                 let identity = Identity::generate(CRYPTO).unwrap();
-                match store.claim(&Request { code: codes[0], ..request(&identity, "a") }, Time(7), &allow) {
+                match claim(&store, &identity, ("a", codes[0]), Time(7), &allow) {
                     Ok(_) => drop(won.fetch_add(1, std::sync::atomic::Ordering::SeqCst)),
                     Err(error) => assert_eq!(error.code, Code::CodeUsed),
                 }
@@ -105,11 +115,10 @@ fn the_licence_that_was_kept_first_counts() {
     let folder = Folder::new("kept");
     let (store, codes) = with_codes(&folder, 1);
     let identity = Identity::generate(CRYPTO).unwrap();
-    let asked = Request { code: codes[0], ..request(&identity, "a") };
-    let activation = store.claim(&asked, Time(7), &allow).unwrap();
+    let activation = claim(&store, &identity, ("a", codes[0]), Time(7), &allow).unwrap();
     assert_eq!(store.keep_licence(&activation, "one").unwrap(), "one");
     assert_eq!(store.keep_licence(&activation, "two").unwrap(), "one");
-    assert_eq!(store.claim(&asked, Time(8), &allow).unwrap().licence.as_deref(), Some("one"));
+    assert_eq!(claim(&store, &identity, ("a", codes[0]), Time(8), &allow).unwrap().licence.as_deref(), Some("one"));
 }
 
 #[test]
@@ -117,13 +126,12 @@ fn a_blocked_code_is_refused_even_to_its_owner_and_an_unknown_one_is_told_so() {
     let folder = Folder::new("blocked");
     let (store, codes) = with_codes(&folder, 1);
     let identity = Identity::generate(CRYPTO).unwrap();
-    let asked = Request { code: codes[0], ..request(&identity, "a") };
-    store.claim(&asked, Time(7), &allow).unwrap();
+    claim(&store, &identity, ("a", codes[0]), Time(7), &allow).unwrap();
     assert_eq!(store.block(codes[0]).unwrap(), State::Used);
-    assert_eq!(store.claim(&asked, Time(7), &allow).unwrap_err().code, Code::CodeBlocked);
-    let unknown = request(&identity, "a");
-    assert_eq!(store.claim(&unknown, Time(7), &allow).unwrap_err().code, Code::CodeUnknown);
-    assert_eq!(store.block(unknown.code).unwrap_err().code, Code::CodeUnknown);
+    assert_eq!(claim(&store, &identity, ("a", codes[0]), Time(7), &allow).unwrap_err().code, Code::CodeBlocked);
+    let unknown = "00000000000000000098".parse().unwrap();
+    assert_eq!(claim(&store, &identity, ("a", unknown), Time(7), &allow).unwrap_err().code, Code::CodeUnknown);
+    assert_eq!(store.block(unknown).unwrap_err().code, Code::CodeUnknown);
 }
 
 #[test]

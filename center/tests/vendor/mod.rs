@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use licence::activation::Request;
+use licence::activation::{Activate, Purpose, Request, Want};
 use licence::fingerprint::{Machine, PartKind};
 use licence::id::Bytes32;
 use licence::identity::Identity;
@@ -126,7 +126,7 @@ impl Drop for Centre {
 impl Centre {
     pub fn post(&self, body: &[u8]) -> (u16, String) {
         let mut response = agent()
-            .post(format!("{}/api/activate", self.address))
+            .post(format!("{}/api/requests", self.address))
             .header("Content-Type", "text/plain; charset=utf-8")
             .header("Accept-Language", "en")
             .send(body)
@@ -166,22 +166,25 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// What asks for a licence in exchange for a code.
+pub fn activate(code: &str) -> Activate {
+    Activate { want: Want::Code(code.parse().unwrap()), itn: None, iec: None, blank_key_no: None }
+}
+
 /// A server's request for a code, from the machine of that name.
 pub fn request(identity: &Identity, machine: &str, code: &str) -> Request {
     let parts = [PartKind::MachineId, PartKind::ProductUuid, PartKind::Disk].map(|kind| (kind, machine.to_owned()));
     let machine = Machine { parts: parts.to_vec() };
     Request {
         nonce: Bytes32(CRYPTO.random_array().unwrap()),
-        code: code.parse().unwrap(),
-        itn: None,
-        iec: None,
-        blank_key_no: None,
+        made: licence::Time(0),
         identity: identity.public(),
         fingerprint: machine.fingerprint(CRYPTO, identity.salt()),
         computer_id: machine.computer_id(CRYPTO),
         api_key: CRYPTO.rsa_signer(API_KEY).unwrap().public_key().to_vec(),
         installed: Vec::new(),
         version: licence::version::VERSION.to_owned(),
+        purpose: Purpose::Activate(activate(code)),
     }
 }
 

@@ -327,7 +327,12 @@ impl KeyStore {
         let snapshot = self.snapshot();
         let keys = snapshot.views().filter(View::is_current).filter_map(|view| view.entry.key.as_ref());
         keys.filter(|key| key.licence.identity == own)
-            .map(|key| Installed { series: key.series, key_no: key.licence.key_no, key_type: key.licence.key_type })
+            .map(|key| Installed {
+                series: key.series,
+                key_no: key.licence.key_no,
+                issue: key.licence.issue,
+                key_type: key.licence.key_type,
+            })
             .collect()
     }
 

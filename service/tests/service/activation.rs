@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 
-use licence::activation::{Answer, ApiCertificate, Request};
+use licence::activation::{Activate, Activated, Answer, ApiCertificate, Outcome, Purpose, Request, Want};
 use licence::code::ActivationCode;
 use licence::key::Key;
 use licence::{Code, Error};
@@ -38,11 +38,12 @@ fn centre(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> String {
 /// The vendor's honest answer: key 1 with 5 seats, bound to the server that asks.
 fn honest(request: &Request) -> Answer {
     let vendor = Vendor::first();
+    let asked = asked(request);
     let key: Key = vendor.licence(request.identity, 1, |licence| {
-        licence.activation_code = request.code;
+        licence.activation_code = request.code().unwrap();
         licence.binding = licence::key::Binding::Computer(request.fingerprint.clone());
-        licence.itn.clone_from(&request.itn);
-        licence.iec.clone_from(&request.iec);
+        licence.itn.clone_from(&asked.itn);
+        licence.iec.clone_from(&asked.iec);
     });
     let certificate = ApiCertificate {
         key_id: vendor.series().key_id,
@@ -51,11 +52,20 @@ fn honest(request: &Request) -> Answer {
         issued: licence::Time(NOW),
     };
     let api_certificate = certificate.sign(vendor.issuing.as_ref(), &vendor.issuer).unwrap();
-    Answer { nonce: request.nonce, licence: key.text, api_certificate }
+    let outcome = Outcome::Activated(Activated { licence: key.text, api_certificate, memory: None });
+    Answer { nonce: request.nonce, time: licence::Time(NOW), outcome }
+}
+
+fn asked(request: &Request) -> &Activate {
+    match &request.purpose {
+        Purpose::Activate(asked @ Activate { want: Want::Code(_), .. }) => asked,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn signed(answer: &Answer) -> (u16, String) {
-    (200, answer.sign(Vendor::first().issuing.as_ref()).unwrap())
+    let vendor = Vendor::first();
+    (200, answer.sign(vendor.issuing.as_ref(), &vendor.issuer).unwrap())
 }
 
 fn bench(name: &str, centre: &str) -> Bench {
@@ -75,7 +85,7 @@ fn order(code: &str) -> Value {
 fn a_code_becomes_a_licence_that_is_used_at_once() {
     let url = centre(|text| {
         let request = Request::read(CRYPTO, "test", text).unwrap();
-        assert_eq!(request.itn.as_deref(), Some("0123456789"));
+        assert_eq!(asked(&request).itn.as_deref(), Some("0123456789"));
         signed(&honest(&request))
     });
     let bench = bench("activate", &url);
@@ -148,7 +158,10 @@ fn an_answer_that_does_not_fit_the_request_installs_nothing() {
     type Forgery = fn(&Request) -> (u16, String);
     let forgeries: [(&str, Forgery); 5] = [
         ("nonce", |request| signed(&Answer { nonce: licence::id::Bytes32([0; 32]), ..honest(request) })),
-        ("signer", |request| (200, honest(request).sign(Vendor::second().issuing.as_ref()).unwrap())),
+        ("signer", |request| {
+            let second = Vendor::second();
+            (200, honest(request).sign(second.issuing.as_ref(), &second.issuer).unwrap())
+        }),
         ("server", |request| {
             let other = licence::identity::Identity::generate(CRYPTO).unwrap().public();
             signed(&honest(&Request { identity: other, ..request.clone() }))

@@ -47,8 +47,8 @@
 
 Процедура ОтказатьВАктивацииПоТелефону()
 	
-	ВызватьИсключение НСтр("ru = '(ENotSupported) Активация по телефону не поддерживается. Воспользуйтесь файлами запроса и ответа.';
-		|en = '(ENotSupported) Activation by telephone is not supported. Use request and answer files.'");
+	ВызватьИсключение НСтр("ru = '(ENotSupported) Активации по телефону нет, есть файлы запроса и ответа.';
+		|en = '(ENotSupported) No activation by telephone: use request and answer files.'");
 	
 КонецПроцедуры
 

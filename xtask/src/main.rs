@@ -4,6 +4,7 @@
 mod bench;
 mod demo;
 mod needs;
+mod python;
 mod steps;
 mod suite;
 

@@ -28,7 +28,12 @@ pub fn provide() -> Result<(), String> {
         println!("{program} is missing ({why}): installing {package}");
     }
     let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
-    let installed = installer().and_then(|installer| install(&installer, &packages));
+    install(&packages)
+}
+
+/// Installs packages where that can be done without asking; the error says what to install.
+pub fn install(packages: &[&str]) -> Result<(), String> {
+    let installed = installer().and_then(|installer| install_with(&installer, packages));
     installed.map_err(|why| format!("{why}; install: {}", packages.join(" ")))
 }
 
@@ -49,7 +54,7 @@ fn installer() -> Result<Vec<&'static str>, String> {
     }
 }
 
-fn install(installer: &[&str], packages: &[&str]) -> Result<(), String> {
+fn install_with(installer: &[&str], packages: &[&str]) -> Result<(), String> {
     let apt = |arguments: &[&str]| {
         let (program, rest) = installer.split_first().ok_or("no installer")?;
         let mut command = Command::new(program);

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use crate::needs;
+use crate::python::{self, Tools};
 use crate::steps::{Steps, answers, cargo, root, succeed};
 
 /// Numbers of tests over all test programs.
@@ -17,14 +18,16 @@ struct Sum {
 pub fn run() -> Result<(), String> {
     let mut steps = Steps::default();
     let mut sum = Sum::default();
+    let mut tools = Tools::default();
     steps.step("what the tests need", needs::provide);
     steps.command("format", cargo(&["fmt", "--all", "--check"]));
     steps.command("lints", cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]));
     steps.step("licences, bans and sources of dependencies", deny);
-    steps.step("sources for 1C", bsl);
+    steps.step("tools that look at what is made for 1C", || python::provide().map(|found| tools = found));
+    steps.step("sources for 1C", || bsl(&tools));
     // The tests start the programs and load the library, which are not test targets.
     if steps.command("build", cargo(&["build", "--workspace"])) {
-        steps.step("tests", || tests(&mut sum));
+        steps.step("tests", || tests(&tools, &mut sum));
     }
     let outcome = steps.finish();
     println!("{} passed, {} failed", sum.passed, sum.failed);
@@ -39,16 +42,19 @@ fn deny() -> Result<(), String> {
     succeed(&mut cargo(&["deny", "--offline", "--workspace", "check", "bans", "licenses", "sources"]))
 }
 
-fn bsl() -> Result<(), String> {
-    if !answers("onec-hbk-bsl", "--version") {
-        println!("skipped: onec-hbk-bsl is not installed (examples-1c/README.md)");
-        return Ok(());
-    }
-    succeed(Command::new("onec-hbk-bsl").args(["check", "examples-1c"]).current_dir(root()))
+fn bsl(tools: &Tools) -> Result<(), String> {
+    let Some(linter) = &tools.linter else { return Ok(()) };
+    succeed(Command::new(linter).args(["check", "examples-1c"]).current_dir(root()))
 }
 
-fn tests(sum: &mut Sum) -> Result<(), String> {
+fn tests(tools: &Tools, sum: &mut Sum) -> Result<(), String> {
     let mut command = cargo(&["test", "--workspace", "--no-fail-fast"]);
+    // Tests that look at built files with them are skipped where they are not named.
+    for (name, tool) in [("SLK_EPF_UNPACKER", &tools.unpacker), ("SLK_BSL_LINTER", &tools.linter)] {
+        if let Some(tool) = tool {
+            command.env(name, tool);
+        }
+    }
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| format!("cargo does not start: {error}"))?;
     let output = child.stdout.take().ok_or("no output")?;
     let mut console = std::io::stdout().lock();

@@ -98,6 +98,29 @@ pub struct Moment {
 pub trait Clock: Send + Sync {
     /// Both clocks now.
     fn now(&self) -> Moment;
+
+    /// The system's own count of time, where it has one that outlives a process.
+    fn uptime(&self) -> Option<Uptime> {
+        None
+    }
+}
+
+/// How long the system has been up, time asleep included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Uptime {
+    /// Tells one start of the system from another.
+    pub boot: u64,
+    /// Milliseconds since that start.
+    pub passed_ms: u64,
+}
+
+impl Uptime {
+    /// Time since `then`; `None` if the system was started anew, or if its count went back.
+    pub fn since(self, then: Uptime) -> Option<Duration> {
+        let passed = self.passed_ms.checked_sub(then.passed_ms)?;
+        (self.boot == then.boot).then(|| Duration::from_millis(passed))
+    }
 }
 
 #[cfg(test)]

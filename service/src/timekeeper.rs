@@ -3,9 +3,8 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use licence::accounting::clock::{Jump, Look, Remembered};
+use licence::accounting::clock::{Jump, Look, REMEMBERED_EVERY, Remembered};
 use licence::accounting::{ClockState, Timekeeper as Rule};
 use licence::error::{Code, Error, Result};
 use licence::host::files::{self, Access};
@@ -18,8 +17,6 @@ pub const FILE: &str = "clock.state";
 const KIND: &str = "SLK-CLOCK";
 const VERSION: u32 = 1;
 const LIMIT: u64 = 64 * 1024;
-/// How often passing time is written down; what is unusual is written at once.
-const SAVED_EVERY: Duration = Duration::from_mins(5);
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -66,11 +63,11 @@ impl Timekeeper {
             log::error!("{error} The clock is believed as it is.");
             None
         });
-        let (rule, look) = Rule::start(remembered, clock.now());
+        let (rule, look) = Rule::start(remembered, clock.now(), clock.uptime());
         tell(&look);
         let state = Mutex::new(State { rule, saved: None, told: false, judged: look.judged });
         let keeper = Timekeeper { clock, path, state };
-        keeper.save(&mut keeper.state.lock());
+        keeper.save(&mut keeper.state.lock(), false);
         keeper
     }
 
@@ -80,9 +77,9 @@ impl Timekeeper {
         let now = self.clock.now();
         let look = state.rule.look(now);
         tell(&look);
-        let due = state.saved.is_none_or(|saved| now.tick.since(saved) >= SAVED_EVERY);
+        let due = state.saved.is_none_or(|saved| now.tick.since(saved) >= REMEMBERED_EVERY);
         if due || look.urgent {
-            self.save(&mut state);
+            self.save(&mut state, false);
         }
         let went_back = look.judged < state.judged;
         state.judged = look.judged;
@@ -99,14 +96,15 @@ impl Timekeeper {
         self.state.lock().rule.state(self.clock.now())
     }
 
-    /// Writes down what should be remembered, for the process ends.
+    /// Writes down what should be remembered, for the process ends. A later look takes that back.
     pub fn stop(&self) {
         self.look();
-        self.save(&mut self.state.lock());
+        self.save(&mut self.state.lock(), true);
     }
 
-    fn save(&self, state: &mut State) {
-        let document = Document { kind: KIND.into(), version: VERSION, remembered: state.rule.remembered() };
+    fn save(&self, state: &mut State, ended: bool) {
+        let remembered = state.rule.remembered(self.clock.uptime(), ended);
+        let document = Document { kind: KIND.into(), version: VERSION, remembered };
         let written = serde_json::to_string_pretty(&document)
             .map_err(|e| Error::new(Code::Internal).with(e))
             .and_then(|text| files::write_atomically(&self.path, text.as_bytes(), Access::Private));

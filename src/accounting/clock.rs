@@ -4,13 +4,17 @@
 //! *Certain* time is what was remembered, plus the time that the process has run since. Keys are judged by the later one of wall
 //! clock and certain time. The wall clock becomes certain at once while it is at most a day ahead; beyond that only when it
 //! has been ahead for 24 hours of running, counted over restarts, or when the vendor's centre has signed a later time.
+//!
+//! What passed between two processes is known from the system's own count as long as the system wasn't restarted. After a restart
+//! of the system a process that had not ended properly may have run up to [`REMEMBERED_EVERY`] longer than is written down:
+//! that much counts as passed, so that ending it again and again makes no time.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Error};
-use crate::time::{DAY_MS, Moment, Time};
+use crate::time::{DAY_MS, Moment, Time, Uptime};
 
 /// How far the wall clock may be ahead of certain time to be believed at once.
 const BELIEVED_MS: i64 = DAY_MS;
@@ -18,6 +22,8 @@ const BELIEVED_MS: i64 = DAY_MS;
 const PROBATION: Duration = Duration::from_hours(24);
 /// A difference between the two clocks' progress that counts as a jump; what is smaller is a clock being adjusted.
 const JUMP_MS: i64 = 60_000;
+/// How often passing time is written down at least.
+pub const REMEMBERED_EVERY: Duration = Duration::from_mins(1);
 
 /// What is remembered over restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +34,25 @@ pub struct Remembered {
     /// A wall clock that is ahead and not believed yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ahead: Option<Ahead>,
+    /// The system's count when this was written down, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uptime: Option<Uptime>,
+    /// Whether it was the last thing that its process has written: then nothing is missing in it.
+    #[serde(default)]
+    pub ended: bool,
+}
+
+impl Remembered {
+    /// Certain time at the start of the next process.
+    fn certain_at(&self, wall: Time, uptime: Option<Uptime>) -> Time {
+        let known = self.uptime.zip(uptime).and_then(|(then, now)| now.since(then));
+        let unknown = self.certain.plus(REMEMBERED_EVERY);
+        match known {
+            Some(passed) => self.certain.plus(passed),
+            None if !self.ended && wall < unknown => unknown,
+            None => self.certain,
+        }
+    }
 }
 
 /// A wall clock that is more than a day ahead of certain time.
@@ -98,9 +123,9 @@ pub struct Timekeeper {
 
 impl Timekeeper {
     /// At the start of a process, with what the last one has remembered. Without that the wall clock is believed.
-    pub fn start(remembered: Option<Remembered>, now: Moment) -> (Timekeeper, Look) {
-        let known = remembered.unwrap_or(Remembered { certain: now.wall, ahead: None });
-        let Remembered { certain, ahead } = known;
+    pub fn start(remembered: Option<Remembered>, now: Moment, uptime: Option<Uptime>) -> (Timekeeper, Look) {
+        let certain = remembered.as_ref().map_or(now.wall, |known| known.certain_at(now.wall, uptime));
+        let ahead = remembered.and_then(|known| known.ahead);
         let mut keeper = Timekeeper { certain, ahead, last: now, jumps: 0, last_jump: None };
         // Time while nothing ran shows as a jump only when it is negative: forward it is time switched off.
         let back = now.wall.0.saturating_sub(certain.0);
@@ -188,9 +213,9 @@ impl Timekeeper {
         self.ahead.is_some_and(|ahead| ahead.live)
     }
 
-    /// What the next process should know.
-    pub fn remembered(&self) -> Remembered {
-        Remembered { certain: self.certain, ahead: self.ahead }
+    /// What the next process should know, by the last look; `ended` when this process writes nothing more.
+    pub fn remembered(&self, uptime: Option<Uptime>, ended: bool) -> Remembered {
+        Remembered { certain: self.certain, ahead: self.ahead, uptime, ended }
     }
 
     /// What is shown of it.
@@ -225,229 +250,4 @@ impl ClockState {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::time::Tick;
-
-    const HOUR: i64 = 3_600_000;
-    const YEAR: i64 = 365 * DAY_MS;
-    const START: Time = Time(20_000 * DAY_MS);
-
-    /// A machine with both clocks, and a server on it that looks at them every minute.
-    struct Machine {
-        wall: i64,
-        tick: u64,
-        keeper: Timekeeper,
-    }
-
-    impl Machine {
-        fn new() -> Machine {
-            let now = Moment { wall: START, tick: Tick(0) };
-            Machine { wall: START.0, tick: 0, keeper: Timekeeper::start(None, now).0 }
-        }
-
-        fn now(&self) -> Moment {
-            Moment { wall: Time(self.wall), tick: Tick(self.tick) }
-        }
-
-        /// Runs for so long; gives the judged time since the start, in hours.
-        fn run(&mut self, hours: i64) -> i64 {
-            for _ in 0..hours * 60 {
-                self.wall += 60_000;
-                self.tick += 60_000;
-                let look = self.keeper.look(self.now());
-                assert_eq!(look.judged, self.keeper.judged(self.now()));
-            }
-            self.judged()
-        }
-
-        fn judged(&self) -> i64 {
-            (self.keeper.judged(self.now()).0 - START.0) / HOUR
-        }
-
-        /// Somebody sets the clock.
-        fn set(&mut self, hours: i64) -> Look {
-            self.wall += hours * HOUR;
-            self.keeper.look(self.now())
-        }
-
-        /// The process ends, the machine is off for a while, a new process begins.
-        fn restart(&mut self, off_hours: i64) -> Look {
-            let json = serde_json::to_string(&self.keeper.remembered()).unwrap();
-            self.wall += off_hours * HOUR;
-            self.tick = 5;
-            let (keeper, look) = Timekeeper::start(serde_json::from_str(&json).ok(), self.now());
-            self.keeper = keeper;
-            look
-        }
-    }
-
-    #[test]
-    fn while_nobody_sets_the_clock_keys_are_judged_by_it() {
-        let mut machine = Machine::new();
-        assert_eq!(machine.run(100), 100);
-        let state = machine.keeper.state(machine.now());
-        assert_eq!((state.jumps, state.behind_seconds, state.ahead_seconds, state.notice()), (0, 0, 0, None));
-    }
-
-    #[test]
-    fn a_clock_set_back_by_hours_or_years_gives_no_free_time() {
-        for back in [5 * HOUR, 10 * YEAR] {
-            let mut machine = Machine::new();
-            machine.run(10);
-            let look = machine.set(-back / HOUR);
-            assert_eq!(look.jump.map(|jump| jump.seconds), Some(-back / 1000));
-            assert_eq!((machine.judged(), machine.run(7)), (10, 17), "it goes on from where it was");
-            let state = machine.keeper.state(machine.now());
-            assert_eq!((state.behind_seconds, state.jumps), ((back / 1000) as u64, 1));
-            assert_eq!(state.notice().map(|error| error.code), Some(Code::ClockBehind));
-            machine.restart(0);
-            assert_eq!(machine.run(1), 18, "after a restart too");
-            machine.set(back / HOUR);
-            assert_eq!((machine.judged(), machine.keeper.state(machine.now()).behind_seconds), (18, 0));
-        }
-    }
-
-    #[test]
-    fn a_clock_set_ahead_by_years_by_mistake_kills_no_key_for_ever() {
-        let mut machine = Machine::new();
-        machine.run(10);
-        assert!(machine.set(2 * YEAR / HOUR).jump.is_some());
-        assert_eq!(machine.judged(), 10 + 2 * YEAR / HOUR, "keys are judged by it at once");
-        machine.run(23);
-        let state = machine.keeper.state(machine.now());
-        assert_eq!((state.believed_in_seconds, state.ahead_seconds), (3600, (2 * YEAR / 1000) as u64));
-        assert_eq!(state.notice().map(|error| error.code), Some(Code::ClockAhead));
-        machine.set(-2 * YEAR / HOUR);
-        assert_eq!(machine.judged(), 33, "corrected in time: nothing is left of it");
-        assert_eq!(machine.keeper.state(machine.now()).notice(), None);
-        machine.restart(0);
-        assert_eq!(machine.judged(), 33);
-    }
-
-    #[test]
-    fn only_a_jump_that_live_sessions_have_seen_spares_them() {
-        let mut machine = Machine::new();
-        machine.set(1000);
-        assert!(machine.keeper.spares_sessions());
-        machine.restart(0);
-        assert!(machine.keeper.spares_sessions(), "over a restart too");
-        machine.run(24);
-        assert!(!machine.keeper.spares_sessions());
-        machine.restart(100);
-        assert!(machine.keeper.in_doubt() && !machine.keeper.spares_sessions(), "nobody lives while the server is off");
-    }
-
-    #[test]
-    fn a_clock_that_stays_ahead_for_a_day_of_running_is_believed() {
-        let mut machine = Machine::new();
-        machine.set(1000);
-        machine.run(23);
-        assert!(machine.keeper.in_doubt());
-        machine.run(1);
-        assert!(!machine.keeper.in_doubt());
-        machine.set(-1000);
-        assert_eq!(machine.judged(), 1024, "what was believed stays passed");
-    }
-
-    #[test]
-    fn hours_ahead_are_believed_at_once() {
-        let mut machine = Machine::new();
-        let look = machine.set(5);
-        assert!(look.urgent && look.jump.is_some() && !machine.keeper.in_doubt());
-        machine.set(-5);
-        assert_eq!((machine.judged(), machine.run(1)), (5, 6));
-    }
-
-    #[test]
-    fn the_day_of_running_is_counted_over_restarts() {
-        let mut machine = Machine::new();
-        machine.run(1);
-        // Switched off over a long weekend, then on for 9 hours of each day.
-        for day in 0..2 {
-            machine.restart(if day == 0 { 63 } else { 15 });
-            assert!(machine.keeper.in_doubt());
-            machine.run(9);
-        }
-        machine.restart(15);
-        machine.run(6);
-        assert!(!machine.keeper.in_doubt());
-        machine.set(-YEAR / HOUR);
-        assert_eq!(machine.judged(), 1 + 63 + 9 + 15 + 9 + 15 + 6);
-    }
-
-    #[test]
-    fn of_a_mistake_that_was_corrected_in_part_only_the_lasting_part_is_believed() {
-        let mut machine = Machine::new();
-        machine.set(2 * YEAR / HOUR);
-        machine.run(20);
-        machine.set(-2 * YEAR / HOUR + 72);
-        machine.run(4);
-        assert!(!machine.keeper.in_doubt());
-        machine.set(-72);
-        assert_eq!(machine.judged(), 24 + 72);
-    }
-
-    #[test]
-    fn a_stopped_process_counts_the_time_it_was_stopped() {
-        let mut machine = Machine::new();
-        machine.run(1);
-        machine.wall += 50 * HOUR;
-        machine.tick += 50 * HOUR as u64;
-        let look = machine.keeper.look(machine.now());
-        assert_eq!((look.jump, machine.judged(), machine.keeper.in_doubt()), (None, 51, false));
-        machine.set(-40);
-        assert_eq!(machine.judged(), 51);
-    }
-
-    #[test]
-    fn a_machine_that_slept_is_judged_by_the_time_it_woke_up_at() {
-        let mut machine = Machine::new();
-        machine.run(1);
-        // Ticks stand still in sleep.
-        machine.wall += 8 * HOUR;
-        let look = machine.keeper.look(machine.now());
-        assert_eq!((look.jump.map(|jump| jump.seconds), machine.judged()), (Some(8 * 3600), 9));
-        assert!(!machine.keeper.in_doubt());
-        machine.wall += 100 * HOUR;
-        machine.keeper.look(machine.now());
-        assert_eq!((machine.judged(), machine.keeper.in_doubt()), (109, true));
-        machine.run(24);
-        assert_eq!((machine.judged(), machine.keeper.in_doubt()), (133, false));
-    }
-
-    #[test]
-    fn setting_the_clock_to_and_fro_makes_no_time_and_no_free_time() {
-        let mut machine = Machine::new();
-        for _ in 0..20 {
-            machine.set(-100_000);
-            machine.run(1);
-            machine.set(100_000);
-            machine.run(1);
-        }
-        assert_eq!((machine.judged(), machine.keeper.in_doubt()), (40, false));
-    }
-
-    #[test]
-    fn a_time_that_the_centre_signed_is_certain() {
-        let mut machine = Machine::new();
-        machine.set(1000);
-        machine.keeper.confirm(Time(START.0 + 999 * HOUR));
-        machine.keeper.look(machine.now());
-        assert!(!machine.keeper.in_doubt());
-        machine.set(-1000);
-        assert_eq!(machine.judged(), 1000);
-    }
-
-    #[test]
-    fn extreme_times_do_not_panic() {
-        let mut machine = Machine::new();
-        for wall in [i64::MAX, i64::MIN, 0, i64::MAX] {
-            machine.wall = wall;
-            machine.keeper.look(machine.now());
-            machine.keeper.state(machine.now()).notice();
-        }
-        let ahead = Some(Ahead { ran_ms: u64::MAX, least_ms: i64::MIN, most_ms: i64::MIN, live: true });
-        Timekeeper::start(Some(Remembered { certain: Time(i64::MIN), ahead }), machine.now());
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::time::{Clock, Moment, Tick, Time};
+use crate::time::{Clock, Moment, Tick, Time, Uptime};
 
 /// The clock of a server: wall time, and ticks of `Instant` (on Linux it stands still while the machine sleeps).
 #[derive(Debug, Clone, Copy, Default)]
@@ -16,6 +16,19 @@ impl Clock for SystemClock {
         let awake = START.get_or_init(Instant::now).elapsed();
         Moment { wall: wall(), tick: Tick(0).plus(awake) }
     }
+
+    fn uptime(&self) -> Option<Uptime> {
+        let passed_ms = u64::try_from(since_boot().as_millis()).ok()?;
+        Some(Uptime { boot: boot()?, passed_ms })
+    }
+}
+
+/// Tells this start of the system from others.
+fn boot() -> Option<u64> {
+    // On Linux only; elsewhere the file is not there.
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let digits: String = id.chars().filter(char::is_ascii_hexdigit).take(16).collect();
+    u64::from_str_radix(&digits, 16).ok()
 }
 
 /// The clock of a client: its ticks count time asleep, so that a laptop that wakes up knows its lease is over.

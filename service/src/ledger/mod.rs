@@ -53,6 +53,8 @@ struct State {
     queue: Vec<Entry>,
     /// Whether the writer has decisions in hand.
     writing: bool,
+    /// Operations without a commit since the writer took decisions last.
+    touched: usize,
     /// Number of the last commit.
     sequence: u64,
     /// Why the store takes no writes now. Nothing is decided that would need one.
@@ -176,6 +178,7 @@ impl Ledger {
             book: Book::restore(leases, records, now),
             queue: Vec::new(),
             writing: false,
+            touched: 0,
             sequence: store.sequence()?,
             failing: None,
             closing: false,
@@ -241,6 +244,7 @@ impl Ledger {
     /// new pools. Works while the store fails.
     pub fn touch<T>(&self, operation: impl FnOnce(&mut Book, Moment) -> T) -> T {
         let mut state = self.shared.state.lock();
+        state.touched = state.touched.saturating_add(1);
         let outcome = operation(&mut state.book, self.shared.clock.now());
         let queued = state.queue_changes();
         drop(state);

@@ -1,7 +1,11 @@
 //! The writer's thread: commits what is queued as one batch, then answers. After a commit that failed it opens the store anew
 //! and takes the book from it; it never tries the same commit again.
+//!
+//! Claims must not starve heartbeats: clients that hear nothing lose what they have, those that wait for a claim only wait. So
+//! while heartbeats come at least as often as claims, the writer rests after a commit, and claims gather for the next one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use licence::{Code, Error};
 use parking_lot::MutexGuard;
@@ -9,6 +13,19 @@ use parking_lot::MutexGuard;
 use super::notes::Notes;
 use super::store::Store;
 use super::{Entry, Query, Shared, State};
+
+/// The processor time that a claim and its client take from heartbeats, by measurement twice over: they get two thirds.
+const REST_EACH: Duration = Duration::from_micros(150);
+/// The longest rest; far below what a client waits for an answer.
+const MAX_REST: Duration = Duration::from_millis(50);
+
+/// How long the writer rests after a batch of so many decisions, if so many operations without a commit came meanwhile.
+fn rest(decided: usize, touched: usize) -> Duration {
+    if touched < decided {
+        return Duration::ZERO;
+    }
+    REST_EACH.saturating_mul(u32::try_from(decided).unwrap_or(u32::MAX)).min(MAX_REST)
+}
 
 /// Commits what is queued, as long as the ledger is open or anything is left.
 pub fn write(shared: &Shared, mut store: Store, mut noted: u64) {
@@ -19,6 +36,7 @@ pub fn write(shared: &Shared, mut store: Store, mut noted: u64) {
         }
         let notes = state.take_notes(shared.clock.now());
         let batch = std::mem::take(&mut state.queue);
+        let rest = rest(batch.len(), std::mem::take(&mut state.touched));
         let queries = std::mem::take(&mut state.queries);
         if batch.is_empty() && queries.is_empty() && notes.is_empty() {
             if state.closing {
@@ -45,6 +63,7 @@ pub fn write(shared: &Shared, mut store: Store, mut noted: u64) {
                 noted += u64::from(!notes.is_empty());
                 complete(batch, &Ok(()));
                 answer(queries, Ok(&store));
+                pause(shared, rest);
             }
             Err(error) => {
                 store.abandon();
@@ -52,6 +71,16 @@ pub fn write(shared: &Shared, mut store: Store, mut noted: u64) {
                 (store, noted) = reopened;
             }
         }
+    }
+}
+
+fn pause(shared: &Shared, rest: Duration) {
+    if rest.is_zero() {
+        return;
+    }
+    let mut state = shared.state.lock();
+    if !state.closing {
+        shared.closing.wait_for(&mut state, rest);
     }
 }
 
@@ -129,5 +158,18 @@ fn recover(
         if state.closing {
             return None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_alone_never_wait_and_beside_heartbeats_they_wait_by_their_number() {
+        assert_eq!(rest(256, 255), Duration::ZERO);
+        assert_eq!(rest(0, 9000), Duration::ZERO);
+        assert_eq!(rest(2, 2), REST_EACH * 2);
+        assert_eq!(rest(100_000, 100_000), MAX_REST);
     }
 }

@@ -354,6 +354,12 @@ catalogue! {
     621 ClockAhead "EClock" 409
         ru "Часы сервера ушли вперёд на {0} ч; это время будет запомнено через {1} ч работы.", "Если дата {2} неверна, исправьте часы до этого срока.";
         en "The server's clock went {0} h ahead; the time will be remembered after {1} h of running.", "If the date {2} is wrong, correct the clock before that.";
+    622 ClockJumped "EClock" 409
+        ru "Часы сервера переведены на {0} с ({1}).", "Проверьте дату и время сервера и их источник.";
+        en "The server's clock was moved by {0} s ({1}).", "Check date and time of the server and where they come from.";
+    623 ProcessStopped "EClock" 409
+        ru "Сервер не работал {0} с (до {1}); сроки сеансов продлены.", "Если это не остановка компьютера, проверьте его загрузку.";
+        en "The server stood still for {0} s (until {1}); leases were extended.", "Unless the computer was stopped, check its load.";
 }
 
 impl Code {

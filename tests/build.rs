@@ -1,5 +1,5 @@
-//! Compiles the C++ host of the Native API, and the file layer of the crash test, with the system's compiler and tells their
-//! paths to the package.
+//! Compiles the C++ host of the Native API, the file layer and the clocks that tests put before a program, with the system's
+//! compiler, and tells their paths to the package.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,14 @@ use std::process::{Command, exit};
 
 fn main() {
     println!("cargo:rerun-if-changed=host");
-    println!("cargo:rerun-if-changed=crash/lossy.c");
+    println!("cargo:rerun-if-changed=src/layer/lossy.c");
+    println!("cargo:rerun-if-changed=src/clocks/shifted.c");
     println!("cargo:rerun-if-changed=../include");
     println!("cargo:rerun-if-changed=build.rs");
     let folder = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets the folder"));
     if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux") {
-        build_layer(&folder.join("liblossy.so"));
+        build_preloaded("src/layer/lossy.c", &folder.join("liblossy.so"), "LOSSY_LAYER");
+        build_preloaded("src/clocks/shifted.c", &folder.join("libshifted.so"), "SHIFTED_CLOCK");
     }
     let out = folder.join("native-host");
     let compiler = cc::Build::new()
@@ -31,8 +33,8 @@ fn main() {
     println!("cargo:rustc-env=NATIVE_HOST={}", out.display());
 }
 
-/// The file layer of the crash test, a library for `LD_PRELOAD`.
-fn build_layer(out: &Path) {
+/// A library for `LD_PRELOAD`; `name` is the variable that tells its path.
+fn build_preloaded(source: &str, out: &Path, name: &str) {
     let compiler = cc::Build::new()
         .std("c11")
         .pic(true)
@@ -42,9 +44,9 @@ fn build_layer(out: &Path) {
         .warnings_into_errors(true)
         .get_compiler();
     let mut command = compiler.to_command();
-    command.args(["-shared", "crash/lossy.c", "-pthread", "-o"]).arg(out);
+    command.args(["-shared", source, "-pthread", "-o"]).arg(out);
     run(command);
-    println!("cargo:rustc-env=LOSSY_LAYER={}", out.display());
+    println!("cargo:rustc-env={name}={}", out.display());
 }
 
 fn run(mut command: Command) {

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use licence::accounting::clock::{Jump, Look, REMEMBERED_EVERY, Remembered};
+use licence::accounting::clock::{Jump, Look, REMEMBERED_EVERY, Remembered, Standstill};
 use licence::accounting::{ClockState, Timekeeper as Rule};
 use licence::error::{Code, Error, Result};
 use licence::host::files::{self, Access};
@@ -131,6 +131,9 @@ fn read(path: &Path) -> Result<Option<Remembered>> {
 }
 
 fn tell(look: &Look) {
+    if let Some(Standstill { at, seconds }) = look.standstill {
+        log::warn!("the process stood still for {seconds} s until {at}; leases are extended");
+    }
     if let Some(Jump { at, seconds }) = look.jump {
         log::warn!("the clock jumped by {seconds} s to {at}; keys are judged by {}", look.judged);
     }

@@ -22,6 +22,10 @@ const BELIEVED_MS: i64 = DAY_MS;
 const PROBATION: Duration = Duration::from_hours(24);
 /// A difference between the two clocks' progress that counts as a jump; what is smaller is a clock being adjusted.
 const JUMP_MS: i64 = 60_000;
+/// A time between two looks that shows that the process was stopped: looks come every few seconds.
+const STILL: Duration = Duration::from_secs(15);
+/// How long people are told of a jump or a standstill.
+const TOLD: Duration = Duration::from_hours(24);
 /// How often passing time is written down at least.
 pub const REMEMBERED_EVERY: Duration = Duration::from_mins(1);
 
@@ -80,6 +84,16 @@ pub struct Jump {
     pub seconds: i64,
 }
 
+/// A time in which the process did nothing: it was stopped, or the machine had none for it. Leases are extended by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Standstill {
+    /// The wall clock after it.
+    pub at: Time,
+    /// How long it was, in seconds.
+    pub seconds: u64,
+}
+
 /// What the API and the console show of the clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -98,6 +112,10 @@ pub struct ClockState {
     pub jumps: u64,
     /// The last of them.
     pub last_jump: Option<Jump>,
+    /// How often the process stood still since the start.
+    pub standstills: u64,
+    /// The last time.
+    pub last_standstill: Option<Standstill>,
 }
 
 /// What one look at the clocks has found.
@@ -107,6 +125,8 @@ pub struct Look {
     pub judged: Time,
     /// A jump since the last look.
     pub jump: Option<Jump>,
+    /// Whether the process stood still since then.
+    pub standstill: Option<Standstill>,
     /// What is to be remembered has changed by more than the time that passes anyway: it should be written down now.
     pub urgent: bool,
 }
@@ -119,6 +139,8 @@ pub struct Timekeeper {
     last: Moment,
     jumps: u64,
     last_jump: Option<Jump>,
+    standstills: u64,
+    last_standstill: Option<Standstill>,
 }
 
 impl Timekeeper {
@@ -126,7 +148,8 @@ impl Timekeeper {
     pub fn start(remembered: Option<Remembered>, now: Moment, uptime: Option<Uptime>) -> (Timekeeper, Look) {
         let certain = remembered.as_ref().map_or(now.wall, |known| known.certain_at(now.wall, uptime));
         let ahead = remembered.and_then(|known| known.ahead);
-        let mut keeper = Timekeeper { certain, ahead, last: now, jumps: 0, last_jump: None };
+        let mut keeper =
+            Timekeeper { certain, ahead, last: now, jumps: 0, last_jump: None, standstills: 0, last_standstill: None };
         // Time while nothing ran shows as a jump only when it is negative: forward it is time switched off.
         let back = now.wall.0.saturating_sub(certain.0);
         let jump = (back < -JUMP_MS).then(|| keeper.jumped(now.wall, back));
@@ -143,13 +166,14 @@ impl Timekeeper {
         let ran = now.tick.since(self.last.tick);
         let moved = now.wall.0.saturating_sub(self.last.wall.plus(ran).0);
         let jump = (moved.unsigned_abs() > JUMP_MS.unsigned_abs()).then(|| self.jumped(now.wall, moved));
+        let standstill = (ran >= STILL).then(|| self.stood_still(now.wall, ran));
         self.last = Moment { wall: now.wall, tick: self.last.tick.max(now.tick) };
         let before = (self.ahead.is_some(), self.certain.plus(ran));
         self.certain = self.certain.plus(ran);
         self.believe(now.wall, ran, live);
         let leapt = self.certain.0.saturating_sub(before.1.0) > JUMP_MS;
         let urgent = jump.is_some() || leapt || before.0 != self.ahead.is_some();
-        Look { judged: now.wall.max(self.certain), jump, urgent }
+        Look { judged: now.wall.max(self.certain), jump, standstill, urgent }
     }
 
     fn believe(&mut self, wall: Time, ran: Duration, live: bool) {
@@ -186,6 +210,13 @@ impl Timekeeper {
         self.jumps = self.jumps.saturating_add(1);
         self.last_jump = Some(jump);
         jump
+    }
+
+    fn stood_still(&mut self, at: Time, span: Duration) -> Standstill {
+        let standstill = Standstill { at, seconds: span.as_secs() };
+        self.standstills = self.standstills.saturating_add(1);
+        self.last_standstill = Some(standstill);
+        standstill
     }
 
     /// The vendor's centre has signed that it is `time` now: that much has certainly passed.
@@ -231,21 +262,32 @@ impl Timekeeper {
             believed_in_seconds: probation.map_or(0, |left| left.as_secs()),
             jumps: self.jumps,
             last_jump: self.last_jump,
+            standstills: self.standstills,
+            last_standstill: self.last_standstill,
         }
     }
 }
 
 impl ClockState {
-    /// What an administrator should be told: [`Code::ClockBehind`] or [`Code::ClockAhead`].
-    pub fn notice(&self) -> Option<Error> {
-        if self.behind_seconds > 0 {
-            return Some(Error::new(Code::ClockBehind).with(self.judged_time));
-        }
+    /// What an administrator should be told: [`Code::ClockBehind`] or [`Code::ClockAhead`], and for a day
+    /// [`Code::ClockJumped`] and [`Code::ProcessStopped`].
+    pub fn notices(&self) -> Vec<Error> {
         let hours = |seconds: u64| seconds.div_ceil(3600);
-        (self.ahead_seconds > 0).then(|| {
+        let mut notices = Vec::new();
+        if self.behind_seconds > 0 {
+            notices.push(Error::new(Code::ClockBehind).with(self.judged_time));
+        } else if self.ahead_seconds > 0 {
             let error = Error::new(Code::ClockAhead).with(hours(self.ahead_seconds));
-            error.with(hours(self.believed_in_seconds)).with(self.wall_time)
-        })
+            notices.push(error.with(hours(self.believed_in_seconds)).with(self.wall_time));
+        }
+        let is_told = |at: Time| self.wall_time < at.plus(TOLD);
+        if let Some(Jump { at, seconds }) = self.last_jump.filter(|jump| is_told(jump.at)) {
+            notices.push(Error::new(Code::ClockJumped).with(seconds).with(at));
+        }
+        if let Some(Standstill { at, seconds }) = self.last_standstill.filter(|standstill| is_told(standstill.at)) {
+            notices.push(Error::new(Code::ProcessStopped).with(seconds).with(at));
+        }
+        notices
     }
 }
 

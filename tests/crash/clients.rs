@@ -8,13 +8,12 @@ use std::process::{Child, Command, Stdio};
 use std::{env, process, thread};
 
 use e2e::link::server_session;
+use e2e::random::Random;
 use e2e::server::{PASSWORD, USER};
 use e2e::{Link, Outcome, Rest, SERIES, fail};
 use licence::Code;
 use licence::protocol::{Call, Outcome as Reply};
 use serde_json::json;
-
-use super::random::Random;
 
 /// Processes at once.
 pub const PROCESSES: u32 = 3;

@@ -108,9 +108,14 @@ impl Daemon {
 
     /// Asks it to stop and waits for its end.
     pub fn stop(&mut self) -> Outcome<ExitStatus> {
-        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
-        check(status.success(), || format!("kill: {status}"))?;
+        self.signal("TERM")?;
         Ok(self.child.wait()?)
+    }
+
+    /// Sends it a signal, by its name.
+    pub fn signal(&self, name: &str) -> Outcome {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status()?;
+        check(status.success(), || format!("kill: {status}"))
     }
 
     /// Starts a program that goes on when this process ends: it writes to nobody, and a Ctrl+C meant for this process does not

@@ -2,13 +2,18 @@
 //! Owns nothing of the system's rules; what it reads of the core are formats and the client's side of the protocol.
 
 pub mod center;
+#[cfg(target_os = "linux")]
+pub mod clocks;
 pub mod component;
 pub mod daemon;
 pub mod failure;
 pub mod host;
+#[cfg(target_os = "linux")]
+pub mod layer;
 pub mod link;
 pub mod programs;
 pub mod proxy;
+pub mod random;
 pub mod rest;
 pub mod root;
 pub mod server;

@@ -122,8 +122,24 @@ impl Server {
 
     /// Starts it again over the same folder and port.
     pub fn restart(&mut self) -> Outcome {
-        self.daemon = Daemon::start(command(self.root.path(), &["-r"])?)?;
+        self.restart_with(|_| {})
+    }
+
+    /// Ends it, and starts it again with its command prepared: other variables, something loaded before it.
+    pub fn restart_with(&mut self, prepare: impl FnOnce(&mut Command)) -> Outcome {
+        self.daemon.kill9()?;
+        let mut command = command(self.root.path(), &["-r"])?;
+        prepare(&mut command);
+        self.daemon = Daemon::start(command)?;
         Ok(())
+    }
+
+    /// Stops its process, as a machine without a processor for it would, and lets it go on.
+    pub fn stopped<T>(&self, meanwhile: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+        self.daemon.signal("STOP")?;
+        let outcome = meanwhile();
+        self.daemon.signal("CONT")?;
+        outcome
     }
 
     /// Runs one of its commands over the same folder, `input` on its standard input.

@@ -11,10 +11,6 @@
 
 #[path = "../crash/clients.rs"]
 mod clients;
-#[path = "../crash/losses.rs"]
-mod losses;
-#[path = "../crash/random.rs"]
-mod random;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -27,14 +23,14 @@ use std::time::{Duration, Instant};
 
 use e2e::daemon::Daemon;
 use e2e::failure::check;
+use e2e::layer::Layer;
 use e2e::link::server_session;
+use e2e::random::Random;
 use e2e::server::command;
 use e2e::{Link, Outcome, Root, Server, Site, fail};
 use licence::crypto::{Crypto, ring::PROVIDER};
 
 use clients::{Client, Known, NUMBERS_OF_A_LIFE, PROCESSES};
-use losses::Layer;
-use random::Random;
 
 /// Seats of the pool.
 const SEATS: u32 = 40;

@@ -152,7 +152,7 @@ fn show(core: &Core, request: &Request, lang: Lang, user: Option<&str>) -> Respo
 /// What should be done soon: the clock, keys that still work but not for long.
 fn advice(core: &Core, now: Time) -> Vec<Error> {
     let keys = core.keys.snapshot().warnings(now).into_iter().map(|warning| warning.notice);
-    core.timekeeper.shown().notice().into_iter().chain(keys).collect()
+    core.timekeeper.shown().notices().into_iter().chain(keys).collect()
 }
 
 /// What the overview shows now. Long lists are cut to the latest [`ROWS`].

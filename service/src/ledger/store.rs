@@ -58,6 +58,8 @@ pub struct Store {
     /// Rows of the sessions, and the number of the next row.
     rows: HashMap<SessionId, i64>,
     next: i64,
+    /// Rows with this number and later ones are of a commit that isn't done.
+    committed: i64,
     /// When old notes were removed last.
     trimmed: Option<Tick>,
 }
@@ -98,7 +100,12 @@ impl Store {
         schema::upgrade(&mut connection, &path, version, steps, now)?;
         keep_journal(&connection, false).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(32);
-        Ok(Store { connection, path, hook, rows: HashMap::new(), next: 1, trimmed: None })
+        Ok(Store { connection, path, hook, rows: HashMap::new(), next: 1, committed: 1, trimmed: None })
+    }
+
+    /// Whether a commit that is done has this session.
+    pub fn has(&self, id: SessionId) -> bool {
+        self.rows.get(&id).is_some_and(|row| *row < self.committed)
     }
 
     /// Closes a store whose commit failed, without touching its files again.
@@ -124,6 +131,7 @@ impl Store {
             self.next = self.next.max(n.saturating_add(1));
             records.push(record);
         }
+        self.committed = self.next;
         records.sort_by_key(|record| record.ordinal);
         Ok(records)
     }
@@ -198,7 +206,7 @@ impl Store {
             hook(count)?;
         }
         transaction.commit().map_err(failed)?;
-        self.trimmed = trimmed;
+        (self.trimmed, self.committed) = (trimmed, self.next);
         Ok(sequence.cast_unsigned())
     }
 }

@@ -7,6 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use licence::accounting::Change;
 use licence::{Code, Error};
 use parking_lot::MutexGuard;
 
@@ -35,7 +36,7 @@ pub fn write(shared: &Shared, mut store: Store, mut noted: u64) {
             shared.work.wait(&mut state);
         }
         let notes = state.take_notes(shared.clock.now());
-        let batch = std::mem::take(&mut state.queue);
+        let mut batch = std::mem::take(&mut state.queue);
         let rest = rest(batch.len(), std::mem::take(&mut state.touched));
         let queries = std::mem::take(&mut state.queries);
         if batch.is_empty() && queries.is_empty() && notes.is_empty() {
@@ -66,6 +67,10 @@ pub fn write(shared: &Shared, mut store: Store, mut noted: u64) {
                 pause(shared, rest);
             }
             Err(error) => {
+                batch.append(&mut state.queue);
+                let granted = batch.iter().flat_map(|entry| &entry.changes).filter_map(Change::put);
+                let lost: Vec<_> = granted.filter(|id| !store.has(*id)).collect();
+                state.book.forget(lost, shared.clock.now());
                 store.abandon();
                 let Some(reopened) = recover(shared, state, batch, queries, notes, noted, error) else { return };
                 (store, noted) = reopened;
@@ -100,12 +105,12 @@ fn answer(queries: Vec<Query>, store: Result<&Store, &Error>) {
     }
 }
 
-/// After a failed commit: fails it and all that was decided upon it, opens the store anew and takes the book from it. Notes are
+/// After a failed commit: fails it and all that was decided upon it (both are in `batch`), opens the store anew and takes the book from it. Notes are
 /// kept for later, unless the store has them after all. `None` when the ledger was closed meanwhile.
 fn recover(
     shared: &Shared,
     mut state: MutexGuard<'_, State>,
-    mut batch: Vec<Entry>,
+    batch: Vec<Entry>,
     mut queries: Vec<Query>,
     notes: Notes,
     noted: u64,
@@ -117,7 +122,6 @@ fn recover(
         _ => Error::new(Code::StoreFailed).with(error.cause(licence::Lang::English)),
     };
     state.failing = Some(error.clone());
-    batch.append(&mut state.queue);
     queries.append(&mut state.queries);
     drop(state);
     complete(batch, &Err(error.clone()));

@@ -159,8 +159,7 @@ impl Book {
                 && let Some(connection) = self.connections.get_mut(&holder)
                 && connection.sessions.remove(&id)
             {
-                let error = Error::new(Code::SessionUnknown);
-                connection.lost.push((id, error.with_text("его не приняло хранилище", "the store did not accept it")));
+                connection.lost.push((id, EndCause::NotStored.error(session.record.series.key_id)));
             }
         }
         let (sessions, connections) = (&self.sessions, &mut self.connections);
@@ -263,8 +262,7 @@ impl Book {
         let seen = self.seen.unwrap_or(now.tick);
         let stood_still = now.tick.since(seen);
         if self.leases.gap.is_some_and(|gap| stood_still > gap) {
-            let credit = stood_still.min(self.leases.session);
-            self.skipped = self.skipped.saturating_add(u64::try_from(credit.as_millis()).unwrap_or(u64::MAX));
+            self.skipped = self.skipped.saturating_add(u64::try_from(stood_still.as_millis()).unwrap_or(u64::MAX));
         }
         self.seen = Some(seen.max(now.tick));
         Tick(now.tick.0.saturating_sub(self.skipped))
@@ -350,6 +348,14 @@ impl Book {
         self.arm(id);
     }
 
+    /// Ends sessions that the store has not accepted, until [`Book::reload`] brings back what it has.
+    pub fn forget(&mut self, sessions: Vec<SessionId>, now: Moment) {
+        let t = self.at(now);
+        for id in sessions {
+            self.end(id, EndCause::NotStored, t);
+        }
+    }
+
     /// Ends a session: its place on its seat is free, its holder will be told.
     fn end(&mut self, id: SessionId, cause: EndCause, t: Tick) {
         let Some(session) = self.sessions.remove(&id) else { return };
@@ -373,7 +379,7 @@ impl Book {
             && let Some(connection) = self.connections.get_mut(&holder)
         {
             connection.sessions.remove(&id);
-            if cause != EndCause::Released {
+            if !matches!(cause, EndCause::Released | EndCause::NotStored) {
                 connection.lost.push((id, error.clone()));
             }
         }

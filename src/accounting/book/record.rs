@@ -21,7 +21,8 @@ pub struct Leases {
     /// A detached seat may be given to another this long after its last object went.
     pub detached_kept: Duration,
     /// When the book wasn't touched for longer than this, its process stood still: all leases are extended by that
-    /// time, one session lease at most. The owner must call [`super::Book::expire`] more often than this. `None`: no such rule.
+    /// time, so that no client ends that could not be heard. The owner must call [`super::Book::expire`] more often than this.
+    /// `None`: no such rule.
     pub gap: Option<Duration>,
 }
 
@@ -178,6 +179,8 @@ pub enum EndCause {
     Ending,
     /// Its detached seat was given to another.
     GivenAway,
+    /// The store did not accept it, so nobody was told of it.
+    NotStored,
 }
 
 impl EndCause {
@@ -187,6 +190,7 @@ impl EndCause {
         match self {
             EndCause::Released => unknown.with_text("он освобождён", "it was released"),
             EndCause::Expired => unknown.with_text("истёк срок его аренды", "its lease ran out"),
+            EndCause::NotStored => unknown.with_text("его не приняло хранилище", "the store did not accept it"),
             EndCause::GivenAway => {
                 unknown.with_text("его место отдано другому сеансу", "its seat was given to another session")
             }
@@ -203,6 +207,16 @@ pub enum Change {
     Put(Box<SessionRecord>),
     /// The session has ended.
     Delete(SessionId, EndCause),
+}
+
+impl Change {
+    /// The session that exists by this change.
+    pub fn put(&self) -> Option<SessionId> {
+        match self {
+            Change::Put(record) => Some(record.id),
+            Change::Delete(..) => None,
+        }
+    }
 }
 
 /// Answer to a heartbeat.

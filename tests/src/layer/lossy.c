@@ -6,6 +6,7 @@
  * was at its last sync. Names are not covered: making, renaming and removing a file count as durable at once.
  *
  * SLK_UNDO_FORGETS names one of the files whose syncs shall not count: with it a test of durability must fail.
+ * While the file that SLK_UNDO_REFUSES names exists, the file system is read-only for both files.
  *
  * Linux only. Everything goes to the kernel directly, so that nothing here can meet itself.
  */
@@ -14,6 +15,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +30,7 @@ static const char *const names[FILES] = {"ledger.db", "ledger.db-wal"};
 static int undo[FILES] = {-1, -1};
 static const char *folder;
 static const char *forgets;
+static const char *refuses;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* What stands before the old bytes in an undo file; `losses.rs` reads it. */
@@ -41,6 +44,7 @@ __attribute__((constructor)) static void begin(void)
 {
     folder = getenv("SLK_UNDO_FOLDER");
     forgets = getenv("SLK_UNDO_FORGETS");
+    refuses = getenv("SLK_UNDO_REFUSES");
 }
 
 /* A layer that misses a change would make a test green: better no program at all. */
@@ -68,6 +72,14 @@ static int file_of(int fd)
     }
     errno = saved;
     return found;
+}
+
+static int is_refused(void)
+{
+    int saved = errno;
+    int there = refuses != NULL && syscall(SYS_faccessat, AT_FDCWD, refuses, F_OK) == 0;
+    errno = there ? EROFS : saved;
+    return there;
 }
 
 static int undo_of(int file)
@@ -141,6 +153,8 @@ static size_t total(const struct iovec *parts, int count)
     int file = file_of(fd);                                                                                                   \
     if (file < 0)                                                                                                             \
         return call;                                                                                                          \
+    if (is_refused())                                                                                                         \
+        return -1;                                                                                                            \
     pthread_mutex_lock(&lock);                                                                                                \
     note(file, fd, offset, size);                                                                                             \
     ssize_t result = call;                                                                                                    \
@@ -190,6 +204,35 @@ int ftruncate(int fd, off_t length)
 int ftruncate64(int fd, off64_t length)
 {
     return resize(fd, length);
+}
+
+static int opened(const char *path, int flags, mode_t mode)
+{
+    const char *name = strrchr(path, '/');
+    for (int file = 0; name != NULL && file < FILES; file++)
+        if (strcmp(name + 1, names[file]) == 0 && (flags & O_ACCMODE) != O_RDONLY && is_refused())
+            return -1;
+    return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+#define OPENED                                                                                                                \
+    mode_t mode = 0;                                                                                                          \
+    if ((flags & O_CREAT) != 0) {                                                                                             \
+        va_list rest;                                                                                                         \
+        va_start(rest, flags);                                                                                                \
+        mode = va_arg(rest, mode_t);                                                                                          \
+        va_end(rest);                                                                                                         \
+    }                                                                                                                         \
+    return opened(path, flags, mode)
+
+int open(const char *path, int flags, ...)
+{
+    OPENED;
+}
+
+int open64(const char *path, int flags, ...)
+{
+    OPENED;
 }
 
 static int synced(int fd, long call)

@@ -1,14 +1,14 @@
-//! The file layer that loses unsynced writes (`lossy.c`), seen from the test: puts it before a program, and after the kill of
-//! that program does to the files what a power failure would have done. Must never run while the program does.
+//! The file layer that loses unsynced writes or refuses all (`layer/lossy.c`), seen from the test: puts it before a program, and
+//! after the kill of that program does to the files what a power failure would have done.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use e2e::{Outcome, Root, fail};
-
-use super::random::Random;
+use crate::failure::{Outcome, fail};
+use crate::random::Random;
+use crate::root::Root;
 
 /// The files that the layer watches.
 const FILES: [&str; 2] = ["ledger.db", "ledger.db-wal"];
@@ -42,9 +42,20 @@ impl Layer {
     /// Puts the layer before a program.
     pub fn load(&self, command: &mut Command) {
         command.env("LD_PRELOAD", env!("LOSSY_LAYER")).env("SLK_UNDO_FOLDER", &self.undo);
+        command.env("SLK_UNDO_REFUSES", self.refusal());
         if let Some(name) = self.forgets {
             command.env("SLK_UNDO_FORGETS", name);
         }
+    }
+
+    /// Makes the file system of the store read-only for a program that runs, or writable again.
+    pub fn refuse(&self, refuses: bool) -> Outcome {
+        let sign = self.refusal();
+        if refuses { fs::write(sign, "") } else { fs::remove_file(sign) }.map_err(Into::into)
+    }
+
+    fn refusal(&self) -> PathBuf {
+        self.undo.join("refused")
     }
 
     /// Whether a program has written through the layer since the last loss.
@@ -53,7 +64,7 @@ impl Layer {
     }
 
     /// Takes from the files what was not synced: all of it, or, with a source of chance, each sector or not, and the length
-    /// or not. Gives the number of writes that were not synced.
+    /// or not. Gives the number of writes that were not synced. Not while the program runs.
     pub fn lose(&self, mut chance: Option<&mut Random>) -> Outcome<usize> {
         let mut lost = 0;
         for name in FILES {

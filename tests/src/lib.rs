@@ -16,12 +16,13 @@ pub mod proxy;
 pub mod random;
 pub mod rest;
 pub mod root;
+pub mod script;
 pub mod server;
 pub mod site;
 pub mod vendor;
 
 pub use center::Center;
-pub use failure::{Failure, Outcome, fail};
+pub use failure::{Failure, Outcome, check, fail};
 pub use link::Link;
 pub use programs::Programs;
 pub use rest::{Answer, Rest};

@@ -8,8 +8,10 @@ use crate::vendor::{Terms, Vendor};
 
 /// The vendor's side, running.
 pub struct Site {
-    /// The vendor.
+    /// The vendor with his series.
     pub vendor: Vendor,
+    /// The same vendor with other series of his.
+    pub others: Vec<Vendor>,
     /// His centre.
     pub center: Center,
     /// Folder of both; goes last.
@@ -19,10 +21,16 @@ pub struct Site {
 impl Site {
     /// A vendor and a centre.
     pub fn new(name: &str) -> Outcome<Site> {
+        Site::with_series(name, &[])
+    }
+
+    /// A vendor with more than one series, and a centre that serves them all.
+    pub fn with_series(name: &str, others: &[&'static str]) -> Outcome<Site> {
         let root = Root::new(name)?;
         let vendor = Vendor::shared(&root)?;
+        let others = others.iter().map(|series| vendor.with_series(series)).collect::<Outcome<_>>()?;
         let center = Center::start(&vendor.issuer_folder())?;
-        Ok(Site { vendor, center, root })
+        Ok(Site { vendor, others, center, root })
     }
 
     /// A server with a password, that activates here; it has no keys yet.

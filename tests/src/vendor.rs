@@ -1,4 +1,4 @@
-//! The vendor's desk: a series, datafiles, activation codes, all made by `licenceedit`.
+//! The vendor's desk: series, datafiles, activation codes, all made by `licenceedit`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,10 @@ use crate::failure::{Outcome, check, fail};
 use crate::programs::Programs;
 use crate::root::Root;
 
-/// A vendor with one series.
+/// A vendor with a series.
 pub struct Vendor {
     folder: PathBuf,
+    series: &'static str,
 }
 
 /// What a code is good for, as arguments of `licenceedit code`.
@@ -22,9 +23,18 @@ impl Vendor {
     /// Makes a series and its issuing key in `folder`. RSA keys take a second or two.
     pub fn new(folder: &Path) -> Outcome<Vendor> {
         fs::create_dir_all(folder)?;
-        let vendor = Vendor { folder: folder.to_owned() };
-        let out = folder.display().to_string();
-        edit(&["series", SERIES, "--name", "Учёт скидок", "--out", &out, "--bits", "2048"])?;
+        Vendor { folder: folder.to_owned(), series: SERIES }.with_keys()
+    }
+
+    /// The same vendor with another series of his, made now; his centre serves both.
+    pub fn with_series(&self, series: &'static str) -> Outcome<Vendor> {
+        Vendor { folder: self.folder.clone(), series }.with_keys()
+    }
+
+    fn with_keys(self) -> Outcome<Vendor> {
+        let vendor = self;
+        let out = vendor.folder.display().to_string();
+        edit(&["series", vendor.series, "--name", "Учёт скидок", "--out", &out, "--bits", "2048"])?;
         let center = vendor.issuer_folder().display().to_string();
         edit(&["issuer", "--cryptkey", &vendor.cryptkey().display().to_string(), "--center", &center])?;
         Ok(vendor)
@@ -42,7 +52,7 @@ impl Vendor {
                 path.parent().map_or(Ok(()), fs::create_dir_all)?;
                 fs::write(path, bytes)?;
             }
-            return Ok(Vendor { folder });
+            return Ok(Vendor { folder, series: SERIES });
         }
         let vendor = Vendor::new(&folder)?;
         let names = [format!("{SERIES}.cryptkey"), format!("{SERIES}.anchor"), format!("center/{SERIES}.issuer")];
@@ -51,14 +61,19 @@ impl Vendor {
         Ok(vendor)
     }
 
+    /// The series, four hex digits.
+    pub fn series(&self) -> &'static str {
+        self.series
+    }
+
     /// The offline root key.
     pub fn cryptkey(&self) -> PathBuf {
-        self.folder.join(format!("{SERIES}.cryptkey"))
+        self.folder.join(format!("{}.cryptkey", self.series))
     }
 
     /// The trust anchor that the configuration carries.
     pub fn anchor(&self) -> Outcome<String> {
-        Ok(fs::read_to_string(self.folder.join(format!("{SERIES}.anchor")))?)
+        Ok(fs::read_to_string(self.folder.join(format!("{}.anchor", self.series)))?)
     }
 
     /// The anchor in its short form, 64 hex digits.
@@ -78,7 +93,7 @@ impl Vendor {
         let (datafile, cryptkey) =
             (datafile.display().to_string(), format!("--cryptkey={}", self.cryptkey().display()));
         let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-        let serie = format!("--serie={SERIES}");
+        let serie = format!("--serie={}", self.series);
         let mut arguments = vec!["c", &datafile];
         arguments.extend(files.iter().map(String::as_str));
         arguments.extend([serie.as_str(), &cryptkey, "-y"]);
@@ -89,7 +104,7 @@ impl Vendor {
     /// Makes an activation code in the centre's store.
     pub fn code(&self, licences: u32, terms: Terms<'_>) -> Outcome<String> {
         let (center, licences) = (self.issuer_folder().display().to_string(), licences.to_string());
-        let mut arguments = vec!["code", "--center", &center, "--serie", SERIES, "--licences", &licences];
+        let mut arguments = vec!["code", "--center", &center, "--serie", self.series, "--licences", &licences];
         arguments.extend(terms);
         let output = edit(&arguments)?;
         let code = String::from_utf8_lossy(&output.stdout).trim().to_owned();

@@ -1,14 +1,14 @@
 //! A datafile `672B.datafile`: protected objects, each sealed under a key that only the right licences can derive, behind an
 //! index that the root signs. Layout: the three lines of a signed document, then the sealed objects. `docs/formats.md`.
 
-use std::ops::Range;
-
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::crypto::{Crypto, Signer};
 use crate::document::{self, Kind};
 use crate::error::{Code, Error, Result};
 use crate::id::{Bytes32, KeyId, KeyNo, SeriesId};
+use crate::revocation::Revocations;
 use crate::series::RootKey;
 use crate::subkeys::{ObjectRef, Policy, SeriesSecret, Subkey};
 use crate::time::Time;
@@ -16,6 +16,10 @@ use crate::time::Time;
 /// A datafile: `SLK-DATAFILE 1`.
 pub const DATAFILE: Kind = Kind { name: "DATAFILE", version: 1 };
 const TAG: u64 = 16;
+/// What is read of a datafile at first: most indexes are shorter.
+const FIRST_READ: u64 = 64 * 1024;
+/// Longest index that is looked for; [`document::read`] refuses a longer payload anyway.
+const MAX_HEAD: u64 = 17 * 1024 * 1024;
 
 /// One object in the index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,22 +50,86 @@ pub struct Index {
     pub created: Time,
     /// Random; enters the derivation of every object's key.
     pub salt: Bytes32,
-    /// Keys that the vendor has revoked.
+    /// Keys that the vendor has revoked, all of them; empty: this datafile says nothing of it. See [`Revocations`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revoked: Vec<KeyNo>,
     /// The objects, in order of their bytes.
     pub objects: Vec<Object>,
 }
 
+/// Where the bytes of a datafile lie: in memory, on a disk, beside a server. Objects are read one at a time, so that a large
+/// file need not be held.
+pub trait Place: Send + Sync {
+    /// Names it in errors.
+    fn name(&self) -> String;
+    /// Number of its bytes, as it was found.
+    fn size(&self) -> u64;
+    /// Exactly `length` bytes from `at` on.
+    fn read(&self, at: u64, length: usize) -> Result<Vec<u8>>;
+
+    /// All bytes; what is in memory already is moved, not copied.
+    fn into_bytes(self: Box<Self>) -> Result<Vec<u8>> {
+        self.read(0, usize::try_from(self.size()).unwrap_or(usize::MAX))
+    }
+}
+
+/// Bytes in memory, as 1C code passes them.
+struct Passed {
+    name: String,
+    bytes: Vec<u8>,
+}
+
+impl Place for Passed {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read(&self, at: u64, length: usize) -> Result<Vec<u8>> {
+        let start = usize::try_from(at).ok();
+        let end = start.and_then(|start| start.checked_add(length));
+        let bytes = start.zip(end).and_then(|(start, end)| self.bytes.get(start..end));
+        bytes.map(<[u8]>::to_vec).ok_or_else(|| damaged(&self.name, "length"))
+    }
+
+    fn into_bytes(self: Box<Self>) -> Result<Vec<u8>> {
+        Ok(self.bytes)
+    }
+}
+
+/// Which of the two files of a series lies beside a server or on a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// `672B.datafile`.
+    Main,
+    /// `672B.Extension.datafile`: objects that 1C code names `Extension.<name>`.
+    Extension,
+}
+
+impl Part {
+    /// Name of the file.
+    pub fn file_name(self, key_id: KeyId) -> String {
+        match self {
+            Part::Main => format!("{key_id}.datafile"),
+            Part::Extension => format!("{key_id}.Extension.datafile"),
+        }
+    }
+}
+
 /// A datafile whose index was verified under the root that it carries.
-#[derive(Clone)]
 pub struct Datafile {
     /// The index.
     pub index: Index,
     /// KeyID and root hash: compare with the trust anchor before use.
     pub series: SeriesId,
-    bytes: std::sync::Arc<[u8]>,
-    body: usize,
+    /// SHA-256 of the index with its signature: tells one datafile from another wherever it lies.
+    pub stamp: Bytes32,
+    place: Box<dyn Place>,
+    body: u64,
 }
 
 /// An object to be packed.
@@ -121,37 +189,52 @@ pub fn pack(crypto: &dyn Crypto, root: &dyn Signer, secret: &SeriesSecret, conte
 }
 
 impl Datafile {
-    /// Reads a datafile and verifies its index under the root inside it. `place` names it in errors.
+    /// Reads a datafile in memory; see [`Datafile::at`]. `place` names it in errors.
     pub fn read(crypto: &dyn Crypto, place: &str, bytes: Vec<u8>) -> Result<Datafile> {
-        let damaged = |cause: String| Error::new(Code::DocumentDamaged).with(place).with(cause);
-        let body = end_of_line(&bytes, 3).unwrap_or(bytes.len());
-        let text = match std::str::from_utf8(&bytes[..body]) {
-            Ok(text) => text,
-            Err(_) if bytes.starts_with(b"LSDF") || bytes.starts_with(b"LSPF") => {
-                return Err(Error::new(Code::ForeignFile).with(place));
-            }
-            Err(e) => return Err(damaged(format!("byte {}: not UTF-8", e.valid_up_to()))),
-        };
-        let (unverified, _) = document::read(DATAFILE, place, text)?;
+        Datafile::at(crypto, Box::new(Passed { name: place.to_owned(), bytes }))
+    }
+
+    /// Reads the index of a datafile and verifies it under the root inside it. Objects are read when they are opened.
+    pub fn at(crypto: &dyn Crypto, place: Box<dyn Place>) -> Result<Datafile> {
+        let name = place.name();
+        let damaged = |cause: &str| damaged(&name, cause);
+        let head = head(&*place)?;
+        let text = std::str::from_utf8(&head).map_err(|e| damaged(&format!("byte {}: not UTF-8", e.valid_up_to())))?;
+        let (unverified, _) = document::read(DATAFILE, &name, text)?;
         let claimed: Index = unverified.peek()?;
-        let root = RootKey::new(claimed.root.spki().to_vec()).map_err(|_| damaged("root key".into()))?;
+        let root = RootKey::new(claimed.root.spki().to_vec()).map_err(|_| damaged("root key"))?;
         let index: Index = unverified.verify(crypto, root.spki())?;
         let mut expected = 0;
         for object in &index.objects {
             if object.offset != expected {
-                return Err(damaged(format!("object {}: offset", object.name)));
+                return Err(damaged(&format!("object {}: offset", object.name)));
             }
-            expected = expected
-                .checked_add(object.size)
-                .and_then(|e| e.checked_add(TAG))
-                .ok_or_else(|| damaged("size".into()))?;
+            expected =
+                expected.checked_add(object.size).and_then(|e| e.checked_add(TAG)).ok_or_else(|| damaged("size"))?;
         }
-        let have = (bytes.len() - body) as u64;
+        let body = head.len() as u64;
+        let have = place.size().saturating_sub(body);
         if expected != have {
-            return Err(damaged(format!("{have} bytes of objects instead of {expected}")));
+            return Err(damaged(&format!("{have} bytes of objects instead of {expected}")));
         }
         let series = SeriesId { key_id: index.key_id, root: root.hash(crypto) };
-        Ok(Datafile { index, series, bytes: bytes.into(), body })
+        let stamp = Bytes32(crypto.sha256(&[&head]));
+        Ok(Datafile { index, series, stamp, place, body })
+    }
+
+    /// Where it lies.
+    pub fn place(&self) -> &dyn Place {
+        &*self.place
+    }
+
+    /// The whole file.
+    pub fn into_bytes(self) -> Result<Vec<u8>> {
+        self.place.into_bytes()
+    }
+
+    /// The vendor's list of revoked keys, if he has put one in.
+    pub fn revocations(&self) -> Option<Revocations> {
+        Revocations::signed(self.series, self.index.created, &self.index.revoked)
     }
 
     /// The object of this name, without regard to case.
@@ -159,31 +242,57 @@ impl Datafile {
         self.index.objects.iter().find(|object| same_name(&object.name, name))
     }
 
-    /// Decrypts an object with the key that a licence gave for it.
-    pub fn open(&self, crypto: &dyn Crypto, object: &Object, key: &Subkey) -> Result<Vec<u8>> {
-        let failed = |cause: &str| Error::new(Code::ObjectDamaged).with(&object.name).with(cause);
-        let sealed = self.range(object).and_then(|range| self.bytes.get(range)).ok_or_else(|| failed("length"))?;
-        let opened = crypto.open(key.bytes(), object.name.as_bytes(), sealed.to_vec());
-        opened.map_err(|_| failed(if self.is_intact(crypto, object) { "key" } else { "SHA-256" }))
+    /// Decrypts an object with the key that a licence gave for it. The plaintext is wiped when it is dropped.
+    pub fn open(&self, crypto: &dyn Crypto, object: &Object, key: &Subkey) -> Result<Zeroizing<Vec<u8>>> {
+        match crypto.open(key.bytes(), object.name.as_bytes(), self.sealed(object)?) {
+            Ok(plain) => Ok(Zeroizing::new(plain)),
+            Err(_) => {
+                let cause = if self.is_intact(crypto, object)? { "key" } else { "SHA-256" };
+                Err(Error::new(Code::ObjectDamaged).with(&object.name).with(cause))
+            }
+        }
     }
 
     /// Whether the sealed bytes of an object are those that the index was signed over.
-    pub fn is_intact(&self, crypto: &dyn Crypto, object: &Object) -> bool {
-        let sealed = self.range(object).and_then(|range| self.bytes.get(range));
-        sealed.is_some_and(|sealed| crypto.sha256(&[sealed]) == object.sha256.0)
+    pub fn is_intact(&self, crypto: &dyn Crypto, object: &Object) -> Result<bool> {
+        Ok(crypto.sha256(&[&self.sealed(object)?]) == object.sha256.0)
     }
 
-    fn range(&self, object: &Object) -> Option<Range<usize>> {
-        let start = self.body.checked_add(usize::try_from(object.offset).ok()?)?;
-        let end = start.checked_add(usize::try_from(object.size.checked_add(TAG)?).ok()?)?;
-        Some(start..end)
+    fn sealed(&self, object: &Object) -> Result<Vec<u8>> {
+        let failed = || Error::new(Code::ObjectDamaged).with(&object.name).with("length");
+        let start = self.body.checked_add(object.offset).ok_or_else(failed)?;
+        let length = object.size.checked_add(TAG).and_then(|length| usize::try_from(length).ok()).ok_or_else(failed)?;
+        self.place.read(start, length)
     }
+}
+
+/// The three lines at the head of a datafile, or as much as there is when there are no three lines.
+fn head(place: &dyn Place) -> Result<Vec<u8>> {
+    let mut length = FIRST_READ;
+    loop {
+        let have = place.size().min(length);
+        let mut bytes = place.read(0, usize::try_from(have).unwrap_or(usize::MAX))?;
+        document::refuse_foreign(&place.name(), &bytes)?;
+        if let Some(end) = end_of_line(&bytes, 3) {
+            bytes.truncate(end);
+            return Ok(bytes);
+        }
+        if have < length || length > MAX_HEAD {
+            return Ok(bytes);
+        }
+        length *= 4;
+    }
+}
+
+fn damaged(place: &str, cause: &str) -> Error {
+    Error::new(Code::DocumentDamaged).with(place).with(cause)
 }
 
 fn end_of_line(bytes: &[u8], count: usize) -> Option<usize> {
     bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(count - 1).map(|(at, _)| at + 1)
 }
 
-fn same_name(a: &str, b: &str) -> bool {
+/// Whether two names of objects or of data are the same to 1C, which knows no case.
+pub fn same_name(a: &str, b: &str) -> bool {
     a == b || a.to_lowercase() == b.to_lowercase()
 }

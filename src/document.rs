@@ -42,10 +42,22 @@ pub fn sign(kind: Kind, payload: &impl Serialize, signer: &dyn Signer) -> Result
     Ok(text)
 }
 
+/// What files of another tool begin with: datafiles and files of parameters.
+const FOREIGN: [&[u8]; 2] = [b"LSDF", b"LSPF"];
+
+/// [`Code::ForeignFile`] for a file that another tool has made.
+pub fn refuse_foreign(place: &str, bytes: &[u8]) -> Result<()> {
+    match FOREIGN.iter().any(|signature| bytes.starts_with(signature)) {
+        true => Err(Error::new(Code::ForeignFile).with(place)),
+        false => Ok(()),
+    }
+}
+
 /// Reads the document at the head of `text` and gives the rest. Line ends of either kind are accepted, so that a file that
 /// went through a text editor is still good. `place` names the file in errors.
 pub fn read<'a, 't>(kind: Kind, place: &'a str, text: &'t str) -> Result<(Unverified<'a>, &'t str)> {
     let damaged = |cause: &str| Error::new(Code::DocumentDamaged).with(place).with(cause);
+    refuse_foreign(place, text.as_bytes())?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (header, rest) = line(text).ok_or_else(|| damaged("line 1: no header"))?;
     let (payload, rest) = line(rest).ok_or_else(|| damaged("line 2: no payload"))?;
@@ -54,10 +66,7 @@ pub fn read<'a, 't>(kind: Kind, place: &'a str, text: &'t str) -> Result<(Unveri
         .strip_prefix("SLK-")
         .and_then(|h| h.strip_prefix(kind.name))
         .and_then(|h| h.strip_prefix(' '))
-        .ok_or_else(|| match header.get(..4) {
-            Some("LSDF" | "LSPF") => Error::new(Code::ForeignFile).with(place),
-            _ => damaged(&format!("line 1: SLK-{} is expected", kind.name)),
-        })?;
+        .ok_or_else(|| damaged(&format!("line 1: SLK-{} is expected", kind.name)))?;
     if version != kind.version.to_string() {
         let shown: String = version.chars().take(20).collect();
         return Err(Error::new(Code::DocumentVersion).with(place).with(shown));

@@ -302,8 +302,8 @@ catalogue! {
         ru "Серия не запущена.", "Сначала вызовите Запуск.";
         en "The series is not started.", "Call Start first.";
     508 AnchorConflict "EExecuteError" 409
-        ru "Данные защиты подписаны не тем корневым ключом, что задан якорем доверия серии {0}.", "Упакуйте данные ключом этой серии.";
-        en "The protection data are not signed by the root key that the trust anchor of series {0} names.", "Pack the data with the key of this series.";
+        ru "{1}: корневой ключ не тот, что назван якорем доверия серии {0}.", "Проверьте якорь доверия; данные защиты упакуйте ключом этой серии.";
+        en "{1}: another root key than the trust anchor of series {0} names.", "Check the trust anchor; pack protection data with the key of this series.";
     509 ForeignFile "EExecuteError" 400
         ru "{0}: файл создан другой программой.", "Упакуйте данные заново программой licenceedit.";
         en "{0}: made by another tool.", "Pack the data again with licenceedit.";
@@ -316,6 +316,15 @@ catalogue! {
     512 ComponentPanic "EExecuteError" 500
         ru "Внутренняя ошибка компоненты.", "Сообщите разработчику журнал компоненты.";
         en "Internal error of the component.", "Send the component's log to the developer.";
+    540 NoDatafile "EExecuteError" 404
+        ru "На сервере нет файла данных защиты {0}.", "Положите файл в папку данных сервера.";
+        en "The server has no datafile {0}.", "Put the file into the server's data folder.";
+    541 DatafileChanged "EExecuteError" 409
+        ru "Файл данных защиты {0} заменён во время чтения.", "Повторите вызов.";
+        en "Datafile {0} was replaced while it was read.", "Call again.";
+    542 DatafileSlow "EExecuteError" 503
+        ru "Файл данных защиты {0} не получен с сервера за отведённое время: {1} из {2} байт.", "Повторите вызов: полученное сохранено.";
+        en "Datafile {0} did not come from the server in time: {1} of {2} bytes.", "Call again: what has come is kept.";
 
     // Files, settings, start-up.
     600 FileFailed "EFile" 500

@@ -117,10 +117,10 @@ fn the_golden_datafile_reads_as_it_was_written_and_opens_with_the_golden_licence
     for (name, policy, bytes) in expected {
         let object = datafile.object(&name.to_uppercase()).unwrap();
         assert_eq!((object.name.as_str(), &object.policy), (name, &policy));
-        assert!(datafile.is_intact(&PROVIDER, object));
+        assert!(datafile.is_intact(&PROVIDER, object).unwrap());
         let reference = ObjectRef { name: &object.name, policy: &object.policy, salt: &datafile.index.salt.0 };
         match (subkeys.object_key(&PROVIDER, &reference), bytes) {
-            (Ok(key), Some(bytes)) => assert_eq!(datafile.open(&PROVIDER, object, &key).unwrap(), bytes),
+            (Ok(key), Some(bytes)) => assert_eq!(*datafile.open(&PROVIDER, object, &key).unwrap(), bytes),
             (Err(error), None) => assert_eq!(error.code, Code::SubkeyMissing),
             (key, _) => panic!("{name}: {key:?}"),
         }

@@ -59,7 +59,7 @@ fn an_activated_licence_opens_what_it_has_earned_and_nothing_else() {
     let mut opened = Vec::new();
     for object in &datafile.index.objects {
         match subkeys.object_key(CRYPTO, &ObjectRef { name: &object.name, policy: &object.policy, salt }) {
-            Ok(key) => opened.push((object.name.as_str(), datafile.open(CRYPTO, object, &key).unwrap())),
+            Ok(key) => opened.push((object.name.as_str(), datafile.open(CRYPTO, object, &key).unwrap().to_vec())),
             Err(error) => assert_eq!(error.code, Code::SubkeyMissing),
         }
     }

@@ -6,6 +6,7 @@ mod activation;
 mod api;
 pub mod client;
 mod console;
+mod datafiles;
 mod health;
 mod keeper;
 pub mod keys;
@@ -42,6 +43,7 @@ use activation::Activations;
 use api::Api;
 use client::Clients;
 use console::Console;
+use datafiles::Datafiles;
 use keeper::Keeper;
 use keys::{Carriers, KeyStore, Snapshot, Sources};
 use ledger::Ledger;
@@ -150,7 +152,8 @@ impl LicenceService {
         let timekeeper = Arc::new(Timekeeper::start(&paths.data, clock.clone()));
         let keys = Arc::new(KeyStore::open(sources, timekeeper.now())?);
         let guard = Arc::new(Guard::new(crypto, clock.clone(), settings.clone())?);
-        let clients = Clients::new(crypto, clock, timekeeper.clone(), keys.clone(), ledger.clone());
+        let datafiles = Datafiles::new(crypto, paths.data.clone());
+        let clients = Clients::new(crypto, clock, timekeeper.clone(), keys.clone(), ledger.clone(), datafiles)?;
         let core = Arc::new(Core {
             paths,
             crypto,

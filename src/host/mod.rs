@@ -2,6 +2,7 @@
 //! facts and writes bytes; what they mean is decided by the pure modules.
 
 pub mod clock;
+pub mod datafile;
 pub mod files;
 pub mod instance;
 pub mod journal;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::accounting::Demands;
 use crate::api::LicenceInfo;
+use crate::datafile::Part;
 use crate::error::Error;
 use crate::id::{Bytes32, ComputerId, ConnectionId, KeyNo, SessionId};
 use crate::subkeys::{Policy, Subkey};
@@ -70,6 +71,8 @@ pub enum Call {
     },
     /// The key of a protected object.
     ObjectKey(ObjectKeyQuery),
+    /// A piece of a datafile that lies beside the server. Its answer is not stored: asking again changes nothing.
+    Datafile(DatafileQuery),
     /// Give the seat back at once.
     Release {
         /// The session.
@@ -108,7 +111,12 @@ pub enum Outcome {
     ObjectKey {
         /// AES-256-GCM key.
         key: Subkey,
+        /// The key of protection that it was derived under; absent: a server that does not tell.
+        #[serde(default)]
+        key_no: Option<KeyNo>,
     },
+    /// A piece of a datafile.
+    Datafile(DatafilePiece),
 }
 
 /// The client as its connection shows it (`/api/connections`).
@@ -303,6 +311,29 @@ pub struct ObjectKeyQuery {
     pub policy: Policy,
     /// Salt of the datafile.
     pub salt: Bytes32,
+}
+
+/// Which bytes of which datafile are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatafileQuery {
+    /// The file of the connection's series.
+    pub part: Part,
+    /// Where the piece begins; beyond the end: only size and stamp are asked for.
+    pub at: u64,
+    /// Its length, at most [`super::MAX_PIECE`]; less comes at the end of the file.
+    pub length: u32,
+}
+
+/// A piece of a datafile, with what tells whether it is still the same file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatafilePiece {
+    /// Size of the whole file.
+    pub size: u64,
+    /// [`crate::datafile::Datafile::stamp`].
+    pub stamp: Bytes32,
+    /// The bytes.
+    #[serde(with = "crate::document::base64_bytes")]
+    pub bytes: Vec<u8>,
 }
 
 #[cfg(test)]

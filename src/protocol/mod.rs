@@ -23,6 +23,8 @@ pub const CALL_PATH: &str = "/client/call";
 pub const MEDIA_TYPE: &str = "application/octet-stream";
 /// Largest frame that is accepted, in bytes: with its connection's identifier it fits into the largest body of a front, 1 MiB.
 pub const MAX_FRAME: usize = 1024 * 1024 - 16;
+/// Most bytes of a datafile that one call asks for. In base64 and JSON they fit into a frame.
+pub const MAX_PIECE: u32 = 512 * 1024;
 
 use crate::error::{Code, Error};
 

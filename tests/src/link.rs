@@ -142,7 +142,7 @@ impl Link {
     /// Asks for the key of an object; a refusal is a value.
     pub fn object_key(&self, query: ObjectKeyQuery) -> Outcome<licence::error::Result<licence::subkeys::Subkey>> {
         match self.call(Call::ObjectKey(query))? {
-            Ok(Reply::ObjectKey { key }) => Ok(Ok(key)),
+            Ok(Reply::ObjectKey { key, .. }) => Ok(Ok(key)),
             Ok(other) => fail(format!("not a key: {other:?}")),
             Err(error) => Ok(Err(error)),
         }

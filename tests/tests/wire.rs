@@ -181,7 +181,7 @@ fn a_licence_without_a_flag_derives_no_key_even_offline() -> Outcome {
     // The flag that it has opens its object: so the derivation below is the right one.
     let object = with_one.object("Объект").expect("packed");
     let opened = with_one.open(&PROVIDER, object, &derive(&with_one, &object.policy)?)?;
-    assert_eq!(opened, text.as_bytes());
+    assert_eq!(*opened, text.as_bytes());
 
     let object = with_two.object("Объект").expect("packed");
     let error = derive(&with_two, &object.policy).expect_err("flag 2 was not earned");

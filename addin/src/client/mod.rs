@@ -5,6 +5,7 @@
 //! is unmapped would leak.
 
 pub mod connection;
+mod data;
 mod heartbeat;
 mod ledger;
 pub mod registry;

@@ -8,6 +8,7 @@ use licence::api::LicenceInfo;
 use licence::datafile::Datafile;
 use licence::error::{Code, Error, Result};
 use licence::protocol::message::{Acquire, Call, ObjectKeyQuery, Outcome};
+use licence::revocation::RevocationLists;
 use licence::settings::Endpoint;
 use licence::subkeys::Subkey;
 
@@ -25,7 +26,9 @@ pub struct Series {
     pub(super) net: Net,
     pub(super) turn: Turn,
     pub(super) state: Mutex<State>,
-    datafiles: Mutex<Vec<([u8; 32], Weak<Datafile>)>>,
+    pub(super) datafiles: Mutex<Vec<([u8; 32], Weak<Datafile>)>>,
+    /// Keys that the vendor has revoked, as datafiles said.
+    pub(super) revoked: Mutex<RevocationLists>,
 }
 
 #[derive(Default)]
@@ -39,8 +42,8 @@ pub(super) struct State {
 impl Series {
     /// A series that is not connected yet.
     pub fn new(net: Net, wanted: Wanted, endpoints: Vec<Endpoint>) -> Series {
-        let (turn, state, datafiles) = (Turn::default(), Mutex::default(), Mutex::default());
-        Series { wanted, endpoints, net, turn, state, datafiles }
+        let (turn, state, datafiles, revoked) = (Turn::default(), Mutex::default(), Mutex::default(), Mutex::default());
+        Series { wanted, endpoints, net, turn, state, datafiles, revoked }
     }
 
     /// Makes sure that a server is connected: the first in the list that can be reached and has the series.
@@ -165,24 +168,12 @@ impl Series {
         let call = |session| Call::ObjectKey(ObjectKeyQuery { session, ..query.clone() });
         let outcome = match session {
             Some(session) => self.ask(session, |held| call(Some(held.id)))?.1,
-            None => self.ask_anyone(&call(None))?,
+            None => self.ask_anyone(&call(None), &self.net.within(TOTAL_LIMIT))?,
         };
         match outcome {
-            Outcome::ObjectKey { key } => Ok(key),
+            Outcome::ObjectKey { key, key_no } => key_no.map_or(Ok(()), |key_no| self.check_key(key_no)).map(|()| key),
             _ => Err(unexpected()),
         }
-    }
-
-    /// A datafile that is shared with other objects of this series, or the one that `read` makes of the bytes.
-    pub fn datafile(&self, hash: [u8; 32], read: impl FnOnce() -> Result<Datafile>) -> Result<Arc<Datafile>> {
-        let mut datafiles = locked(&self.datafiles);
-        datafiles.retain(|(_, datafile)| datafile.strong_count() > 0);
-        if let Some(datafile) = datafiles.iter().find(|(key, _)| *key == hash).and_then(|(_, weak)| weak.upgrade()) {
-            return Ok(datafile);
-        }
-        let datafile = Arc::new(read()?);
-        datafiles.push((hash, Arc::downgrade(&datafile)));
-        Ok(datafile)
     }
 
     /// The connections that are open, the preferred server's first.
@@ -256,14 +247,13 @@ impl Series {
     }
 
     /// Makes a call that needs no session.
-    fn ask_anyone(&self, call: &Call) -> Result<Outcome> {
-        let deadline = self.net.within(TOTAL_LIMIT);
+    pub(super) fn ask_anyone(&self, call: &Call, deadline: &Deadline) -> Result<Outcome> {
         let mut search = Search::default();
         for index in self.order() {
             for _ in 0..2 {
                 let connection = {
-                    let _turn = self.turn(&deadline)?;
-                    self.connection(&self.net, index, &deadline)
+                    let _turn = self.turn(deadline)?;
+                    self.connection(&self.net, index, deadline)
                 };
                 let trouble = match connection {
                     Ok(connection) => match connection.call(&self.net, call.clone(), &deadline.at_most(SERVER_LIMIT)) {
@@ -353,9 +343,19 @@ impl Series {
             match connection.call(net, call, &deadline) {
                 Ok(Outcome::Granted(granted)) => {
                     self.is_up(index);
+                    let held = Held::of(connection, &granted, sent);
+                    if let Err(error) = self.check_key(granted.key_no) {
+                        self.give_up(net, session, &held, error.clone());
+                        return Err(Trouble::Refused(error));
+                    }
                     let home = self.home_of(index);
-                    log::info!("{}: licence of key {} at {}", self.wanted.key_id, granted.key_no, connection.endpoint);
-                    return Ok(session.hold(Held::of(connection, &granted, sent), &granted, home));
+                    log::info!(
+                        "{}: licence of key {} at {}",
+                        self.wanted.key_id,
+                        granted.key_no,
+                        held.connection.endpoint
+                    );
+                    return Ok(session.hold(held, &granted, home));
                 }
                 Ok(_) => return Err(Trouble::Refused(unexpected())),
                 Err(_) if connection.is_gone() && again => again = false,
@@ -436,7 +436,7 @@ fn released() -> Error {
     Error::new(Code::BadSession).with_text("лицензия освобождена", "the licence was released")
 }
 
-fn unexpected() -> Error {
+pub(super) fn unexpected() -> Error {
     Error::new(Code::FrameRefused).with("an answer to another call")
 }
 

@@ -104,10 +104,10 @@ impl Session {
     }
 
     /// Why the seat is not asked for again by ourselves, but only when 1C code asks: another process goes on with the
-    /// session, an administrator ended it, or 1C code gave it back.
+    /// session, an administrator ended it, 1C code gave it back, or its key is revoked.
     pub fn is_over(&self) -> Option<Error> {
-        self.lost()
-            .filter(|error| matches!(error.code, Code::SessionTakenOver | Code::SessionDropped | Code::BadSession))
+        use Code::{BadSession, KeyRevoked, SessionDropped, SessionTakenOver};
+        self.lost().filter(|error| matches!(error.code, SessionTakenOver | SessionDropped | BadSession | KeyRevoked))
     }
 
     /// Whether we may ask for a seat by ourselves now.
@@ -164,6 +164,16 @@ impl Session {
     pub fn lose(&self, held: &Held, cause: Error) {
         let mut state = locked(&self.state);
         if state.held.as_ref().is_some_and(|now| now.is(held)) {
+            state.held = None;
+            state.licence = None;
+            state.lost = Some(cause);
+        }
+    }
+
+    /// The seat `held` must not be used, whether it was taken already or only granted.
+    pub fn refuse(&self, held: &Held, cause: Error) {
+        let mut state = locked(&self.state);
+        if state.held.as_ref().is_none_or(|now| now.is(held)) {
             state.held = None;
             state.licence = None;
             state.lost = Some(cause);

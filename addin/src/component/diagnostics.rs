@@ -70,7 +70,7 @@ fn series(handle: usize, slot: &Slot) -> Value {
         "LicenceFrom": held.as_ref().map(|held| held.connection.endpoint.to_string()),
         "UsedLicence": held.as_ref().map(|held| held.key_no),
         "LicenceLost": lost.map(|error| error.message(Lang::English)),
-        "ProtectionData": slot.datafiles.iter().map(|(alias, datafile)| json!({
+        "ProtectionData": slot.data.loaded().iter().map(|(alias, datafile)| json!({
             "Alias": alias,
             "Created": datafile.index.created,
             "Objects": datafile.index.objects.len(),

@@ -2,10 +2,12 @@
 //! are kept; a wrong kind of argument is an error of the calling code.
 //! No pointer of the Native API comes here.
 //!
-//! No call blocks longer than [`crate::client::TOTAL_LIMIT`]; `Остановить` and the end of an object say goodbye to each server
+//! No call blocks longer than [`crate::client::TOTAL_LIMIT`], but for an object of a datafile beside the server: there the file,
+//! its index, the key and the bytes have that limit each. `Остановить` and the end of an object say goodbye to each server
 //! for a second at most.
 
 mod anchors;
+mod data;
 mod diagnostics;
 mod journal;
 mod parameters;
@@ -63,7 +65,13 @@ impl Component for LicenceExtension {
         Method::function("SetSessionData", "УстановитьДанныеСеанса", 2, &[], Self::set_session_data),
         Method::function("GetLicence", "ПолучитьЛицензию", 1, &[], Self::licence),
         Method::function("ReleaseLicence", "ОсвободитьЛицензию", 1, &[], Self::release_licence),
-        Method::function("LoadProtectionData", "ЗагрузитьДанныеЗащиты", 3, &[], Self::load_protection_data),
+        Method::function(
+            "LoadProtectionData",
+            "ЗагрузитьДанныеЗащиты",
+            3,
+            &[Preset::Bool(true)],
+            Self::load_protection_data,
+        ),
         Method::function("GetObjectBinaryData", "ПолучитьДвоичныеДанныеОбъекта", 2, &[], Self::object_data),
         Method::procedure("Stop", "Остановить", 0, &[Preset::Int(0)], Self::stop),
         Method::function("GetDiagnostics", "ПолучитьДиагностику", 0, &[], Self::diagnostics),
@@ -188,7 +196,8 @@ impl LicenceExtension {
         self.writing.get_or_insert_with(|| journal::Writing::start(&paths, keeps_logs));
         let endpoints = parameters::servers(conf?.as_ref(), key_id, &self.parameters)?;
         let wanted = Wanted { key_id, anchor: anchors::look_up(key_id, self.anchor) };
-        let slot = Slot::start(&PROVIDER, wanted, endpoints, || self.nets())?;
+        let mut slot = Slot::start(&PROVIDER, wanted, endpoints, || self.nets())?;
+        slot.data.folders = data::disk::folders(&paths, process::is_server(&self.host));
         let same =
             |known: &Option<Slot>| known.as_ref().is_some_and(|known| Arc::ptr_eq(&known.started, &slot.started));
         let at = self.slots.iter().position(same).unwrap_or_else(|| {
@@ -234,14 +243,17 @@ impl LicenceExtension {
         )
     }
 
+    /// Takes a datafile under an alias. With Ложь as the fourth argument an alias that is loaded already stays.
     fn load_protection_data(&mut self, arguments: &mut [Value]) -> Result<Value, Failure> {
         let names = ("LoadProtectionData", "ЗагрузитьДанныеЗащиты");
         let alias = text_at(arguments, 2, names.0, names.1)?.trim().to_owned();
+        let replaces = arguments.get(3).and_then(Value::as_bool);
+        let replaces = replaces.ok_or_else(|| wrong_kind(names, "Булево", "a Boolean"))?;
         let Some(Value::Blob(bytes)) = arguments.get_mut(1).map(Value::take) else {
             return Err(wrong_kind(names, "ДвоичныеДанные", "BinaryData"));
         };
         self.on_series(arguments, names, Value::Bool(false), |slot, nets| {
-            slot.load(bytes, &alias, nets).map(|()| Value::Bool(true))
+            slot.load(bytes, &alias, replaces, nets).map(|()| Value::Bool(true))
         })
     }
 
@@ -249,7 +261,10 @@ impl LicenceExtension {
     fn object_data(&mut self, arguments: &mut [Value]) -> Result<Value, Failure> {
         let names = ("GetObjectBinaryData", "ПолучитьДвоичныеДанныеОбъекта");
         let name = text_at(arguments, 1, names.0, names.1)?.trim().to_owned();
-        self.on_series(arguments, names, Value::Undefined, |slot, _| slot.object(&name).map(Value::Blob))
+        self.on_series(arguments, names, Value::Undefined, |slot, _| {
+            // Wiped by the native side once it is copied for 1C.
+            slot.object(&name).map(|mut plain| Value::Blob(std::mem::take(&mut *plain)))
+        })
     }
 
     /// Releases and disconnects one series, or all of this object without an argument.

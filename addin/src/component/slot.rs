@@ -5,20 +5,19 @@ use std::sync::Arc;
 use licence::accounting::Base;
 use licence::api::LicenceInfo;
 use licence::crypto::Provider;
-use licence::datafile::{Datafile, Object};
+use licence::datafile::Datafile;
 use licence::error::{Code, Error, Result};
 use licence::id::RootHash;
 use licence::protocol::message::{Acquire, ObjectKeyQuery};
 use licence::settings::Endpoint;
+use zeroize::Zeroizing;
 
 use crate::client::connection::Wanted;
 use crate::client::registry::{self, Nets, Started};
 use crate::client::session::Session;
 
+use super::data::{self, Data, Found};
 use super::process;
-
-/// Signatures of datafiles and parameter files that another tool made.
-const FOREIGN: [&[u8]; 2] = [b"LSDF", b"LSPF"];
 
 /// A started series in the hands of one object.
 pub struct Slot {
@@ -26,8 +25,8 @@ pub struct Slot {
     pub started: Arc<Started>,
     /// Kind of the session's infobase, once it is known.
     pub base: Option<Base>,
-    /// Protected data by alias, in order of loading.
-    pub datafiles: Vec<(String, Arc<Datafile>)>,
+    /// Protected data.
+    pub data: Data,
     session: Option<Arc<Session>>,
     crypto: Provider,
 }
@@ -41,7 +40,7 @@ impl Slot {
         nets: impl FnOnce() -> Nets,
     ) -> Result<Slot> {
         let started = registry::start(wanted, endpoints, nets)?;
-        Ok(Slot { started, base: None, datafiles: Vec::new(), session: None, crypto })
+        Ok(Slot { started, base: None, data: Data::new(crypto), session: None, crypto })
     }
 
     /// The object's session.
@@ -77,28 +76,20 @@ impl Slot {
 
     /// Loads protected data that 1C code passes. They must be signed by the root that the anchor names; without an anchor
     /// they set it, as they come from the configuration itself, and the server is asked to prove itself once more.
-    pub fn load(&mut self, bytes: Vec<u8>, alias: &str, nets: impl FnOnce() -> Nets) -> Result<()> {
-        if FOREIGN.iter().any(|signature| bytes.starts_with(signature)) {
-            return Err(Error::new(Code::ForeignFile).with(alias));
+    /// An alias that is loaded already stays as it is unless it `replaces`.
+    pub fn load(&mut self, bytes: Vec<u8>, alias: &str, replaces: bool, nets: impl FnOnce() -> Nets) -> Result<()> {
+        if !replaces && self.data.is_loaded(alias) {
+            return Ok(());
         }
         let crypto = self.crypto;
         let hash = crypto.sha256(&[&bytes]);
         let datafile = self.started.datafile(hash, || Datafile::read(crypto, alias, bytes))?;
-        let wanted = self.started.wanted;
-        if datafile.series.key_id != wanted.key_id {
-            let place = Error::new(Code::BadArgument).with_text("ЗагрузитьДанныеЗащиты", "LoadProtectionData");
-            let series = datafile.series.key_id;
-            return Err(place.with_text(format_args!("данные серии {series}"), format_args!("data of series {series}")));
+        if self.started.wanted.anchor.is_none() && datafile.series.key_id == self.started.wanted.key_id {
+            self.adopt(datafile.series.root, nets)?;
         }
-        match wanted.anchor {
-            Some(root) if root != datafile.series.root => {
-                return Err(Error::new(Code::AnchorConflict).with(wanted.key_id));
-            }
-            Some(_) => {}
-            None => self.adopt(datafile.series.root, nets)?,
-        }
-        self.datafiles.retain(|(known, _)| !same_name(known, alias));
-        self.datafiles.push((alias.to_owned(), datafile));
+        data::check(&self.started, &datafile, alias)?;
+        datafile.revocations().into_iter().for_each(|list| self.started.learn(list));
+        self.data.put(alias, datafile);
         Ok(())
     }
 
@@ -117,13 +108,21 @@ impl Slot {
         Ok(())
     }
 
-    /// Decrypts a protected object: `Alias.Name`, or `Name` in any of the loaded data.
-    pub fn object(&self, name: &str) -> Result<Vec<u8>> {
+    /// Decrypts a protected object; how its name is read, tells [`Data::find`]. Wiped when it is dropped.
+    pub fn object(&mut self, name: &str) -> Result<Zeroizing<Vec<u8>>> {
+        match self.open(name) {
+            // Once more, from what the file is now.
+            Err(error) if error.code == Code::DatafileChanged => self.open(name),
+            done => done,
+        }
+    }
+
+    fn open(&mut self, name: &str) -> Result<Zeroizing<Vec<u8>>> {
         let wanted = self.started.wanted;
         if wanted.anchor.is_none() {
             return Err(Error::new(Code::NoAnchor).with(wanted.key_id));
         }
-        let (datafile, object) = self.find(name).ok_or_else(|| Error::new(Code::NoObject).with(name))?;
+        let Found { datafile, object } = self.data.find(&self.started, name)?;
         let session = match (object.policy.seat, &self.session) {
             (true, None) => return Err(Error::new(Code::SeatNeeded).with(name)),
             (true, session) => session.as_deref(),
@@ -136,16 +135,7 @@ impl Slot {
             salt: datafile.index.salt,
         };
         let key = self.started.object_key(session, &query)?;
-        datafile.open(self.crypto, object, &key)
-    }
-
-    fn find(&self, name: &str) -> Option<(&Datafile, &Object)> {
-        let by_alias = self.datafiles.iter().find_map(|(alias, datafile)| {
-            let (head, rest) = name.split_at_checked(alias.len())?;
-            let own = rest.strip_prefix('.').filter(|_| same_name(head, alias))?;
-            Some((&**datafile, datafile.object(own)?))
-        });
-        by_alias.or_else(|| self.datafiles.iter().find_map(|(_, datafile)| Some((&**datafile, datafile.object(name)?))))
+        datafile.open(self.crypto, &object, &key)
     }
 
     /// Ends the object's part in the series and gives its seat back, unless other objects share it.
@@ -162,8 +152,4 @@ impl Drop for Slot {
             self.started.leave(&session, false);
         }
     }
-}
-
-fn same_name(a: &str, b: &str) -> bool {
-    a == b || a.to_lowercase() == b.to_lowercase()
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use licence::datafile::{self, Contents, Plain};
+use licence::datafile::{self, Contents, Part, Plain};
 use licence::id::Bytes32;
 use licence::subkeys::{Policy, SeriesSecret};
 use licence::time::Time;
@@ -35,8 +35,8 @@ fn code<T>(result: licence::Result<T>) -> Code {
     result.err().expect("a refusal").code
 }
 
-fn bytes(slot: &Slot, name: &str) -> String {
-    String::from_utf8(slot.object(name).unwrap()).unwrap()
+fn bytes(slot: &mut Slot, name: &str) -> String {
+    String::from_utf8(slot.object(name).unwrap().to_vec()).unwrap()
 }
 
 #[test]
@@ -45,18 +45,18 @@ fn an_object_opens_for_a_session_with_a_licence_by_alias_or_name_in_any_case() {
     network.add("a");
     let mut slot = slot(&network, wanted());
     assert_eq!(code(slot.object("Обработка")), Code::NoObject);
-    slot.load(packed(ROOT, SERIES), "ДанныеСЛК", || network.nets()).unwrap();
+    slot.load(packed(ROOT, SERIES), "ДанныеСЛК", true, || network.nets()).unwrap();
     assert_eq!(code(slot.object("Обработка")), Code::SeatNeeded);
-    assert_eq!(bytes(&slot, "Открытая.Часть"), "text of Открытая.Часть");
+    assert_eq!(bytes(&mut slot, "Открытая.Часть"), "text of Открытая.Часть");
     slot.take_licence(claim(1)).unwrap();
     for name in ["Обработка", "ДанныеСЛК.Обработка", "данныеслк.ОБРАБОТКА"]
     {
-        assert_eq!(bytes(&slot, name), "text of Обработка");
+        assert_eq!(bytes(&mut slot, name), "text of Обработка");
     }
     assert_eq!(code(slot.object("Чужие.Обработка")), Code::NoObject);
     slot.release().unwrap();
     assert_eq!(code(slot.object("Обработка")), Code::BadSession);
-    assert_eq!(bytes(&slot, "ДанныеСЛК.Открытая.Часть"), "text of Открытая.Часть");
+    assert_eq!(bytes(&mut slot, "ДанныеСЛК.Открытая.Часть"), "text of Открытая.Часть");
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_datafile_of_another_root_series_or_tool_is_refused() {
     let network = Network::new();
     network.add("a");
     let mut slot = slot(&network, wanted());
-    let mut load = |bytes| code(slot.load(bytes, "a", || network.nets()));
+    let mut load = |bytes| code(slot.load(bytes, "a", true, || network.nets()));
     assert_eq!(load(packed(ISSUING, SERIES)), Code::AnchorConflict);
     assert_eq!(load(packed(ROOT, KeyId(0xAAAA))), Code::BadArgument);
     assert_eq!(load(b"LSDF\x00\x01".to_vec()), Code::ForeignFile);
@@ -73,7 +73,7 @@ fn a_datafile_of_another_root_series_or_tool_is_refused() {
     damaged.truncate(500);
     assert_eq!(load(damaged), Code::DocumentDamaged);
     assert_eq!(load(Vec::new()), Code::DocumentDamaged);
-    assert!(slot.datafiles.is_empty());
+    assert!(slot.data.loaded().is_empty());
 }
 
 #[test]
@@ -83,9 +83,9 @@ fn without_an_anchor_the_configurations_own_datafile_sets_it_and_the_session_goe
     let mut slot = slot(&network, Wanted { anchor: None, ..wanted() });
     slot.take_licence(claim(1)).unwrap();
     assert_eq!(code(slot.object("Обработка")), Code::NoAnchor);
-    slot.load(packed(ROOT, SERIES), "ДанныеСЛК", || network.nets()).unwrap();
+    slot.load(packed(ROOT, SERIES), "ДанныеСЛК", true, || network.nets()).unwrap();
     assert_eq!(slot.started.wanted.anchor, Some(root()));
-    assert_eq!(bytes(&slot, "Обработка"), "text of Обработка");
+    assert_eq!(bytes(&mut slot, "Обработка"), "text of Обработка");
     assert_eq!(a.held(), 1);
 }
 
@@ -96,8 +96,8 @@ fn a_server_with_a_root_of_its_own_opens_nothing() {
     let stranger = licence::identity::Identity::generate(&PROVIDER).unwrap();
     *a.licences.lock().unwrap() = vec![licence_for(&stranger)];
     let mut slot = slot(&network, Wanted { anchor: None, ..wanted() });
-    assert_eq!(code(slot.load(packed(ROOT, SERIES), "a", || network.nets())), Code::ServerNotTrusted);
-    assert!(slot.started.wanted.anchor.is_none() && slot.datafiles.is_empty());
+    assert_eq!(code(slot.load(packed(ROOT, SERIES), "a", true, || network.nets())), Code::ServerNotTrusted);
+    assert!(slot.started.wanted.anchor.is_none() && slot.data.loaded().is_empty());
     assert_eq!(code(slot.object("Обработка")), Code::NoAnchor);
     let started = Slot::start(&PROVIDER, wanted(), vec![network.endpoint("a")], || network.nets());
     assert_eq!(code(started), Code::ServerNotTrusted);
@@ -183,7 +183,10 @@ fn a_wrong_kind_of_argument_is_an_error_of_the_calling_code() {
     let text = || Value::from("672B");
     assert!(LicenceExtension::start(&mut object, &mut [Value::Undefined, Value::Undefined]).is_err());
     assert!(LicenceExtension::licence(&mut object, &mut [text()]).is_err());
-    assert!(LicenceExtension::load_protection_data(&mut object, &mut [Value::Int(1), text(), text()]).is_err());
+    assert!(
+        LicenceExtension::load_protection_data(&mut object, &mut [Value::Int(1), text(), text(), Value::Bool(true)])
+            .is_err()
+    );
     assert!(LicenceExtension::set_session_data(&mut object, &mut [Value::Int(1), Value::Null]).is_err());
     assert!(LicenceExtension::stop(&mut object, &mut [text()]).is_err());
     assert!(object.set_parameters(Value::Int(1)).is_err());
@@ -217,7 +220,7 @@ fn diagnostics_hold_no_secret() {
     network.add("a");
     let mut object = LicenceExtension::create();
     let mut slot = slot(&network, wanted());
-    slot.load(packed(ROOT, SERIES), "ДанныеСЛК", || network.nets()).unwrap();
+    slot.load(packed(ROOT, SERIES), "ДанныеСЛК", true, || network.nets()).unwrap();
     slot.take_licence(claim(1)).unwrap();
     object.slots.push(Some(slot));
     let Value::Text(text) = call(&mut object, LicenceExtension::diagnostics, vec![]) else { panic!() };
@@ -238,4 +241,124 @@ fn the_end_of_an_object_ends_its_series() {
     object.done();
     assert_eq!(Arc::strong_count(&network), 1);
     assert_eq!(call(&mut object, LicenceExtension::licence, vec![Value::Int(1)]), Value::Undefined);
+}
+
+/// A datafile of the series with one object that needs a seat, `text` in it.
+fn file(created: i64, revoked: &[u32], text: &[u8]) -> Vec<u8> {
+    let object = Plain { name: "Обработка".into(), policy: Policy::default(), bytes: text.to_vec() };
+    let contents = Contents {
+        key_id: SERIES,
+        created: Time(created),
+        salt: Bytes32([4; 32]),
+        revoked: revoked.to_vec(),
+        objects: vec![object],
+    };
+    let root = licence::crypto::Crypto::rsa_signer(&PROVIDER, ROOT).unwrap();
+    datafile::pack(&PROVIDER, &*root, &SeriesSecret::new([7; 32]), contents).unwrap()
+}
+
+#[test]
+fn an_object_is_found_in_what_1c_passed_then_beside_the_server_then_on_a_disk() {
+    let network = Network::new();
+    let a = network.add("a");
+    let folder = std::env::temp_dir().join(format!("slk-places-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut slot = slot(&network, wanted());
+    slot.data.folders = vec![folder.join("absent"), folder.clone()];
+    slot.take_licence(claim(1)).unwrap();
+    assert_eq!(code(slot.object("Обработка")), Code::NoObject);
+    std::fs::write(folder.join("672B.datafile"), file(1, &[], b"disk")).unwrap();
+    assert_eq!(bytes(&mut slot, "обработка"), "disk");
+    let beside = |part, text: &[u8]| a.datafiles.lock().unwrap().insert(part, file(2, &[], text));
+    beside(Part::Main, b"server");
+    assert_eq!(bytes(&mut slot, "Обработка"), "server");
+    assert_eq!(code(slot.object("Extension.Обработка")), Code::NoObject);
+    beside(Part::Extension, b"extension");
+    assert_eq!(bytes(&mut slot, "extension.Обработка"), "extension");
+    slot.load(file(3, &[], b"passed"), "ДанныеСЛК", true, || network.nets()).unwrap();
+    assert_eq!(bytes(&mut slot, "Обработка"), "passed");
+    assert_eq!(bytes(&mut slot, "Extension.Обработка"), "extension");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_file_beside_the_server_comes_in_pieces_once_and_anew_when_it_was_replaced() {
+    let network = Network::new();
+    let a = network.add("a");
+    let large: Vec<u8> = (0..1_300_000_u32).map(|at| at as u8).collect();
+    a.datafiles.lock().unwrap().insert(Part::Main, file(1, &[], &large));
+    let mut slot = slot(&network, wanted());
+    slot.take_licence(claim(1)).unwrap();
+    let asked = |slot: &mut Slot| {
+        let before = a.performed.load(Ordering::SeqCst);
+        let plain = slot.object("Обработка").unwrap().to_vec();
+        (plain, a.performed.load(Ordering::SeqCst) - before)
+    };
+    // Whether the file is there, its three pieces, the key.
+    assert!(asked(&mut slot) == (large.clone(), 5));
+    assert!(asked(&mut slot) == (large, 2));
+    a.datafiles.lock().unwrap().insert(Part::Main, file(2, &[], b"new"));
+    assert_eq!(asked(&mut slot), (b"new".to_vec(), 3));
+}
+
+#[test]
+fn a_file_beside_the_server_is_taken_under_the_anchor_only() {
+    let network = Network::new();
+    let a = network.add("a");
+    let mut slot = slot(&network, wanted());
+    slot.take_licence(claim(1)).unwrap();
+    let mut refuses = |bytes: Vec<u8>| {
+        a.datafiles.lock().unwrap().insert(Part::Main, bytes);
+        code(slot.object("Обработка"))
+    };
+    assert_eq!(refuses(packed(ISSUING, SERIES)), Code::AnchorConflict);
+    assert_eq!(refuses(packed(ROOT, KeyId(0xAAAA))), Code::BadArgument);
+    assert_eq!(refuses(b"LSDF\x00\x01\xFF".to_vec()), Code::ForeignFile);
+    assert_eq!(refuses(b"LSPF\n\n\n".to_vec()), Code::ForeignFile);
+    let mut altered = file(1, &[], b"text");
+    altered[40] ^= 1;
+    assert!([Code::SignatureWrong, Code::DocumentDamaged].contains(&refuses(altered)));
+    let mut damaged = file(1, &[], b"text");
+    *damaged.last_mut().unwrap() ^= 1;
+    assert_eq!(refuses(damaged), Code::ObjectDamaged);
+}
+
+#[test]
+fn an_alias_that_is_loaded_stays_unless_it_is_replaced() {
+    let network = Network::new();
+    network.add("a");
+    let mut slot = slot(&network, wanted());
+    slot.take_licence(claim(1)).unwrap();
+    let mut load = |text: &[u8], replaces| {
+        slot.load(file(1, &[], text), "ДанныеСЛК", replaces, || network.nets()).unwrap();
+        bytes(&mut slot, "Обработка")
+    };
+    assert_eq!(load(b"first", false), "first");
+    assert_eq!(load(b"second", false), "first");
+    assert_eq!(load(b"third", true), "third");
+}
+
+#[test]
+fn a_key_that_a_datafile_revokes_holds_no_seat_and_opens_nothing() {
+    let network = Network::new();
+    let a = network.add("a");
+    let mut slot = slot(&network, wanted());
+    slot.take_licence(claim(1)).unwrap();
+    slot.load(file(1, &[], b"text"), "ДанныеСЛК", true, || network.nets()).unwrap();
+    assert_eq!((bytes(&mut slot, "Обработка").as_str(), a.held()), ("text", 1));
+    slot.load(file(5, &[3, 7], b"text"), "Новые", true, || network.nets()).unwrap();
+    assert_eq!(a.held(), 0);
+    assert_eq!(code(slot.object("Обработка")), Code::KeyRevoked);
+    assert_eq!(code(slot.licence()), Code::KeyRevoked);
+    assert_eq!((code(slot.take_licence(claim(1))), a.held()), (Code::KeyRevoked, 0));
+    assert_eq!((code(slot.take_licence(claim(2))), a.held()), (Code::KeyRevoked, 0));
+    // An object that needs no seat is opened under some key of the server: this one.
+    slot.load(packed(ROOT, SERIES), "Открытые", true, || network.nets()).unwrap();
+    assert_eq!(code(slot.object("Открытая.Часть")), Code::KeyRevoked);
+    // An older list changes nothing, a newer one does.
+    slot.load(file(4, &[0], b"text"), "Старые", true, || network.nets()).unwrap();
+    assert_eq!(code(slot.take_licence(claim(1))), Code::KeyRevoked);
+    slot.load(file(6, &[0], b"text"), "Снова", true, || network.nets()).unwrap();
+    slot.take_licence(claim(1)).unwrap();
+    assert_eq!((bytes(&mut slot, "Обработка").as_str(), a.held()), ("text", 1));
 }

@@ -152,7 +152,7 @@ impl Object {
                 .ok_or_else(|| fault::not_readable(access.names))?
         });
         // SAFETY: the caller promises it.
-        got.is_some_and(|value| unsafe { self.give(&value, out) })
+        got.is_some_and(|value| unsafe { self.give(value, out) })
     }
 
     /// # Safety
@@ -195,7 +195,7 @@ impl Object {
             .and_then(|signature| signature.optional.get(index(parameter)?.checked_sub(signature.required)?).copied());
         let value = preset.map_or(Value::Undefined, |preset| preset.value());
         // SAFETY: the caller promises it.
-        unsafe { self.give(&value, out) && preset.is_some() }
+        unsafe { self.give(value, out) && preset.is_some() }
     }
 
     /// Runs a method; `result` is NULL for the call as a procedure.
@@ -222,7 +222,7 @@ impl Object {
         match (value, result) {
             (Some(_), None) => true,
             // SAFETY: the caller promises it.
-            (Some(value), Some(result)) => unsafe { self.give(&value, result) },
+            (Some(value), Some(result)) => unsafe { self.give(value, result) },
             (None, _) => false,
         }
     }
@@ -267,15 +267,18 @@ impl Object {
         unsafe { variant::read(value) }.map_err(|reason| fault::argument(names, position, reason))
     }
 
+    /// Hands a value to the host. Our own copy of bytes is wiped: it may be that of a protected object.
+    ///
     /// # Safety
     /// As of [`variant::write`], but `out` may be NULL.
-    unsafe fn give(&self, value: &Value, out: *mut Variant) -> bool {
+    unsafe fn give(&self, mut value: Value, out: *mut Variant) -> bool {
         if out.is_null() {
             return false;
         }
         let memory = self.links.lock().memory;
         // SAFETY: the caller promises it, and NULL is excluded.
-        let given = unsafe { variant::write(out, value, memory) };
+        let given = unsafe { variant::write(out, &value, memory) };
+        value.wipe();
         if !given {
             self.report(&fault::no_memory());
         }

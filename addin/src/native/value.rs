@@ -2,6 +2,7 @@
 //! Knows nothing of memory that crosses the border: `variant` alone reads and writes that.
 
 use jiff::civil::DateTime;
+use zeroize::Zeroize;
 
 /// A value of 1C, as an argument, a property or a result.
 ///
@@ -70,6 +71,13 @@ impl Value {
         match self {
             Value::Blob(bytes) => Some(bytes),
             _ => None,
+        }
+    }
+
+    /// Overwrites bytes, which may be a secret's, with zeros.
+    pub fn wipe(&mut self) {
+        if let Value::Blob(bytes) = self {
+            bytes.zeroize();
         }
     }
 

@@ -20,6 +20,7 @@ use crate::passphrase::Source;
 /// Largest file that is packed, in bytes: an object is handed to 1C in one piece.
 const OBJECT_LIMIT: u64 = 1024 * 1024 * 1024;
 const POLICY_LIMIT: u64 = 16 * 1024 * 1024;
+const REVOKED_LIMIT: u64 = 16 * 1024 * 1024;
 
 #[derive(clap::Args)]
 pub(super) struct Pack {
@@ -58,9 +59,12 @@ pub(super) struct Pack {
     /// Policies of single objects instead of the one above, JSON: {"Object": {"Flags": [3], "NotDemo": true}}.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// Numbers of keys that are revoked.
+    /// Numbers of all keys that are revoked; 0 alone: none is any more.
     #[arg(long, value_name = "N,N", value_delimiter = ',')]
     revoked: Vec<KeyNo>,
+    /// The same in a file: numbers with anything but digits between them, # begins a comment.
+    #[arg(long, value_name = "FILE")]
+    revoked_file: Option<PathBuf>,
 }
 
 impl Pack {
@@ -82,14 +86,12 @@ impl Pack {
             ));
         }
         let count = objects.len();
-        let mut revoked = self.revoked.clone();
-        revoked.sort_unstable();
-        revoked.dedup();
+        let revoked = self.all_revoked()?;
         let salt = Bytes32(CRYPTO.random_array()?);
         let contents = Contents { key_id: self.serie, created: now(), salt, revoked, objects };
         let bytes = datafile::pack(CRYPTO, key.signer.as_ref(), &key.secret, contents)?;
         // What is shipped is read back first: nobody finds a bad datafile at a customer's.
-        let bytes = Datafile::read(CRYPTO, &self.out.display().to_string(), bytes.clone()).map(|_| bytes)?;
+        let bytes = Datafile::read(CRYPTO, &self.out.display().to_string(), bytes)?.into_bytes()?;
         write(&self.out, &bytes, Access::Common)?;
         let (out, size) = (self.out.display(), bytes.len());
         console.remark(
@@ -97,6 +99,21 @@ impl Pack {
             &format!("{out}: {count} objects, {size} bytes."),
         );
         Ok(())
+    }
+
+    fn all_revoked(&self) -> Outcome<Vec<KeyNo>> {
+        let mut revoked = self.revoked.clone();
+        if let Some(path) = &self.revoked_file {
+            let text = files::read_text(path, REVOKED_LIMIT)?;
+            let lines = text.lines().map(|line| line.split_once('#').map_or(line, |(numbers, _)| numbers));
+            for number in lines.flat_map(|line| line.split(|c: char| !c.is_ascii_digit())).filter(|n| !n.is_empty()) {
+                let wrong = |_| Error::new(Code::DocumentDamaged).with(path.display()).with(number);
+                revoked.push(number.parse().map_err(wrong)?);
+            }
+        }
+        revoked.sort_unstable();
+        revoked.dedup();
+        Ok(revoked)
     }
 
     fn objects(&self) -> Outcome<Vec<Plain>> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use licence::datafile::Datafile;
 use licence::error::{Code, Error};
+use licence::host::datafile::OnDisk;
 use licence::host::files;
 use licence::series::TrustAnchor;
 use licence::subkeys::Policy;
@@ -12,7 +13,6 @@ use super::lang_words;
 use crate::CRYPTO;
 use crate::failure::{Console, Outcome};
 
-const DATAFILE_LIMIT: u64 = 8 * 1024 * 1024 * 1024;
 const ANCHOR_LIMIT: u64 = 64 * 1024;
 
 #[derive(clap::Args)]
@@ -27,11 +27,13 @@ pub(super) struct Show {
 impl Show {
     pub(super) fn run(&self, console: &mut Console<'_>) -> Outcome {
         let place = self.datafile.display().to_string();
-        let datafile = Datafile::read(CRYPTO, &place, files::read(&self.datafile, DATAFILE_LIMIT)?)?;
+        let missing = || Error::new(Code::FileFailed).with(&place).with("not found");
+        let file = OnDisk::find(&self.datafile)?.ok_or_else(missing)?;
+        let datafile = Datafile::at(CRYPTO, Box::new(file))?;
         if let Some(path) = &self.anchor {
             let TrustAnchor(root) = TrustAnchor::parse(CRYPTO, &files::read_text(path, ANCHOR_LIMIT)?)?;
             if root != datafile.series.root {
-                return Err(Error::new(Code::AnchorConflict).with(datafile.series.key_id).into());
+                return Err(Error::new(Code::AnchorConflict).with(datafile.series.key_id).with(place).into());
             }
         }
         let lang = console.lang;
@@ -46,7 +48,7 @@ impl Show {
         }
         let mut damaged = None;
         for object in &index.objects {
-            let intact = datafile.is_intact(CRYPTO, object);
+            let intact = datafile.is_intact(CRYPTO, object)?;
             let state = if intact { "ok" } else { word("ПОВРЕЖДЁН", "DAMAGED") };
             console.result(format_args!("{}\t{}\t{}\t{state}", object.name, object.size, summary(&object.policy)))?;
             if !intact {

@@ -16,17 +16,20 @@ use licence::accounting::{Book, Claim, Grant};
 use licence::crypto::Provider;
 use licence::protocol::handshake::{Accepted, MAX_HELLO};
 use licence::protocol::message::{
-    Alive, Call, ClientInfo, Envelope, Granted, Lost, ObjectKeyQuery, Outcome, ReplyEnvelope, Secret, ServerHello,
+    Alive, Call, ClientInfo, DatafileQuery, Envelope, Granted, Lost, ObjectKeyQuery, Outcome, ReplyEnvelope, Secret,
+    ServerHello,
 };
 use licence::protocol::{Channel, MEDIA_TYPE};
 use licence::time::Clock;
 use licence::{Code, ConnectionId, Error, KeyNo, Lang, Moment, Result, SeriesId, SessionId, Tick};
 use parking_lot::{Mutex, RwLock};
-use web::{Completer, Reply, Request, Response};
+use web::{Completer, Crew, Reply, Request, Response};
 use zeroize::Zeroizing;
 
+use crate::datafiles::Datafiles;
 use crate::keys::KeyStore;
 use crate::ledger::Ledger;
+use crate::queue::hand_over;
 use crate::timekeeper::Timekeeper;
 use answers::{Admission, Answer, Answers};
 use channels::Channels;
@@ -39,6 +42,10 @@ const CHANNEL_KEPT: Duration = Duration::from_secs(60);
 const UNOPENED_KEPT: Duration = Duration::from_secs(10);
 /// How often forgotten channels are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
+
+/// Threads that read datafiles, and calls that may wait for them.
+const READERS: usize = 2;
+const READS_WAITING: usize = 256;
 
 /// The endpoint.
 pub struct Clients {
@@ -54,6 +61,9 @@ struct Core {
     timekeeper: Arc<Timekeeper>,
     keys: Arc<KeyStore>,
     ledger: Arc<Ledger>,
+    datafiles: Datafiles,
+    /// Threads that read datafiles.
+    readers: Crew,
     computer: String,
 }
 
@@ -78,11 +88,13 @@ impl Clients {
         timekeeper: Arc<Timekeeper>,
         keys: Arc<KeyStore>,
         ledger: Arc<Ledger>,
-    ) -> Clients {
+        datafiles: Datafiles,
+    ) -> Result<Clients> {
         let swept = Mutex::new(clock.now().tick);
         let computer = licence::host::os::computer_name();
-        let core = Arc::new(Core { crypto, clock, timekeeper, keys, ledger, computer });
-        Clients { core, channels: RwLock::new(Channels::new()), swept }
+        let readers = Crew::new("datafiles", READERS, READS_WAITING).map_err(|e| Error::new(Code::Internal).with(e))?;
+        let core = Arc::new(Core { crypto, clock, timekeeper, keys, ledger, datafiles, readers, computer });
+        Ok(Clients { core, channels: RwLock::new(Channels::new()), swept })
     }
 
     /// Answers `POST /client/connect`.
@@ -169,6 +181,10 @@ impl Core {
     /// Carries out a call that is new, repeats the answer of one that is not.
     fn admit(self: Arc<Core>, connection: Arc<Connection>, envelope: Envelope) -> Reply {
         let (completer, reply) = Reply::later();
+        if let Call::Datafile(query) = envelope.call {
+            self.hand_out(connection, envelope.id, query, completer);
+            return reply;
+        }
         let admission = connection.answers.lock().admit(envelope.id, completer);
         match admission {
             Admission::New => self.perform(connection, envelope.id, envelope.call),
@@ -181,9 +197,7 @@ impl Core {
 
     fn perform(self: Arc<Core>, connection: Arc<Connection>, id: u64, call: Call) {
         if !matches!(call, Call::Open(_)) && connection.opened.lock().is_none() {
-            let error = Error::new(Code::FrameRefused)
-                .with_text("первым должен быть вызов open", "the first call must be open");
-            return self.answer(&connection, id, Err(error));
+            return self.answer(&connection, id, Err(unopened()));
         }
         let (key, series) = (connection.id, connection.series);
         let result = match call {
@@ -222,8 +236,27 @@ impl Core {
             }
             Call::Licence { session } => self.licence(key, series, session),
             Call::ObjectKey(query) => self.object_key(key, series, &query),
+            // Only `admit` knows who waits for it.
+            Call::Datafile(_) => Err(Code::Internal.into()),
         };
         self.answer(&connection, id, result);
+    }
+
+    /// Reads a piece of a datafile beside the others' calls: it waits for a disk.
+    fn hand_out(self: Arc<Core>, connection: Arc<Connection>, id: u64, query: DatafileQuery, completer: Completer) {
+        let core = self.clone();
+        let read = move |completer: Completer| {
+            let result = match *connection.opened.lock() {
+                Some(_) => core.datafiles.piece(&connection.series, &query).map(Outcome::Datafile),
+                None => Err(unopened()),
+            };
+            if let Some(answer) = core.reply(id, result) {
+                completer.complete(connection.seal(&answer));
+            }
+        };
+        if let Err((error, completer)) = hand_over(&self.readers, completer, read) {
+            completer.complete(refusal(&error));
+        }
     }
 
     /// A key that is there: nothing is granted, so there is no session that an object's key could be asked for with.
@@ -248,7 +281,9 @@ impl Core {
             None if query.policy.seat => return Err(Error::new(Code::SeatNeeded).with(&query.name)),
             None => None,
         };
-        self.keys.object_key(&series, key_no, query).map(|key| Outcome::ObjectKey { key })
+        self.keys
+            .object_key(&series, key_no, query)
+            .map(|(key_no, key)| Outcome::ObjectKey { key, key_no: Some(key_no) })
     }
 
     /// The key that a session of this connection is on; counts as a use of the session.
@@ -268,14 +303,21 @@ impl Core {
         self.ledger.submit(decide, move |decided| core.answer(&connection, id, decided.map(outcome)));
     }
 
+    fn reply(&self, id: u64, result: Result<Outcome>) -> Option<Answer> {
+        let reply = ReplyEnvelope { id, sequence: self.ledger.sequence(), result };
+        match serde_json::to_vec(&reply) {
+            Ok(json) => Some(Zeroizing::new(json)),
+            // Only a value that can't be JSON gets here, and there is none in the messages; the waiters get 503.
+            Err(error) => {
+                log::error!("a reply could not be written: {error}");
+                None
+            }
+        }
+    }
+
     /// Stores the answer of a call and sends it to everybody who waits for it.
     fn answer(&self, connection: &Connection, id: u64, result: Result<Outcome>) {
-        let reply = ReplyEnvelope { id, sequence: self.ledger.sequence(), result };
-        let answer: Answer = match serde_json::to_vec(&reply) {
-            Ok(json) => Zeroizing::new(json),
-            // Only a value that can't be JSON gets here, and there is none in the messages; the waiters get 503.
-            Err(error) => return log::error!("a reply could not be written: {error}"),
-        };
+        let Some(answer) = self.reply(id, result) else { return };
         let waiters = connection.answers.lock().answered(id, &answer);
         for completer in waiters {
             completer.complete(connection.seal(&answer));
@@ -287,6 +329,10 @@ impl Connection {
     fn seal(&self, answer: &[u8]) -> Response {
         self.channel.seal(answer).map_or_else(|error| refusal(&error), binary)
     }
+}
+
+fn unopened() -> Error {
+    Error::new(Code::FrameRefused).with_text("первым должен быть вызов open", "the first call must be open")
 }
 
 fn granted(grant: Grant, hold: Duration, secret: Secret) -> Outcome {

@@ -10,10 +10,14 @@ use std::time::SystemTime;
 use licence::accounting::Marks;
 use licence::accounting::pool::{KeyFacts, Pools, Standing, judge};
 use licence::activation::ApiCertificate;
+use licence::datafile::Datafile;
+use licence::document;
 use licence::error::{Code, Error, Result};
 use licence::fingerprint::{Fingerprint, Machine, Match};
+use licence::host::datafile::OnDisk;
 use licence::host::files;
 use licence::key::{Binding, Key};
+use licence::revocation::Revocations;
 use licence::subkeys::Subkeys;
 use licence::time::Time;
 use licence::{KeyNo, SeriesId};
@@ -74,6 +78,8 @@ pub struct Loaded {
     facts: Vec<KeyFacts>,
     certificates: Arc<Vec<(SeriesId, String)>>,
     fingerprint: Fingerprint,
+    /// What administrator and vendors have decided, when datafiles here brought news of it.
+    pub(super) news: Option<State>,
     /// The folder's state at that time.
     pub(super) mark: Mark,
     /// Carriers that keys here are bound to, and whether they were plugged in.
@@ -106,7 +112,12 @@ pub fn mark(folder: &Path) -> Result<Mark> {
     let mut mark: Mark = listing
         .flatten()
         .map(|file| file.path())
-        .filter(|path| has_suffix(path, "licence") || has_suffix(path, "certificate") || path.ends_with(state::FILE))
+        .filter(|path| {
+            has_suffix(path, "licence")
+                || has_suffix(path, "certificate")
+                || has_suffix(path, "datafile")
+                || path.ends_with(state::FILE)
+        })
         .map(|path| {
             let facts = fs::metadata(&path).ok();
             let size = facts.as_ref().map_or(0, fs::Metadata::len);
@@ -126,7 +137,7 @@ fn has_suffix(path: &Path, suffix: &str) -> bool {
 pub fn folder(sources: &Sources, seen: &HashMap<KeyNo, Time>) -> Result<Loaded> {
     // The mark is taken first: what changes while we read is read again.
     let mark = mark(&sources.folder)?;
-    let (state, broken) = match State::read(&sources.folder) {
+    let (mut state, broken) = match State::read(&sources.folder) {
         Ok(state) => (state, None),
         // Without it nobody knows which keys are off; a key that was revoked must not come back by a damaged file.
         Err(error) => (State::default(), Some(error)),
@@ -134,6 +145,9 @@ pub fn folder(sources: &Sources, seen: &HashMap<KeyNo, Time>) -> Result<Loaded> 
     if let Some(error) = &broken {
         log::error!("{error}");
     }
+    let datafiles = mark.iter().map(|(path, ..)| path).filter(|path| has_suffix(path, "datafile"));
+    let told = datafiles.filter_map(|path| revocations(sources, path)).filter(|list| state.revoke(list.clone()));
+    let has_news = told.count() > 0 && broken.is_none();
     let machine = (sources.machine)();
     let licences: Vec<&PathBuf> =
         mark.iter().map(|(path, ..)| path).filter(|path| has_suffix(path, "licence")).collect();
@@ -166,12 +180,25 @@ pub fn folder(sources: &Sources, seen: &HashMap<KeyNo, Time>) -> Result<Loaded> 
     let carriers = carriers.map(|carrier| (carrier, sources.carriers.is_present(carrier))).collect();
     Ok(Loaded {
         carriers,
+        news: has_news.then_some(state),
         entries: Arc::new(entries),
         facts,
         certificates: Arc::new(latest_certificates(sources, certificates)),
         fingerprint: machine.fingerprint(sources.crypto, sources.identity.salt()),
         mark,
     })
+}
+
+/// The vendor's list in a datafile; a file that is no good is only told of, for components say so to whoever needs it.
+fn revocations(sources: &Sources, path: &Path) -> Option<Revocations> {
+    match OnDisk::find(path).and_then(|file| file.map(|file| Datafile::at(sources.crypto, Box::new(file))).transpose())
+    {
+        Ok(datafile) => datafile?.revocations(),
+        Err(error) => {
+            log::warn!("{error}");
+            None
+        }
+    }
 }
 
 fn entry(
@@ -266,9 +293,7 @@ fn text(path: &Path) -> Result<String> {
         return Err(damaged("not a regular file".into()));
     }
     let bytes = files::read(path, MAX_LICENCE)?;
-    if bytes.starts_with(b"LSDF") || bytes.starts_with(b"LSPF") {
-        return Err(Error::new(Code::ForeignFile).with(path.display()));
-    }
+    document::refuse_foreign(&path.display().to_string(), &bytes)?;
     String::from_utf8(bytes).map_err(|e| damaged(format!("byte {}: not UTF-8", e.utf8_error().valid_up_to())))
 }
 

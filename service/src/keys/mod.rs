@@ -23,6 +23,7 @@ use licence::host::files::{self, Access};
 use licence::identity::Identity;
 use licence::key::Key;
 use licence::protocol::message::ObjectKeyQuery;
+use licence::revocation::Revocations;
 use licence::subkeys::{ObjectRef, Subkey};
 use licence::time::Time;
 use licence::{KeyId, KeyNo, RootHash, SeriesId};
@@ -71,7 +72,17 @@ struct Loading {
 impl Loading {
     fn reload(&mut self, sources: &Sources) -> Result<()> {
         self.loaded = load::folder(sources, &self.seen)?;
+        self.keep_news(sources);
         Ok(())
+    }
+
+    /// Writes down what datafiles said of revoked keys, so that it holds without them.
+    fn keep_news(&mut self, sources: &Sources) {
+        if let Some(state) = self.loaded.news.take()
+            && let Err(error) = state.write(&sources.folder)
+        {
+            log::error!("revoked keys could not be noted: {error}");
+        }
     }
 
     /// Notes which carriers are plugged in; whether any was pulled or plugged in since the folder was read.
@@ -185,6 +196,7 @@ impl KeyStore {
         let loaded = load::folder(&sources, &HashMap::new())?;
         let snapshot = RwLock::new(Arc::new(loaded.judged(now)));
         let mut loading = Loading { loaded, seen: HashMap::new() };
+        loading.keep_news(&sources);
         loading.look_at_carriers(sources.carriers.as_ref(), now);
         Ok(KeyStore { sources, loading: Mutex::new(loading), snapshot })
     }
@@ -295,9 +307,15 @@ impl KeyStore {
         }
     }
 
-    /// The key of an object under a usable key of the series: that of the session first, then any that has earned it.
+    /// The key of an object under a usable key of the series, with that key's number: the session's first, then any that has
+    /// earned it.
     /// [`Code::SubkeyMissing`] when none has, [`Code::NoUsableKey`] when none is usable.
-    pub fn object_key(&self, series: &SeriesId, key_no: Option<KeyNo>, query: &ObjectKeyQuery) -> Result<Subkey> {
+    pub fn object_key(
+        &self,
+        series: &SeriesId,
+        key_no: Option<KeyNo>,
+        query: &ObjectKeyQuery,
+    ) -> Result<(KeyNo, Subkey)> {
         let policy = query.policy.clone().checked()?;
         let object = ObjectRef { name: &query.name, policy: &policy, salt: &query.salt.0 };
         let snapshot = self.snapshot();
@@ -305,10 +323,10 @@ impl KeyStore {
             snapshot.of_series(series).filter(|(view, _)| view.usable.is_ok()).collect();
         usable.sort_by_key(|(_, key)| key_no != Some(key.licence.key_no));
         let mut refusal = None;
-        for (view, _) in usable {
+        for (view, licensed) in usable {
             let Some(subkeys) = &view.entry.subkeys else { continue };
             match subkeys.object_key(self.sources.crypto, &object) {
-                Ok(key) => return Ok(key),
+                Ok(key) => return Ok((licensed.licence.key_no, key)),
                 // What the session's own key lacks is what its user is told.
                 Err(error) => _ = refusal.get_or_insert(error),
             }
@@ -377,6 +395,18 @@ impl KeyStore {
         let (series, number, issue) = (key.series.key_id, key.licence.key_no, key.licence.issue);
         let own = folder.join(format!("{series}.{number}.{root}.licence"));
         if free(&own) { own } else { folder.join(format!("{series}.{number}.{root}.{issue}.licence")) }
+    }
+
+    /// Enters a vendor's list of revoked keys that came by another way than a datafile beside the server. The caller puts the new
+    /// pools under the ledger's seats.
+    pub fn revoke(&self, list: Revocations, now: Time) -> Result<Arc<Snapshot>> {
+        let mut loading = self.loading.lock();
+        let mut state = State::read(&self.sources.folder)?;
+        if state.revoke(list) {
+            state.write(&self.sources.folder)?;
+            loading.reload(&self.sources)?;
+        }
+        Ok(self.show(&loading, now))
     }
 
     /// Lets a key be used or not, whatever its licence says. The caller puts the new pools under the ledger's seats.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use licence::error::{Code, Error, Result};
 use licence::host::files::{self, Access};
+use licence::revocation::{RevocationLists, Revocations};
 use licence::{KeyNo, SeriesId};
 use serde::{Deserialize, Serialize};
 
@@ -23,9 +24,9 @@ pub struct State {
     /// Switched off by the administrator.
     #[serde(default)]
     disabled: Vec<Numbered>,
-    /// Revoked by the vendor, as datafiles and updates said.
+    /// Revoked by vendors: the newest lists that datafiles and updates have brought. They stay when those files go.
     #[serde(default)]
-    revoked: Vec<Numbered>,
+    revoked: RevocationLists,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +39,7 @@ struct Numbered {
 
 impl Default for State {
     fn default() -> State {
-        State { kind: KIND.into(), version: VERSION, disabled: Vec::new(), revoked: Vec::new() }
+        State { kind: KIND.into(), version: VERSION, disabled: Vec::new(), revoked: RevocationLists::default() }
     }
 }
 
@@ -78,6 +79,11 @@ impl State {
 
     /// Whether the vendor has revoked the key.
     pub fn is_revoked(&self, series: SeriesId, key_no: KeyNo) -> bool {
-        self.revoked.contains(&Numbered { series, key_no })
+        self.revoked.is_revoked(series, key_no)
+    }
+
+    /// Enters a vendor's list; whether it counts from now on.
+    pub fn revoke(&mut self, list: Revocations) -> bool {
+        self.revoked.enter(list)
     }
 }

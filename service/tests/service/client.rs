@@ -88,8 +88,9 @@ impl Client {
     ) -> Result<Vec<u8>, Code> {
         let query = ObjectKeyQuery { session, name: name.into(), policy, salt: datafile.index.salt };
         match self.call(bench, Call::ObjectKey(query)) {
-            Ok(Outcome::ObjectKey { key }) => {
-                datafile.open(CRYPTO, datafile.object(name).unwrap(), &key).map_err(|error| error.code)
+            Ok(Outcome::ObjectKey { key, .. }) => {
+                let plain = datafile.open(CRYPTO, datafile.object(name).unwrap(), &key);
+                plain.map(|plain| plain.to_vec()).map_err(|error| error.code)
             }
             Ok(other) => panic!("{other:?}"),
             Err(error) => Err(error.code),

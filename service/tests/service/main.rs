@@ -8,5 +8,6 @@ mod bench;
 mod carriers;
 mod client;
 mod console;
+mod datafiles;
 mod keys;
 mod past;

@@ -1,6 +1,6 @@
 //! A network in memory with small servers on it, made of the core's own protocol. Holds no test.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -8,13 +8,15 @@ use std::time::Duration;
 use licence::api::LicenceInfo;
 use licence::crypto::ring::PROVIDER;
 use licence::crypto::{Crypto, Signer};
+use licence::datafile::Part;
 use licence::error::{Code, Error, Lang, Result};
-use licence::id::{ConnectionId, KeyId, RootHash, SessionId};
+use licence::id::{Bytes32, ConnectionId, KeyId, RootHash, SessionId};
 use licence::identity::Identity;
 use licence::key::Key;
 use licence::protocol::handshake::Accepted;
 use licence::protocol::message::{
-    Acquire, Alive, Call, Envelope, Granted, Lost, Outcome, ReplyEnvelope, Secret, ServerHello, SessionData,
+    Acquire, Alive, Call, DatafilePiece, Envelope, Granted, Lost, Outcome, ReplyEnvelope, Secret, ServerHello,
+    SessionData,
 };
 use licence::protocol::{CONNECT_PATH, Channel};
 use licence::series::{Certificate, Issuer, RootKey};
@@ -75,6 +77,8 @@ pub struct Server {
     /// Calls are refused outside the channel with this.
     pub refuses_in_clear: Mutex<Option<Error>>,
     pub sequence: AtomicU64,
+    /// Datafiles beside it.
+    pub datafiles: Mutex<HashMap<Part, Vec<u8>>>,
     pub lost: Mutex<Vec<(SessionId, Error)>>,
     connections: Mutex<BTreeMap<ConnectionId, (Arc<Channel>, Answers)>>,
     /// Session by number, with the connection that holds it.
@@ -157,6 +161,7 @@ impl Network {
             refuses_claims: Mutex::default(),
             refuses_in_clear: Mutex::default(),
             sequence: AtomicU64::new(1),
+            datafiles: Mutex::default(),
             lost: Mutex::default(),
             connections: Mutex::default(),
             sessions: Mutex::default(),
@@ -291,7 +296,15 @@ impl Server {
                 // As the golden files have it.
                 let secret = SeriesSecret::new([7; 32]);
                 let object = ObjectRef { name: &query.name, policy: &query.policy, salt: &query.salt.0 };
-                return Ok(Outcome::ObjectKey { key: secret.object_key(&PROVIDER, &object)? });
+                return Ok(Outcome::ObjectKey { key: secret.object_key(&PROVIDER, &object)?, key_no: Some(7) });
+            }
+            Call::Datafile(query) => {
+                let name = query.part.file_name(SERIES);
+                let file = locked(&self.datafiles).get(&query.part).cloned();
+                let bytes = file.ok_or_else(|| Error::new(Code::NoDatafile).with(name))?;
+                let stamp = Bytes32(PROVIDER.sha256(&[&bytes]));
+                let piece = bytes.iter().skip(query.at as usize).take(query.length as usize).copied().collect();
+                return Ok(Outcome::Datafile(DatafilePiece { size: bytes.len() as u64, stamp, bytes: piece }));
             }
             Call::Release { session } => {
                 network.event(self, "release");

@@ -92,7 +92,7 @@ fn read(mut words: impl Iterator<Item = String>) -> Result<Asked, String> {
 
 fn serve(arguments: &Arguments, lang: &mut Lang) -> Result<Front> {
     let paths = Paths::current();
-    let mut settings = service::settings::load(&paths)?;
+    let (mut settings, wrong) = service::settings::load(&paths)?;
     *lang = settings.lang;
     let clock = Arc::new(SystemClock);
     let started = clock.now().wall;
@@ -102,18 +102,20 @@ fn serve(arguments: &Arguments, lang: &mut Lang) -> Result<Front> {
         module: None,
         folder: &logs,
         keep_previous: settings.keep_previous_logs,
+        keep_current_date: settings.keep_current_date_logs,
         to_terminal: true,
     };
-    if journal::start(&journal, started, log::LevelFilter::Info).is_none() {
+    if journal::start(&journal, started, settings.log_level).is_none() {
         log::warn!("{}: no log can be written here", logs.display());
     }
+    wrong.iter().for_each(|error| log::error!("{}", error.message(*lang)));
     let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));
     let cannot_listen = |cause: io::Error| match cause.kind() {
         io::ErrorKind::AddrInUse => Error::new(Code::PortBusy).with(wanted.port()).with(os::port_owner(wanted.port())),
         _ => Error::new(Code::ListenFailed).with(wanted).with(cause),
     };
     let listener = TcpListener::bind(wanted).map_err(cannot_listen)?;
-    settings.address = wanted.ip();
+    settings.addresses = vec![wanted.ip()];
     settings.port = wanted.port();
     let service = LicenceService::start(Options {
         paths,

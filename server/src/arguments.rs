@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use licence::error::Lang;
+use licence::settings::Role;
 use licence::version::VERSION;
 
 const AFTER_HELP: &str = "\
@@ -69,8 +70,10 @@ pub struct Listen {
 /// Commands beside the server itself.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Sets name and password of the console and the API; a server that runs takes them up by itself.
+    /// Sets name and password of an account of the console and the API; a server that runs takes them up by itself.
     Passwd(Passwd),
+    /// Writes an example of licenceserver.conf, with the meaning and the default of every setting, to standard output.
+    Conf,
     /// Tells whether the server of this computer runs.
     Status(Status),
     /// Checks the store while the server is stopped.
@@ -79,9 +82,16 @@ pub enum Command {
 
 #[derive(Args, Debug)]
 pub struct Passwd {
-    /// Name of the user; else the present one.
-    #[arg(long, value_name = "NAME")]
+    /// Name of the account; else that of [Console] UserName.
+    #[arg(value_name = "NAME")]
     pub user: Option<String>,
+    /// Role of the account, which then stands in section [Users]: viewer, operator or administrator. Without it an account
+    /// of that section keeps its role, and any other name becomes [Console] UserName, an administrator.
+    #[arg(long, value_parser = role, requires = "user")]
+    pub role: Option<Role>,
+    /// Removes an account from section [Users].
+    #[arg(long, requires = "user", conflicts_with_all = ["role", "stdin"])]
+    pub remove: bool,
     /// Reads the password from the first line of standard input, without asking.
     #[arg(long)]
     pub stdin: bool,
@@ -110,4 +120,8 @@ fn lang(text: &str) -> Result<Lang, String> {
         "en" | "eng" => Ok(Lang::English),
         _ => Err("ru or en is expected".into()),
     }
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::parse(text).ok_or_else(|| "viewer, operator or administrator is expected".into())
 }

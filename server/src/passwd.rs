@@ -5,6 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use licence::error::{Code, Error, Lang, Result};
 use licence::host::paths::Paths;
+use licence::settings::{Role, ServerSettings, USERS};
 use service::access;
 use zeroize::Zeroizing;
 
@@ -14,12 +15,33 @@ use crate::{CRYPTO, Outcome};
 /// Longest line that is read from standard input, in bytes.
 const MAX_LINE: u64 = 4096;
 
-/// Asks for the password and writes its hash into the settings.
-pub fn run(paths: &Paths, present_user: &str, lang: Lang, options: &Passwd) -> Result<Outcome> {
-    let user = options.user.as_deref().unwrap_or(present_user);
+/// Asks for the password and writes its hash into the settings. `settings` are the present ones, as far as they can be read.
+pub fn run(paths: &Paths, settings: &ServerSettings, lang: Lang, options: &Passwd) -> Result<Outcome> {
+    let user = options.user.as_deref().unwrap_or(&settings.user);
+    let account = settings.users.get(user);
+    let place = paths.server_conf();
+    if options.remove {
+        if account.is_none() {
+            return Err(Error::new(Code::RecordNotFound).with(format_args!("[{USERS}] {user}")));
+        }
+        access::remove_account(paths, user)?;
+        let done = lang.pick("Учётная запись удалена:", "The account is removed:");
+        let _ = writeln!(io::stdout(), "{done} {user}, {}", place.display());
+        return Ok(Outcome::Done);
+    }
+    if user == settings.user && options.role.is_some_and(|role| role != Role::Administrator) {
+        return Err(Error::new(Code::BadRequest).with_text(
+            format_args!("{user} — имя администратора из [Console] UserName, другой роли у него нет"),
+            format_args!("{user} is the administrator of [Console] UserName and has no other role"),
+        ));
+    }
+    let role = options.role.or_else(|| account.map(|account| account.role)).filter(|_| user != settings.user);
     let password = if options.stdin { from_stdin()? } else { from_terminal(user, lang)? };
-    access::set_password(paths, CRYPTO, user, &password)?;
-    let done = format!("{} {}", lang.pick("Пароль задан:", "The password is set:"), paths.server_conf().display());
+    match role {
+        Some(role) => access::set_account(paths, CRYPTO, user, role, &password)?,
+        None => drop(access::set_password(paths, CRYPTO, user, &password)?),
+    }
+    let done = format!("{} {}", lang.pick("Пароль задан:", "The password is set:"), place.display());
     let hint = lang.pick(
         "Работающий сервер подхватит его через несколько секунд.",
         "A server that runs takes it up within a few seconds.",

@@ -25,7 +25,7 @@ use crate::{CRYPTO, Outcome, response_key};
 const MAX_WORKERS: usize = 4;
 
 /// Serves until it is told to stop.
-pub fn run(listen: &Listen, paths: Paths, mut settings: ServerSettings) -> Result<Outcome> {
+pub fn run(listen: &Listen, paths: Paths, mut settings: ServerSettings, wrong: &[Error]) -> Result<Outcome> {
     let clock = Arc::new(SystemClock);
     let started = clock.now().wall;
     let logs = paths.logs();
@@ -34,17 +34,20 @@ pub fn run(listen: &Listen, paths: Paths, mut settings: ServerSettings) -> Resul
         module: None,
         folder: &logs,
         keep_previous: settings.keep_previous_logs,
+        keep_current_date: settings.keep_current_date_logs,
         to_terminal: true,
     };
-    if journal::start(&journal, started, log::LevelFilter::Info).is_none() {
+    if journal::start(&journal, started, settings.log_level).is_none() {
         log::warn!("{}: no log can be written here", logs.display());
     }
     log::info!("licenceserver {SERVER_VERSION}, PID {}", std::process::id());
+    wrong.iter().for_each(|error| log::error!("{error}"));
 
     // The service is told where it really listens: its console warns of passwords in the clear.
     settings.port = listen.port.unwrap_or(settings.port);
-    settings.address = listen.address.unwrap_or(settings.address);
-    let wanted = SocketAddr::new(settings.address, settings.port);
+    settings.addresses = listen.address.map_or(settings.addresses, |address| vec![address]);
+    let first = settings.addresses.first().copied().unwrap_or(Ipv4Addr::LOCALHOST.into());
+    let wanted = SocketAddr::new(first, settings.port);
     let listener = TcpListener::bind(wanted).map_err(|cause| cannot_listen(wanted, &cause))?;
     let listening = listener.local_addr().map_err(|cause| cannot_listen(wanted, &cause))?;
     settings.port = listening.port();

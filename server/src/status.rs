@@ -18,9 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MAX_ANSWER: u64 = 64 * 1024;
 
 /// Asks, and tells what it heard.
-pub fn run(options: &Status, settings: Result<ServerSettings>, lang: Lang) -> Result<Outcome> {
-    let settings = settings?;
-    let address = SocketAddr::new(nearest(settings.address), options.port.unwrap_or(settings.port));
+pub fn run(options: &Status, settings: &ServerSettings, lang: Lang) -> Result<Outcome> {
+    let first = settings.addresses.first().copied().unwrap_or(Ipv4Addr::LOCALHOST.into());
+    let address = SocketAddr::new(nearest(first), options.port.unwrap_or(settings.port));
     let (text, outcome) = match ask(address) {
         Some(health) => {
             (running(&health, address, lang), if health.failing.is_none() { Outcome::Done } else { Outcome::Unhealthy })

@@ -128,7 +128,8 @@ impl LicenceService {
     ///
     /// Errors: [`Code::IdentityServedElsewhere`], those of [`Ledger::open`], and of files that can't be read or written.
     pub fn start(options: Options) -> Result<Arc<LicenceService>> {
-        let Options { paths, settings, clock, crypto, machine, carriers, make_response_key, scope, started } = options;
+        let Options { paths, mut settings, clock, crypto, machine, carriers, make_response_key, scope, started } =
+            options;
         files::create_folder(&paths.data)?;
         // The ledger locks the folder, so that two first starts at once don't make two identities.
         let ledger = Arc::new(Ledger::open(&paths.data, clock.clone(), Leases::default())?);
@@ -138,6 +139,9 @@ impl LicenceService {
             .ok_or_else(|| Error::new(Code::IdentityServedElsewhere).with(""))?;
         let signing = make_response_key.map(|make| Signing::open(&paths.data, crypto, make)).transpose()?;
         let lang = settings.lang;
+        if scope == Scope::Full {
+            access::hash_plain_passwords(&paths, crypto, &mut settings)?;
+        }
         let settings = Arc::new(Live::new(settings, &paths));
         let sources = Sources {
             folder: paths.data.clone(),
@@ -184,7 +188,7 @@ impl LicenceService {
 
     /// Reads licences and settings again, for example on SIGHUP. What is wrong is logged and leaves the former state in force.
     pub fn reload_keys(&self) {
-        self.core.settings.refresh(&self.core.paths);
+        self.core.refresh_settings();
         let now = self.core.timekeeper.look().now;
         if let Err(error) = self.core.change_keys(|keys| keys.reload(now)) {
             log::error!("the keys could not be read again: {error}");
@@ -252,7 +256,7 @@ impl Core {
 
     /// Looks for changes of files and of time.
     pub fn look_around(&self) {
-        let other_settings = self.settings.refresh(&self.paths);
+        let other_settings = self.refresh_settings();
         let mut taken = self.changing.lock();
         let round = self.timekeeper.look();
         let stale = round.went_back || other_settings || taken.in_doubt != round.certain.is_some();
@@ -262,6 +266,14 @@ impl Core {
             Ok(None) => {}
             Err(error) => log::error!("the keys could not be looked at: {error}"),
         }
+    }
+
+    fn refresh_settings(&self) -> bool {
+        let changed = self.settings.refresh(&self.paths);
+        if changed && self.scope == Scope::Full {
+            log::set_max_level(self.settings.get().log_level);
+        }
+        changed
     }
 
     fn take_pools(&self, taken: &mut Taken, snapshot: &Snapshot, round: Round) {

@@ -1,10 +1,10 @@
-//! The settings in force: read by every request, changed when the file changes or a password is set. Address and port are
-//! the front's and change with a restart only.
+//! The settings in force: read by every request, changed when the file changes or a password is set. What the front has taken
+//! at its start (addresses, limits) changes with a restart only.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use licence::error::Result;
+use licence::error::{Error, Result};
 use licence::host::files;
 use licence::host::paths::Paths;
 use licence::settings::{Ini, MAX_FILE, ServerSettings};
@@ -13,14 +13,23 @@ use parking_lot::{Mutex, RwLock};
 /// The settings in force.
 pub struct Live {
     current: RwLock<Arc<ServerSettings>>,
-    /// Time and size of the file as last read.
-    read: Mutex<Option<(SystemTime, u64)>>,
+    file: Mutex<File>,
+}
+
+/// The file as last read.
+struct File {
+    /// Its time and size.
+    state: Option<(SystemTime, u64)>,
+    settings: ServerSettings,
 }
 
 impl Live {
-    /// Settings as the program has read them from `paths`.
+    /// Settings as the program has them from `paths`, command line included.
     pub fn new(settings: ServerSettings, paths: &Paths) -> Live {
-        Live { current: RwLock::new(Arc::new(settings)), read: Mutex::new(changed(paths)) }
+        let state = state(paths);
+        // What is wrong with the file the program has told.
+        let file = load(paths).map_or_else(|_| settings.clone(), |(settings, _)| settings);
+        Live { current: RwLock::new(Arc::new(settings)), file: Mutex::new(File { state, settings: file }) }
     }
 
     /// The settings now.
@@ -36,38 +45,53 @@ impl Live {
         *current = Arc::new(settings);
     }
 
-    /// Reads the file again if it has changed; whether other settings are in force now. Wrong ones are reported once and the
-    /// former ones stay.
+    /// Reads the file again if it has changed; whether other settings are in force now. Says what is wrong, where the former
+    /// value stays, and what only a restart can change.
     pub fn refresh(&self, paths: &Paths) -> bool {
-        let mut read = self.read.lock();
-        let now = changed(paths);
-        if *read == now {
+        let mut file = self.file.lock();
+        let state = state(paths);
+        if file.state == state {
             return false;
         }
-        *read = now;
-        match load(paths) {
-            Ok(settings) => {
-                log::info!("{}: read again", paths.server_conf().display());
-                let mut current = self.current.write();
-                *current = Arc::new(ServerSettings { address: current.address, port: current.port, ..settings });
-                true
-            }
+        file.state = state;
+        let place = paths.server_conf();
+        let ini = match read(paths) {
+            Ok(ini) => ini,
             Err(error) => {
                 log::error!("{error} The former settings stay in force.");
-                false
+                return false;
             }
+        };
+        let mut current = self.current.write();
+        let (new, wrong) = ServerSettings::read_again(&ini, &current);
+        wrong.iter().for_each(|error| log::error!("{error}"));
+        let mut next = ServerSettings::clone(&current);
+        for setting in next.change_to(new.clone(), &file.settings) {
+            log::warn!("{}: [{}] {} takes effect after a restart", place.display(), setting.section, setting.key);
         }
+        file.settings = new;
+        log::info!("{}: read again", place.display());
+        let changed = **current != next;
+        *current = Arc::new(next);
+        changed
     }
 }
 
-/// Reads the settings of a server; without a file they have their defaults.
-pub fn load(paths: &Paths) -> Result<ServerSettings> {
-    let path = paths.server_conf();
-    let text = files::read_text_if_there(&path, MAX_FILE)?.unwrap_or_default();
-    ServerSettings::read(&Ini::parse(&path.display().to_string(), &text)?)
+/// Reads the settings of a server that starts, and what is wrong with single values; without a file they have their defaults.
+///
+/// # Errors
+/// When the file can't be read, or is no ini file in UTF-8.
+pub fn load(paths: &Paths) -> Result<(ServerSettings, Vec<Error>)> {
+    read(paths).map(|ini| ServerSettings::read(&ini))
 }
 
-fn changed(paths: &Paths) -> Option<(SystemTime, u64)> {
+fn read(paths: &Paths) -> Result<Ini> {
+    let path = paths.server_conf();
+    let text = files::read_text_if_there(&path, MAX_FILE)?.unwrap_or_default();
+    Ini::parse(&path.display().to_string(), &text)
+}
+
+fn state(paths: &Paths) -> Option<(SystemTime, u64)> {
     let facts = std::fs::metadata(paths.server_conf()).ok()?;
     Some((facts.modified().ok()?, facts.len()))
 }

@@ -2,12 +2,18 @@
 //! component's sources of parameters win. Text in, values out; files are read elsewhere.
 
 mod component;
+mod edit;
+mod network;
 mod server;
+mod table;
 
 use crate::error::{Code, Error, Result};
 
 pub use component::{Connect, Endpoint, component_parameters};
-pub use server::{Authorization, Network, ServerSettings};
+pub use edit::{with_value, without_value};
+pub use network::Network;
+pub use server::{Authorization, Limits, Role, ServerSettings, Tls, USERS, User};
+pub use table::{Effect, Setting, example, setting, settings};
 
 /// The standard port of a server.
 pub const DEFAULT_PORT: u16 = 9099;
@@ -57,47 +63,18 @@ impl Ini {
         self.ini.sections().flatten().any(|name| name.trim().eq_ignore_ascii_case(section))
     }
 
+    /// Number of the line, from 1, that sets a key; 0 when none does.
+    fn line_of(&self, section: &str, key: &str) -> usize {
+        edit::line_of(&self.text, section, key)
+    }
+
     fn read<T>(&self, section: &str, key: &str, default: T, parse: impl Fn(&str) -> Option<T>) -> Result<T> {
         let Some(value) = self.get(section, key) else { return Ok(default) };
         parse(value).ok_or_else(|| {
-            let line = line_of(&self.text, key);
+            let line = self.line_of(section, key);
             Error::new(Code::SettingsWrong).with(&self.place).with(line).with(format!("[{section}] {key}={value}"))
         })
     }
-}
-
-fn line_of(text: &str, key: &str) -> usize {
-    let sets = |line: &str| {
-        line.split_once('=')
-            .is_some_and(|(name, value)| name.trim().eq_ignore_ascii_case(key) && !value.trim().is_empty())
-    };
-    text.lines().enumerate().filter(|(_, line)| sets(line)).last().map_or(0, |(at, _)| at + 1)
-}
-
-/// The text of an ini file with one key set, everything else left as it is: comments, order, other sections.
-pub fn with_value(text: &str, section: &str, key: &str, value: &str) -> String {
-    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    let header = |line: &str| {
-        line.trim().strip_prefix('[').and_then(|rest| rest.split(']').next()).map(|name| name.trim().to_owned())
-    };
-    let start = lines.iter().position(|line| header(line).is_some_and(|name| name.eq_ignore_ascii_case(section)));
-    let Some(start) = start else {
-        if lines.last().is_some_and(|line| !line.trim().is_empty()) {
-            lines.push(String::new());
-        }
-        lines.push(format!("[{section}]"));
-        lines.push(format!("{key}={value}"));
-        return lines.join(newline) + newline;
-    };
-    let end =
-        lines[start + 1..].iter().position(|line| header(line).is_some()).map_or(lines.len(), |at| start + 1 + at);
-    let is_key = |line: &String| line.split_once('=').is_some_and(|(name, _)| name.trim().eq_ignore_ascii_case(key));
-    match lines[start + 1..end].iter().rposition(is_key) {
-        Some(at) => lines[start + 1 + at] = format!("{key}={value}"),
-        None => lines.insert(start + 1, format!("{key}={value}")),
-    }
-    lines.join(newline) + newline
 }
 
 /// Yes or no as administrators write it.
@@ -122,15 +99,6 @@ mod tests {
     #[test]
     fn a_backslash_in_a_value_is_itself() {
         assert_eq!(ini("[Common]\nSeriesFile=C:\\new\\table").get("Common", "SeriesFile"), Some("C:\\new\\table"));
-    }
-
-    #[test]
-    fn one_value_is_set_and_the_rest_stays() {
-        let text = "; head\r\n[Console]\r\n; the name\r\nUserName=admin\r\nPassword=admin\r\n[API]\r\nEnabled=1\r\n";
-        let new = with_value(text, "console", "Password", "x=y");
-        assert_eq!(new, text.replace("Password=admin", "Password=x=y"));
-        assert_eq!(with_value("", "Console", "Password", "p"), "[Console]\nPassword=p\n");
-        assert_eq!(with_value("[A]\nx=1\n[B]\n", "A", "y", "2"), "[A]\ny=2\nx=1\n[B]\n");
     }
 
     proptest! {

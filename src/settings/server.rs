@@ -1,16 +1,20 @@
-//! `licenceserver.conf`: what each key means, its range and its default.
+//! `licenceserver.conf`: its values. The keys, their meaning and their ranges are in the table beside.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-use std::str::FromStr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use super::{DEFAULT_PORT, Ini, flag, line_of};
+use super::table::{Effect, Setting, settings};
+use super::{DEFAULT_PORT, Ini, Network};
 use crate::accounting::AccessCodes;
-use crate::error::{Code, Error, Lang, Result};
+use crate::error::{Code, Error, Lang};
 use crate::id::KeyNo;
 
-const CARRIER_GRACE: Duration = Duration::from_secs(60);
+/// Section of the accounts besides `[Console] UserName`.
+pub const USERS: &str = "Users";
+/// Section of the access codes.
+pub(super) const ACCESS_CODES: &str = "AccessCodes";
 
 /// Which operations of the console ask for a password (`[Console] Authorization`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +27,90 @@ pub enum Authorization {
     Off,
 }
 
-/// Settings of a server.
+/// What an account may do; each role may do what the ones before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Monitoring: sees.
+    Viewer,
+    /// Takes and drops sessions.
+    Operator,
+    /// Everything.
+    Administrator,
+}
+
+impl Role {
+    /// All roles, the least first.
+    pub const ALL: [Role; 3] = [Role::Viewer, Role::Operator, Role::Administrator];
+
+    /// Its name in settings and commands.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Viewer => "viewer",
+            Role::Operator => "operator",
+            Role::Administrator => "administrator",
+        }
+    }
+
+    /// The role of that name, in any case.
+    pub fn parse(name: &str) -> Option<Role> {
+        Role::ALL.into_iter().find(|role| role.name().eq_ignore_ascii_case(name))
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One account of section `[Users]`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct User {
+    /// What it may do.
+    pub role: Role,
+    /// Plain, or an argon2 hash that the server wrote.
+    pub password: String,
+}
+
+/// Encryption of the console and the API (`[TLS]`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// `Certificate`: a PEM file with the chain, the server's own first; empty: no TLS.
+    pub certificate: String,
+    /// `Key`: a PEM file with its private key.
+    pub key: String,
+    /// `Required`: other computers reach console and API by TLS only.
+    pub required: bool,
+}
+
+/// What clients may cost (`[Limits]`).
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// `Connections`: at once.
+    pub connections: usize,
+    /// `ConnectionsPerAddress`: at once, of one IPv4 address or one IPv6 network of 64 bits.
+    pub connections_per_address: usize,
+    /// `HeaderSize`, in bytes.
+    pub header_bytes: usize,
+    /// `BodySize`, in bytes.
+    pub body_bytes: usize,
+    /// `HeaderTimeout`: to the end of a header.
+    pub header: Duration,
+    /// `BodyTimeout`: to the end of a body.
+    pub body: Duration,
+    /// `IdleTimeout`: between two requests.
+    pub idle: Duration,
+    /// `ReadTimeout`: how long a client may take nothing of its answer.
+    pub write: Duration,
+    /// `StopTimeout`: how long a stop waits for requests that are being answered.
+    pub stop: Duration,
+}
+
+/// Settings of a server.
+#[derive(Clone, PartialEq, Eq)]
 pub struct ServerSettings {
-    /// `[Common] ServerAddr`: address to listen on; all addresses by default.
-    pub address: IpAddr,
+    /// `[Common] ServerAddr`: addresses to listen on.
+    pub addresses: Vec<IpAddr>,
     /// `[Common] ServerPort`.
     pub port: u16,
     /// `[Common] Lang`.
@@ -38,14 +121,20 @@ pub struct ServerSettings {
     pub centre_proxy: bool,
     /// `[Common] KeepPreviousLogs`.
     pub keep_previous_logs: bool,
+    /// `[Common] KeepCurrentDateLogs`.
+    pub keep_current_date_logs: bool,
+    /// `[Common] LogLevel`.
+    pub log_level: log::LevelFilter,
     /// `[API] Enabled`.
     pub api: bool,
     /// `[Console] Authorization`.
     pub authorization: Authorization,
-    /// `[Console] UserName`.
+    /// `[Console] UserName`: an administrator.
     pub user: String,
     /// `[Console] Password`: plain, or an argon2 hash that the server wrote.
     pub password: String,
+    /// `[Users]`: further accounts by their names.
+    pub users: BTreeMap<String, User>,
     /// `[Console] LocalAccessOnly`.
     pub local_only: bool,
     /// `[Console] AllowedAddresses`: addresses or networks (`10.0.0.0/8`); empty allows all.
@@ -54,175 +143,166 @@ pub struct ServerSettings {
     pub host_names: Vec<String>,
     /// `[Console] CheckDNSRebinding`.
     pub check_rebinding: bool,
-    /// `[AccessCodes]`, in force with `[Console] EnableAccessCodes`.
+    /// `[Console] EnableAccessCodes`.
+    pub enable_access_codes: bool,
+    /// `[AccessCodes]`, empty unless they are enabled.
     pub access_codes: AccessCodes,
     /// `[Common] CarrierGrace`, in seconds: how long a main key goes on after its USB carrier was pulled; 1 hour at most.
     pub carrier_grace: Duration,
+    /// `[TLS]`.
+    pub tls: Tls,
+    /// `[Limits]`.
+    pub limits: Limits,
 }
 
-impl ServerSettings {
-    /// Reads the settings; what is absent has its default, what is wrong is an error that names the line.
-    pub fn read(ini: &Ini) -> Result<ServerSettings> {
-        let list = |section, key| {
-            let items = ini.get(section, key).unwrap_or_default();
-            items
-                .split([',', ';'])
-                .map(str::trim)
-                .filter(|item| !item.is_empty())
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        };
-        let any: IpAddr = std::net::Ipv4Addr::UNSPECIFIED.into();
-        Ok(ServerSettings {
-            address: ini.read("Common", "ServerAddr", any, |text| match text {
-                "localhost" => Some(std::net::Ipv4Addr::LOCALHOST.into()),
-                "*" => Some(any),
-                _ => text.parse().ok(),
-            })?,
-            port: ini.read("Common", "ServerPort", DEFAULT_PORT, |text| text.parse().ok())?,
-            lang: ini.read("Common", "Lang", Lang::Russian, |text| Some(Lang::of_locale(text)))?,
-            centre: ini.read("Common", "LicenceCenterUrl", None, |text| is_http(text).then(|| Some(trim_url(text))))?,
-            centre_proxy: ini.read("Common", "LicenceCenterUseProxy", true, flag)?,
-            keep_previous_logs: ini.read("Common", "KeepPreviousLogs", false, flag)?,
-            api: ini.read("API", "Enabled", true, flag)?,
-            authorization: ini.read("Console", "Authorization", Authorization::ServiceOnly, |text| match text {
-                "0" => Some(Authorization::ServiceOnly),
-                "1" => Some(Authorization::Always),
-                "2" => Some(Authorization::Off),
-                _ => None,
-            })?,
-            user: ini.get("Console", "UserName").unwrap_or("admin").to_owned(),
-            password: ini.get("Console", "Password").unwrap_or("admin").to_owned(),
-            local_only: ini.read("Console", "LocalAccessOnly", false, flag)?,
-            allowed: ini.read("Console", "AllowedAddresses", Vec::new(), |text| {
-                text.split([',', ';'])
-                    .map(str::trim)
-                    .filter(|item| !item.is_empty())
-                    .map(|item| item.parse().ok())
-                    .collect()
-            })?,
-            host_names: list("Console", "HostNames"),
-            check_rebinding: ini.read("Console", "CheckDNSRebinding", true, flag)?,
-            access_codes: match ini.read("Console", "EnableAccessCodes", false, flag)? {
-                true => access_codes(ini)?,
-                false => AccessCodes::default(),
-            },
-            carrier_grace: ini.read("Common", "CarrierGrace", CARRIER_GRACE, |text| {
-                text.parse().ok().filter(|seconds| *seconds <= 3600).map(Duration::from_secs)
-            })?,
-        })
-    }
-}
-
-/// Section `[AccessCodes]`: `code = serial numbers of the keys that are set aside for it, separated by commas`. A code is compared
-/// letter by letter and never shown in an error.
-fn access_codes(ini: &Ini) -> Result<AccessCodes> {
-    const SECTION: &str = "AccessCodes";
-    let mut codes: BTreeMap<String, BTreeSet<KeyNo>> = BTreeMap::new();
-    for (code, value) in ini.entries(SECTION) {
-        let numbers = value.split([',', ';']).map(str::trim).filter(|number| !number.is_empty());
-        let keys: Option<Vec<KeyNo>> = numbers.map(|number| number.parse().ok().filter(|number| *number > 0)).collect();
-        let keys = keys.filter(|_| !code.is_empty()).ok_or_else(|| {
-            let line = line_of(&ini.text, code);
-            Error::new(Code::SettingsWrong).with(&ini.place).with(line).with(format_args!("[{SECTION}] …={value}"))
-        })?;
-        codes.entry(code.to_owned()).or_default().extend(keys);
-    }
-    Ok(AccessCodes::new(codes))
-}
-
-fn is_http(text: &str) -> bool {
-    ["http://", "https://"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme))
-}
-
-fn trim_url(text: &str) -> String {
-    text.trim_end_matches('/').to_owned()
-}
-
-/// A network: an address and the length of its prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
-
-impl Network {
-    /// Whether `address` is in the network. An IPv4 address inside IPv6 counts as itself.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let shared = |a: u128, b: u128, width: u8| {
-            let shift = u32::from(width - self.prefix);
-            a.checked_shr(shift).unwrap_or(0) == b.checked_shr(shift).unwrap_or(0)
-        };
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => shared(u32::from(a).into(), u32::from(b).into(), 32),
-            (IpAddr::V6(a), IpAddr::V6(b)) => shared(a.into(), b.into(), 128),
-            _ => false,
+impl Default for ServerSettings {
+    fn default() -> ServerSettings {
+        ServerSettings {
+            addresses: vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+            port: DEFAULT_PORT,
+            lang: Lang::Russian,
+            centre: None,
+            centre_proxy: true,
+            keep_previous_logs: false,
+            keep_current_date_logs: false,
+            log_level: log::LevelFilter::Info,
+            api: true,
+            authorization: Authorization::ServiceOnly,
+            user: "admin".into(),
+            password: "admin".into(),
+            users: BTreeMap::new(),
+            local_only: false,
+            allowed: Vec::new(),
+            host_names: Vec::new(),
+            check_rebinding: true,
+            enable_access_codes: false,
+            access_codes: AccessCodes::default(),
+            carrier_grace: Duration::from_secs(60),
+            tls: Tls::default(),
+            limits: Limits::default(),
         }
     }
 }
 
-impl FromStr for Network {
-    type Err = crate::id::Malformed;
-
-    fn from_str(text: &str) -> Result<Network, crate::id::Malformed> {
-        let wrong = crate::id::Malformed("a network: 10.0.0.0/8 or an address is expected");
-        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-        let address: IpAddr = address.trim().parse().map_err(|_| wrong.clone())?;
-        let width = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Ok(width), |prefix| prefix.trim().parse()).map_err(|_| wrong.clone())?;
-        if prefix > width { Err(wrong) } else { Ok(Network { address, prefix }) }
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections: 16_384,
+            connections_per_address: 1024,
+            header_bytes: 16 * 1024,
+            body_bytes: 1024 * 1024,
+            header: Duration::from_secs(10),
+            body: Duration::from_secs(30),
+            idle: Duration::from_secs(75),
+            write: Duration::from_secs(30),
+            stop: Duration::from_secs(10),
+        }
     }
+}
+
+/// Without secrets.
+impl fmt::Debug for ServerSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        for setting in settings().iter().filter(|setting| !setting.secret) {
+            map.entry(&format_args!("{}/{}", setting.section, setting.key), &setting.value(self));
+        }
+        map.entry(&USERS, &self.users.iter().map(|(name, user)| (name, user.role)).collect::<Vec<_>>()).finish()
+    }
+}
+
+impl ServerSettings {
+    /// Reads the settings of a server that starts. What is absent has its default; so has what is wrong, unless that would open
+    /// what was to be closed ([`Setting::closed`]). The errors name place, allowed values and what is in force.
+    pub fn read(ini: &Ini) -> (ServerSettings, Vec<Error>) {
+        ServerSettings::read_after(ini, None)
+    }
+
+    /// Reads the settings of a server that runs: what is wrong keeps its value of `former`.
+    pub fn read_again(ini: &Ini, former: &ServerSettings) -> (ServerSettings, Vec<Error>) {
+        ServerSettings::read_after(ini, Some(former))
+    }
+
+    fn read_after(ini: &Ini, former: Option<&ServerSettings>) -> (ServerSettings, Vec<Error>) {
+        let mut read = ServerSettings::default();
+        let mut wrong = Vec::new();
+        for setting in settings() {
+            let Some(value) = ini.get(setting.section, setting.key) else { continue };
+            if setting.set(&mut read, value) {
+                continue;
+            }
+            match (former, setting.closed) {
+                (Some(former), _) => setting.copy(former, &mut read),
+                (None, Some(closed)) => drop(setting.set(&mut read, closed)),
+                (None, None) => {}
+            }
+            wrong.push(read.wrong(ini, setting, value));
+        }
+        read.users = users(ini, &mut wrong);
+        if read.enable_access_codes {
+            read.access_codes = access_codes(ini, &mut wrong);
+        }
+        (read, wrong)
+    }
+
+    /// Takes over from `new` what can change while the server runs; names what can't and differs from `file`, the settings as
+    /// the file last had them.
+    pub fn change_to(&mut self, mut new: ServerSettings, file: &ServerSettings) -> Vec<&'static Setting> {
+        let fixed = settings().iter().filter(|setting| setting.effect == Effect::AfterRestart);
+        let differs = fixed.clone().filter(|setting| setting.value(&new) != setting.value(file)).collect();
+        fixed.for_each(|setting| setting.copy(self, &mut new));
+        *self = new;
+        differs
+    }
+
+    fn wrong(&self, ini: &Ini, setting: &Setting, value: &str) -> Error {
+        let Setting { section, key, allowed, .. } = setting;
+        let in_force = setting.value(self);
+        Error::new(Code::SettingsWrong).with(&ini.place).with(ini.line_of(section, key)).with_text(
+            format_args!("[{section}] {key}={value}; допустимо: {}; действует \"{in_force}\"", allowed[0]),
+            format_args!("[{section}] {key}={value}; allowed: {}; in force: \"{in_force}\"", allowed[1]),
+        )
+    }
+}
+
+/// Section `[Users]`: `name = role password`. Nothing of a wrong line is shown but the name.
+fn users(ini: &Ini, wrong: &mut Vec<Error>) -> BTreeMap<String, User> {
+    let mut users = BTreeMap::new();
+    for (name, value) in ini.entries(USERS) {
+        let (role, password) = value.split_once([' ', '\t']).unwrap_or((value, ""));
+        match (Role::parse(role), password.trim()) {
+            (Some(role), password) if !password.is_empty() && !name.is_empty() => {
+                users.insert(name.to_owned(), User { role, password: password.to_owned() });
+            }
+            _ => wrong.push(Error::new(Code::SettingsWrong).with(&ini.place).with(ini.line_of(USERS, name)).with_text(
+                format_args!("[{USERS}] {name}=…; допустимо: viewer, operator или administrator и пароль через пробел; учётной записи нет"),
+                format_args!("[{USERS}] {name}=…; allowed: viewer, operator or administrator, a space and the password; there is no such account"),
+            )),
+        }
+    }
+    users
+}
+
+/// Section `[AccessCodes]`: `code = serial numbers of the keys that are set aside for it, separated by commas`. A code is compared
+/// letter by letter and never shown in an error. Keys of a wrong line stay set aside for a code that nobody knows.
+fn access_codes(ini: &Ini, wrong: &mut Vec<Error>) -> AccessCodes {
+    let mut codes: BTreeMap<String, BTreeSet<KeyNo>> = BTreeMap::new();
+    for (code, value) in ini.entries(ACCESS_CODES) {
+        let numbers = value.split([',', ';']).map(str::trim).filter(|number| !number.is_empty());
+        let keys: Vec<Option<KeyNo>> = numbers.map(|number| number.parse().ok().filter(|number| *number > 0)).collect();
+        if keys.contains(&None) || code.is_empty() {
+            wrong.push(
+                Error::new(Code::SettingsWrong).with(&ini.place).with(ini.line_of(ACCESS_CODES, code)).with_text(
+                    format_args!("[{ACCESS_CODES}] …={value}; допустимо: серийные номера ключей через запятую"),
+                    format_args!("[{ACCESS_CODES}] …={value}; allowed: serial numbers of keys, separated by commas"),
+                ),
+            );
+        }
+        codes.entry(code.to_owned()).or_default().extend(keys.into_iter().flatten());
+    }
+    AccessCodes::new(codes)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::tests::ini;
-    use super::*;
-
-    #[test]
-    fn an_empty_file_gives_the_defaults_of_the_guide() {
-        let settings = ServerSettings::read(&ini("")).unwrap();
-        assert_eq!((settings.port, settings.authorization), (9099, Authorization::ServiceOnly));
-        assert_eq!((settings.user.as_str(), settings.password.as_str()), ("admin", "admin"));
-        assert!(settings.api && !settings.local_only && settings.centre.is_none());
-    }
-
-    #[test]
-    fn names_are_found_in_any_case_and_comments_are_skipped() {
-        let settings = ServerSettings::read(&ini(
-            "\u{feff}; note\n[console]\n; x\nAUTHORIZATION=1\nallowedaddresses=10.0.0.0/8, ::1\n",
-        ));
-        let settings = settings.unwrap();
-        assert_eq!(settings.authorization, Authorization::Always);
-        assert_eq!(settings.allowed.len(), 2);
-    }
-
-    #[test]
-    fn a_wrong_value_names_its_line() {
-        let error = ServerSettings::read(&ini("[Common]\n\nServerPort=many\n")).unwrap_err();
-        assert_eq!(error.args, ["test.conf", "3", "[Common] ServerPort=many"]);
-        assert!(Ini::parse("test.conf", "[Common\nServerPort=1").is_err());
-    }
-
-    #[test]
-    fn access_codes_are_in_force_when_they_are_switched_on() {
-        let section = "[AccessCodes]\nТайна=7121172, 7121173\nother=7121172\n";
-        let read = |text: &str| ServerSettings::read(&ini(text)).map(|settings| settings.access_codes);
-        let on = read(&format!("[Console]\nEnableAccessCodes=1\n{section}")).unwrap();
-        assert!(on.opens(Some("Тайна"), 7_121_173) && on.opens(Some("other"), 7_121_172));
-        assert!(!on.opens(Some("тайна"), 7_121_172) && !on.is_set_aside(1));
-        assert_eq!(read(section).unwrap(), AccessCodes::default());
-        let error = read(&format!("[Console]\nEnableAccessCodes=1\n{section}secret=x\n")).unwrap_err();
-        assert_eq!(error.args, ["test.conf", "6", "[AccessCodes] …=x"]);
-    }
-
-    #[test]
-    fn a_network_holds_its_addresses() {
-        let network: Network = "10.1.0.0/16".parse().unwrap();
-        assert!(network.contains("10.1.2.3".parse().unwrap()) && network.contains("::ffff:10.1.2.3".parse().unwrap()));
-        assert!(!network.contains("10.2.0.1".parse().unwrap()) && !network.contains("::1".parse().unwrap()));
-        assert!("0.0.0.0/0".parse::<Network>().unwrap().contains("1.2.3.4".parse().unwrap()));
-        assert!("::/0".parse::<Network>().unwrap().contains("fe80::1".parse().unwrap()));
-        assert!("10.0.0.0/33".parse::<Network>().is_err());
-    }
-}
+#[path = "server_tests.rs"]
+mod tests;

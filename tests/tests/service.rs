@@ -148,7 +148,7 @@ fn passwd_and_status_work_beside_a_server() -> Outcome {
     let status = server.run(&["status", "--lang", "en"], "")?;
     let text = String::from_utf8_lossy(&status.stdout).into_owned();
     assert!(status.status.success() && text.contains(&format!(":{}", server.port())), "{text}");
-    let set = server.run(&["passwd", "--user", "root", "--stdin"], "Другой-пароль-1\n")?;
+    let set = server.run(&["passwd", "root", "--stdin"], "Другой-пароль-1\n")?;
     assert!(set.status.success(), "{}", String::from_utf8_lossy(&set.stderr));
     let refused = server.run(&["passwd", "--stdin"], "короткий"[..8].as_ref())?;
     assert_eq!(refused.status.code(), Some(1));
@@ -190,12 +190,9 @@ fn a_server_starts_without_the_bad_keys_and_shows_why() -> Outcome {
 #[test]
 fn damaged_settings_and_identity_name_the_place() -> Outcome {
     let root = Root::new("damaged")?;
-    fs::write(root.settings().join("licenceserver.conf"), "[Common]\n\nServerPort=many\n")?;
+    fs::write(root.settings().join("licenceserver.conf"), "[Common]\n\nnonsense\n")?;
     let (exit, text) = refuses_to_start(&root, &["-r"])?;
-    assert!(
-        exit == 4 && text.contains("licenceserver.conf") && text.contains('3') && text.contains("many"),
-        "{exit} {text}"
-    );
+    assert!(exit == 4 && text.contains("licenceserver.conf, строка"), "{exit} {text}");
 
     let mut server = Server::ready(Root::new("damaged-identity")?, None)?;
     server.stop()?;

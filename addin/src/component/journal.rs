@@ -71,6 +71,7 @@ fn file(paths: &Paths, keep_previous: bool) -> Option<(PathBuf, Box<WriteLogger<
         module: module.as_deref(),
         folder: &folder,
         keep_previous,
+        keep_current_date: false,
         to_terminal: false,
     };
     let (path, file) = journal::open(&journal, *STARTED.get_or_init(|| SystemClock.now().wall))?;

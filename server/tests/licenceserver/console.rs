@@ -8,7 +8,7 @@ use crate::{ANNA, DEFAULT};
 /// A server with a password of its own, on loopback.
 fn ready(conf: &str) -> Server {
     let root = Root::with_settings(conf);
-    assert!(root.feed(&["passwd", "--user", "anna", "--stdin"], "correct horse\n").status.success());
+    assert!(root.feed(&["passwd", "anna", "--stdin"], "correct horse\n").status.success());
     Server::start_with(root, &["--address", "127.0.0.1"])
 }
 

@@ -3,6 +3,7 @@
 mod check;
 mod console;
 mod daemon;
+mod settings;
 
 use std::fs;
 use std::net::TcpListener;
@@ -88,26 +89,9 @@ fn an_address_of_another_computer_is_refused_with_its_cause() {
 }
 
 #[test]
-fn wrong_settings_name_their_line_in_the_language_of_the_settings() {
-    for (conf, parts) in [
-        ("[Common]\nServerPort=many\n", ["licenceserver.conf, строка 2", "ServerPort=many"]),
-        ("[Common]\nLang=en\n[Console]\nAuthorization=7\n", ["licenceserver.conf, line 4", "Authorization=7"]),
-        ("[Console]\n\nAllowedAddresses=10.0.0.0/99\n", ["строка 3", "10.0.0.0/99"]),
-    ] {
-        let root = Root::with_settings(conf);
-        for command in [&["-r", "--port", "0"][..], &["status"]] {
-            let output = root.run(command);
-            let told = text(&output.stderr);
-            assert_eq!(output.status.code(), Some(4), "{conf}: {told}");
-            assert!(parts.iter().all(|part| told.contains(part)), "{conf}: {told}");
-        }
-    }
-}
-
-#[test]
 fn a_new_password_works_at_once_and_the_default_one_no_more() {
     let server = Server::start(Root::with_settings("; kept\n[Console]\nAuthorization=0\n"));
-    let output = server.root.feed(&["--lang", "en", "passwd", "--user", "anna", "--stdin"], "correct horse\n");
+    let output = server.root.feed(&["--lang", "en", "passwd", "anna", "--stdin"], "correct horse\n");
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains("takes it up"));
     let status = |basic: &str| server.ask("GET", "/api").basic(basic).send("").status;
@@ -130,7 +114,7 @@ fn a_password_can_be_set_before_the_first_start_and_a_weak_one_can_not() {
     }
     // Without a terminal nothing is asked for.
     assert!(text(&root.run(&["passwd"]).stderr).contains("passwd --stdin"));
-    assert!(root.feed(&["passwd", "--user", "anna", "--stdin"], "correct horse").status.success());
+    assert!(root.feed(&["passwd", "anna", "--stdin"], "correct horse").status.success());
     let server = Server::start(root);
     assert_eq!(server.ask("GET", "/api").basic(ANNA).send("").status, 200);
     assert_eq!(server.ask("GET", "/api").basic(DEFAULT).send("").status, 401);

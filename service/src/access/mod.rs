@@ -6,25 +6,31 @@ mod attempts;
 mod password;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use licence::crypto::Provider;
 use licence::error::{Code, Error, Result};
-use licence::settings::{Authorization, ServerSettings};
+use licence::settings::{Authorization, Role, ServerSettings};
 use licence::time::{Clock, Tick};
 use parking_lot::Mutex;
+use web::limits::Connections;
 use web::{Access, Crew, Request, origin};
 use zeroize::Zeroizing;
 
-pub use password::{DEFAULT, acceptable, hash_password, is_default, set_password};
+pub use password::{
+    DEFAULT, acceptable, hash_password, hash_plain_passwords, is_default, remove_account, set_account, set_password,
+};
 
 use crate::settings::Live;
-use attempts::{Admission, Attempts};
+use attempts::{Admission, Attempts, Subject};
 
 /// Passwords that may be hashed at once, each with 19 MiB, and how many may wait for it.
 const HASHERS: usize = 2;
 const WAITING: usize = 64;
+/// How many of them from one address, so that nobody takes the whole queue.
+const WAITING_PER_ADDRESS: usize = 8;
 /// How long a verified pair is remembered.
 const REMEMBERED: Duration = Duration::from_secs(300);
 const MAX_REMEMBERED: usize = 1024;
@@ -64,6 +70,7 @@ pub struct Guard {
     key: Zeroizing<[u8; 32]>,
     attempts: Mutex<Attempts>,
     remembered: Mutex<HashMap<[u8; 32], Tick>>,
+    waiting: Mutex<Connections>,
     crew: Crew,
 }
 
@@ -75,13 +82,31 @@ enum Known {
     Unverified(Claimed),
 }
 
-/// Credentials that were claimed, with the account that they are claimed of.
+/// Credentials that were claimed, with the hash that they must fit.
 struct Claimed {
     user: String,
     password: Zeroizing<String>,
-    address: std::net::IpAddr,
+    address: IpAddr,
     mark: [u8; 32],
-    settings: Arc<ServerSettings>,
+    hash: String,
+    role: Access,
+}
+
+/// The role and the stored password of an account.
+fn account<'a>(settings: &'a ServerSettings, user: &str) -> Option<(Access, &'a str)> {
+    if user == settings.user {
+        return Some((Access::Administrator, &settings.password));
+    }
+    let user = settings.users.get(user)?;
+    Some((access_of(user.role), &user.password))
+}
+
+fn access_of(role: Role) -> Access {
+    match role {
+        Role::Viewer => Access::Viewer,
+        Role::Operator => Access::Operator,
+        Role::Administrator => Access::Administrator,
+    }
 }
 
 impl Guard {
@@ -95,6 +120,7 @@ impl Guard {
             key: Zeroizing::new(crypto.random_array()?),
             attempts: Mutex::default(),
             remembered: Mutex::default(),
+            waiting: Mutex::new(Connections::new(WAITING, WAITING_PER_ADDRESS)),
             crew: Crew::new("passwords", HASHERS, WAITING).map_err(|e| Error::new(Code::Internal).with(e))?,
         })
     }
@@ -117,6 +143,12 @@ impl Guard {
                     "the address is not among [Console] AllowedAddresses",
                 );
             }
+        }
+        if settings.tls.required && !request.tls && !request.is_loopback() {
+            return refused(
+                "сервер принимает такие запросы только по https ([TLS] Required)",
+                "the server takes such requests by https only ([TLS] Required)",
+            );
         }
         let names = settings.host_names.iter().map(String::as_str).chain([self.computer.as_str()]);
         if settings.check_rebinding && !origin::host_allowed(request.headers.get("host"), names) {
@@ -147,10 +179,19 @@ impl Guard {
             Known::Visitor(visitor) => then(Ok(visitor)),
             Known::Refused(error) => then(Err(error)),
             Known::Unverified(claimed) => {
-                let guard = self.clone();
+                let (guard, address) = (self.clone(), claimed.address);
+                if !self.waiting.lock().open(address) {
+                    return then(Err(Code::Busy.into()));
+                }
                 // When the queue is full the job is dropped, and what `then` holds answers for itself.
-                if self.crew.try_run(move || then(guard.verify(claimed))).is_err() {
-                    log::warn!("{}: too many passwords are waiting to be checked", request.peer.ip());
+                let job = move || {
+                    let outcome = guard.verify(claimed);
+                    guard.waiting.lock().close(address);
+                    then(outcome);
+                };
+                if self.crew.try_run(job).is_err() {
+                    self.waiting.lock().close(address);
+                    log::warn!("{address}: too many passwords are waiting to be checked");
                 }
             }
         }
@@ -172,49 +213,63 @@ impl Guard {
         };
         let password = Zeroizing::new(password);
         let address = request.peer.ip();
-        let mark = match self.mark(address, &settings, &user, &password) {
+        if user.len() > password::MAX_LENGTH || password.len() > password::MAX_LENGTH {
+            return Known::Refused(self.failed(address, None));
+        }
+        let found = account(&settings, &user);
+        let stored = found.map_or("", |(_, stored)| stored);
+        let mark = match self.mark(address, &user, stored, &password) {
             Ok(mark) => mark,
             Err(error) => return Known::Refused(error),
         };
         let remembered = self.remembers(&mark);
-        if let Err(error) = self.admission(address, remembered) {
+        if let Err(error) = self.admission(address, &user, remembered) {
             return Known::Refused(error);
         }
+        let Some((role, stored)) = found else {
+            // As slow as a wrong password of an account that exists.
+            return match password::is_hash(&settings.password) {
+                true => {
+                    let (hash, role) = (password::DECOY.to_owned(), Access::Public);
+                    Known::Unverified(Claimed { user, password, address, mark, hash, role })
+                }
+                false => Known::Refused(self.failed(address, Some(&user))),
+            };
+        };
         if remembered {
-            return Known::Visitor(visitor(user));
+            return Known::Visitor(visitor(user, role));
         }
-        if password::is_hash(&settings.password) {
-            return Known::Unverified(Claimed { user, password, address, mark, settings });
+        if password::is_hash(stored) {
+            return Known::Unverified(Claimed { user, password, address, mark, hash: stored.to_owned(), role });
         }
-        let expected = self.mark(address, &settings, &settings.user, &settings.password);
-        if expected.as_ref() != Ok(&mark) {
-            return Known::Refused(self.failed(address));
+        if self.mark(address, &user, stored, stored).as_ref() != Ok(&mark) {
+            return Known::Refused(self.failed(address, Some(&user)));
         }
-        self.attempts.lock().succeeded(address);
-        match (password::is_default(&settings), request.is_loopback()) {
+        self.attempts.lock().succeeded(&Subject::address(address));
+        let by_default = user == settings.user && password::is_default(&settings);
+        match (by_default, request.is_loopback()) {
             (true, false) => Known::Refused(Code::PasswordChangeRequired.into()),
             (false, _) => {
                 self.remember(mark);
-                Known::Visitor(visitor(user))
+                Known::Visitor(visitor(user, role))
             }
-            (must_change_password, true) => Known::Visitor(Visitor { must_change_password, ..visitor(user) }),
+            (must_change_password, true) => Known::Visitor(Visitor { must_change_password, ..visitor(user, role) }),
         }
     }
 
     /// Hashes and compares. Looks again first, for while the claim waited others may have answered it.
     fn verify(&self, claimed: Claimed) -> Result<Visitor> {
-        let Claimed { user, password, address, mark, settings } = claimed;
+        let Claimed { user, password, address, mark, hash, role } = claimed;
         if self.remembers(&mark) {
-            return Ok(visitor(user));
+            return Ok(visitor(user, role));
         }
-        self.admission(address, false)?;
-        let fits = password::verify(&settings.password, &password) && user == settings.user;
-        if !fits {
-            return Err(self.failed(address));
+        self.admission(address, &user, false)?;
+        if !password::verify(&hash, &password) {
+            return Err(self.failed(address, Some(&user)));
         }
-        self.attempts.lock().succeeded(address);
+        self.attempts.lock().succeeded(&Subject::address(address));
         self.remember(mark);
-        Ok(visitor(user))
+        Ok(visitor(user, role))
     }
 
     fn remember(&self, mark: [u8; 32]) {
@@ -226,14 +281,27 @@ impl Guard {
         remembered.insert(mark, until);
     }
 
-    fn failed(&self, address: std::net::IpAddr) -> Error {
+    /// Counts a failure. Names are not logged: people type passwords in their place.
+    fn failed(&self, address: IpAddr, user: Option<&str>) -> Error {
         log::warn!("{address}: a wrong user name or password");
-        self.attempts.lock().failed(address, self.clock.now().tick);
+        let now = self.clock.now().tick;
+        let mut attempts = self.attempts.lock();
+        attempts.failed(Subject::address(address), now);
+        if let Some(user) = user {
+            attempts.failed(Subject::Account(user.to_owned()), now);
+        }
         Code::Unauthorized.into()
     }
 
-    fn admission(&self, address: std::net::IpAddr, remembered: bool) -> Result<()> {
-        match self.attempts.lock().admission(address, self.clock.now().tick) {
+    /// Whether a try is allowed now. Who sits at the server itself can't be locked out of an account by strangers.
+    fn admission(&self, address: IpAddr, user: &str, remembered: bool) -> Result<()> {
+        let now = self.clock.now().tick;
+        let attempts = self.attempts.lock();
+        let by_account = match address.to_canonical().is_loopback() {
+            true => Admission::Free,
+            false => attempts.admission(&Subject::Account(user.to_owned()), now),
+        };
+        match attempts.admission(&Subject::address(address), now).max(by_account) {
             Admission::Free => Ok(()),
             Admission::Remembered(_) if remembered => Ok(()),
             Admission::Remembered(wait) | Admission::Closed(wait) => {
@@ -257,17 +325,10 @@ impl Guard {
 
     /// A keyed hash of the pair, the address that gave it, and the account as the settings have it: a changed password
     /// makes everything that was remembered useless. Equal marks can be compared in any time, they are no secret's own bytes.
-    fn mark(
-        &self,
-        address: std::net::IpAddr,
-        settings: &ServerSettings,
-        user: &str,
-        password: &str,
-    ) -> Result<[u8; 32]> {
+    fn mark(&self, address: IpAddr, user: &str, stored: &str, password: &str) -> Result<[u8; 32]> {
         let address = address.to_canonical().to_string();
-        let parts = [address.as_str(), user, &settings.user, &settings.password];
         let mut info = Vec::new();
-        for part in parts {
+        for part in [address.as_str(), user, stored] {
             info.extend_from_slice(&(part.len() as u64).to_be_bytes());
             info.extend_from_slice(part.as_bytes());
         }
@@ -275,6 +336,6 @@ impl Guard {
     }
 }
 
-fn visitor(user: String) -> Visitor {
-    Visitor { user, role: Access::Administrator, must_change_password: false }
+fn visitor(user: String, role: Access) -> Visitor {
+    Visitor { user, role, must_change_password: false }
 }

@@ -1,4 +1,4 @@
-//! The password in `licenceserver.conf`: how it is hashed, checked and set.
+//! Passwords in `licenceserver.conf`: how they are hashed, checked and set.
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
@@ -6,7 +6,7 @@ use licence::crypto::Provider;
 use licence::error::{Code, Error, Result};
 use licence::host::files::{self, Access};
 use licence::host::paths::Paths;
-use licence::settings::{self, ServerSettings};
+use licence::settings::{self, Role, ServerSettings, USERS};
 use zeroize::Zeroizing;
 
 /// Name and password that a new server has.
@@ -32,6 +32,10 @@ pub fn hash_password(crypto: Provider, password: &str) -> Result<String> {
     let hash: Result<PasswordHash, _> = Argon2::default().hash_password_with_salt(password.as_bytes(), &salt);
     hash.map(|hash| hash.to_string()).map_err(|e| Error::new(Code::CryptoFailed).with(e))
 }
+
+/// A hash of the same cost that fits no password: so that an unknown name takes as long as a known one.
+pub const DECOY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$MDAwMDAwMDAwMDAwMDAwMA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Whether `password` is the one of a stored hash. A hash that can't be read fits no password.
 pub fn verify(hash: &str, password: &str) -> bool {
@@ -62,18 +66,62 @@ pub fn acceptable(user: &str, password: &str) -> Result<()> {
     Ok(())
 }
 
-/// Sets name and password in the settings file, everything else in it stays; gives the stored hash. A server that runs
-/// takes it up by itself.
+/// Sets name and password of the console's administrator in the settings file, everything else in it stays; gives the stored
+/// hash. A server that runs takes it up by itself.
 pub fn set_password(paths: &Paths, crypto: Provider, user: &str, password: &str) -> Result<String> {
     acceptable(user, password)?;
     let hash = hash_password(crypto, password)?;
-    let path = paths.server_conf();
-    let text = Zeroizing::new(files::read_text_if_there(&path, settings::MAX_FILE)?.unwrap_or_default());
-    let text = settings::with_value(&text, "Console", "UserName", user);
-    let text = settings::with_value(&text, "Console", "Password", &hash);
-    files::create_folder(&paths.settings)?;
-    files::write_atomically(&path, text.as_bytes(), Access::Private)?;
+    edit(paths, |text| {
+        let text = settings::with_value(&text, "Console", "UserName", user)?;
+        settings::with_value(&text, "Console", "Password", &hash)
+    })?;
     Ok(hash)
+}
+
+/// Sets role and password of an account of section `[Users]`.
+pub fn set_account(paths: &Paths, crypto: Provider, user: &str, role: Role, password: &str) -> Result<()> {
+    acceptable(user, password)?;
+    let hash = hash_password(crypto, password)?;
+    edit(paths, |text| settings::with_value(&text, USERS, user, &format!("{role} {hash}")))
+}
+
+/// Removes an account of section `[Users]`.
+pub fn remove_account(paths: &Paths, user: &str) -> Result<()> {
+    edit(paths, |text| Ok(settings::without_value(&text, USERS, user)))
+}
+
+/// Replaces passwords that stand in the settings in plain text by their hashes, in memory and in the file; the default one
+/// stays, for it opens nothing. A file that can't be written is no reason not to start.
+pub fn hash_plain_passwords(paths: &Paths, crypto: Provider, settings: &mut ServerSettings) -> Result<()> {
+    let mut changes = Vec::new();
+    if !is_hash(&settings.password) && !is_default(settings) {
+        settings.password = hash_password(crypto, &settings.password)?;
+        changes.push(("Console", "Password".to_owned(), settings.password.clone()));
+    }
+    for (name, user) in settings.users.iter_mut().filter(|(_, user)| !is_hash(&user.password)) {
+        user.password = hash_password(crypto, &user.password)?;
+        changes.push((USERS, name.clone(), format!("{} {}", user.role, user.password)));
+    }
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let all = |text: String| {
+        changes.iter().try_fold(text, |text, (section, key, value)| settings::with_value(&text, section, key, value))
+    };
+    match edit(paths, all) {
+        Ok(()) => log::info!("{}: plain passwords are replaced by their hashes", paths.server_conf().display()),
+        Err(error) => log::warn!("plain passwords stay in the settings: {error}"),
+    }
+    Ok(())
+}
+
+/// Changes the text of the settings file.
+fn edit(paths: &Paths, change: impl FnOnce(String) -> Result<String>) -> Result<()> {
+    let path = paths.server_conf();
+    let text = files::read_text_if_there(&path, settings::MAX_FILE)?.unwrap_or_default();
+    let text = Zeroizing::new(change(text)?);
+    files::create_folder(&paths.settings)?;
+    files::write_atomically(&path, text.as_bytes(), Access::Private)
 }
 
 #[cfg(test)]
@@ -89,6 +137,9 @@ mod tests {
         assert!(verify(&hash, "correct horse") && !verify(&hash, "correct hors"));
         assert_ne!(hash, hash_password(&PROVIDER, "correct horse").unwrap());
         assert!(!verify("$argon2id$broken", "x") && !verify("", ""));
+        assert!(PasswordHash::new(DECOY).is_ok() && !verify(DECOY, ""));
+        let cost = |hash: &str| hash.rsplitn(3, '$').nth(2).map(str::to_owned);
+        assert_eq!(cost(DECOY), cost(&hash), "an unknown name takes as long as a known one");
     }
 
     #[test]

@@ -190,7 +190,10 @@ fn collect(core: &Core, request: &Request, lang: Lang) -> Overview {
         total_sessions,
         notices: Notices {
             default_password: is_full && is_default(&settings),
-            plain_http: is_full && !request.tls && !settings.local_only && !settings.address.is_loopback(),
+            plain_http: is_full
+                && !request.tls
+                && !settings.local_only
+                && !settings.addresses.iter().all(std::net::IpAddr::is_loopback),
             centre_unset: is_full && settings.centre.is_none(),
         },
         failures: core.ledger.failing().into_iter().collect(),

@@ -81,6 +81,127 @@ fn a_password_set_by_a_command_takes_effect_and_the_remembered_one_ends() {
     assert_eq!(log_in(&bench, ("admin", "the third one")), 200);
 }
 
+/// Accounts of each role besides the administrator.
+fn with_roles(name: &str) -> Bench {
+    let users = "[Users]\nvera=viewer passwort one\noleg=operator passwort two\nada=administrator passwort three\n";
+    Bench::new(name, &format!("[Console]\nPassword=another password\n{users}"))
+}
+
+const ACCOUNTS: [(Access, (&str, &str)); 4] = [
+    (Access::Viewer, ("vera", "passwort one")),
+    (Access::Operator, ("oleg", "passwort two")),
+    (Access::Administrator, ("ada", "passwort three")),
+    (Access::Administrator, ("admin", "another password")),
+];
+
+#[test]
+fn every_route_serves_its_roles_with_its_methods_and_nobody_else() {
+    use web::Method::{Delete, Get, Head, Options, Patch, Post, Put};
+    let bench = with_roles("matrix");
+    let routes = bench.service.api_routes();
+    let mut patterns: Vec<&str> = routes.iter().map(|(_, pattern, _)| *pattern).collect();
+    patterns.dedup();
+    for pattern in patterns {
+        let path = pattern.replace("{KeyNo}", "1").replace("{ID}", "0");
+        for method in [Get, Head, Post, Put, Patch, Delete, Options] {
+            let declared = routes
+                .iter()
+                .find(|(known, other, _)| *other == pattern && (*known == method || (method == Head && *known == Get)));
+            let call = |account| {
+                let response = match method.is_write() {
+                    true => bench.ask(write(method.name(), &path, account, &json!({}))),
+                    false => bench.ask(request(method.name(), &path, account)),
+                };
+                code(&response)
+            };
+            let is_public = declared.is_some_and(|(_, _, access)| *access == Access::Public);
+            assert_eq!(call(None).0 == 401, !is_public, "{} {path}", method.name());
+            for (role, account) in ACCOUNTS {
+                let (status, number) = call(Some(account));
+                let told = format!("{} {path} by {}: {status} {number}", method.name(), account.0);
+                match declared {
+                    None => assert_eq!(status, 405, "{told}"),
+                    Some((_, _, access)) if role < *access => assert_eq!((status, number), (403, 104), "{told}"),
+                    Some(_) => assert!(![401, 403, 405].contains(&status), "{told}"),
+                }
+            }
+        }
+    }
+    // The default password reads, and sets a new one.
+    let bench = Bench::new("matrix-default", "");
+    for (method, pattern, access) in bench.service.api_routes() {
+        let path = pattern.replace("{KeyNo}", "1").replace("{ID}", "0");
+        let response = match method.is_write() {
+            true => bench.ask(write(method.name(), &path, DEFAULT, &json!({}))),
+            false => bench.ask(request(method.name(), &path, DEFAULT)),
+        };
+        let held = method.is_write() && pattern != "/api/password" && access != Access::Public;
+        assert_eq!(code(&response) == (403, 105), held, "{} {path}: {response:?}", method.name());
+    }
+}
+
+#[test]
+fn a_plain_password_is_honoured_and_replaced_by_its_hash_at_the_start() {
+    let bench = with_roles("plain");
+    let text = std::fs::read_to_string(bench.root.join("settings/licenceserver.conf")).unwrap();
+    assert_eq!(text.matches("$argon2id$").count(), 4, "{text}");
+    for (_, (user, password)) in ACCOUNTS {
+        assert!(!text.contains(password), "{text}");
+        assert_eq!(log_in(&bench, (user, password)), 200);
+    }
+    assert!(text.contains("oleg=operator $argon2id$"));
+}
+
+#[test]
+fn an_unknown_name_is_refused_as_a_wrong_password_is() {
+    let bench = with_roles("unknown");
+    let refused = |user| {
+        let response = bench.ask(request("GET", "/api", Some((user, "wrong password"))));
+        (response.status, response.headers, response.body)
+    };
+    assert_eq!(refused("admin"), refused("nobody"));
+    assert_eq!(refused("vera"), refused(&"n".repeat(1000)));
+}
+
+#[test]
+fn an_account_is_guarded_against_guesses_from_many_addresses() {
+    let bench = with_roles("spread");
+    let from = |number: u32, account| {
+        let peer = format!("10.0.{}.{}:1", number / 250, number % 250);
+        bench.ask(request_from(&peer, "GET", "/api", Some(account))).status
+    };
+    assert_eq!(from(5000, ("vera", "passwort one")), 200);
+    assert!((0..30).all(|number| from(number, ("vera", "guess")) == 401));
+    assert_eq!(from(31, ("vera", "guess")), 403);
+    assert_eq!(from(32, ("oleg", "passwort two")), 200, "another account");
+    assert_eq!(from(5000, ("vera", "passwort one")), 200, "who is signed in stays so");
+    assert_eq!(log_in(&bench, ("vera", "passwort one")), 200, "nobody is locked out of the server itself");
+    bench.clock.advance(30_000);
+    assert_eq!(from(33, ("vera", "passwort one")), 200, "and the wait is short");
+}
+
+#[test]
+fn with_tls_required_other_computers_need_it() {
+    let bench = Bench::new("tls", "[Console]\nPassword=another password\n[TLS]\nRequired=1\n");
+    assert_eq!(bench.ask(request("GET", "/api", CHANGED)).status, 200);
+    let mut remote = request_from(REMOTE, "GET", "/api", CHANGED);
+    assert_eq!(code(&bench.ask(remote.clone())), (403, 104));
+    remote.tls = true;
+    assert_eq!(bench.ask(remote).status, 200);
+}
+
+#[test]
+fn a_changed_file_is_taken_up_and_wrong_values_keep_their_former_ones() {
+    let bench = Bench::new("reload", "[Console]\nPassword=another password\n[API]\nEnabled=1\n");
+    let path = bench.root.join("settings/licenceserver.conf");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("Enabled=1", "Enabled=perhaps\n[Common]\nLang=en\nServerPort=1")).unwrap();
+    bench.service.reload_keys();
+    let settings = bench.service.settings();
+    assert!(settings.api && settings.lang == licence::error::Lang::English && settings.port == 9099);
+    assert_eq!(log_in(&bench, ("admin", "another password")), 200);
+}
+
 #[test]
 fn whoever_guesses_waits_longer_and_longer_and_others_do_not() {
     for hashed in [false, true] {

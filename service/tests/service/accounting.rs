@@ -295,6 +295,6 @@ fn reopened(bench: Bench) -> Bench {
     std::fs::rename(&root, &kept).unwrap();
     drop(bench);
     std::fs::rename(&kept, &root).unwrap();
-    let service = start(&root, "[Console]\nPassword=another password\n", clock.clone()).unwrap();
+    let service = start_again(&root, &clock);
     Bench { root, clock, service }
 }

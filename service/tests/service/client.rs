@@ -12,7 +12,7 @@ use licence::subkeys::Policy;
 use licence::{Code, Error, KeyId, RootHash, SessionId, Time};
 use web::{Request, Response};
 
-use crate::bench::{Bench, CRYPTO, NOW, REMOTE, ROOT, Vendor, request, request_from, start};
+use crate::bench::{Bench, CRYPTO, NOW, REMOTE, ROOT, Vendor, request, request_from, start_again};
 
 const SERIES: KeyId = KeyId(0x672B);
 
@@ -239,7 +239,7 @@ fn a_session_is_resumed_after_a_restart_with_its_secret_and_the_older_holder_end
     std::fs::rename(&root, &moved).unwrap();
     drop(bench);
 
-    let service = start(&moved, "[Console]\nPassword=another password\n", clock.clone()).unwrap();
+    let service = start_again(&moved, &clock);
     let bench = Bench { root: moved, clock, service };
     assert_eq!(client.call(&bench, Call::Heartbeat).unwrap_err().code, Code::ConnectionUnknown);
     let mut other = connect(&bench);

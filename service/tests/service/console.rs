@@ -90,7 +90,7 @@ fn inside_the_component_the_console_is_for_looking_only() {
     let root = std::env::temp_dir().join(format!("slk-service-console-embedded-{}", std::process::id()));
     let service = LicenceService::start(Options {
         paths: paths(&root),
-        settings: ServerSettings::read(&Ini::parse("test.conf", "[Common]\nLang=en\n").unwrap()).unwrap(),
+        settings: ServerSettings::read(&Ini::parse("test.conf", "[Common]\nLang=en\n").unwrap()).0,
         clock: Arc::new(TestClock::default()),
         crypto: CRYPTO,
         machine,

@@ -109,7 +109,7 @@ fn a_restarted_service_has_its_identity_its_keys_and_its_sessions() {
     std::fs::rename(&root, &kept).unwrap();
     drop(bench);
     std::fs::rename(&kept, &root).unwrap();
-    let service = start(&root, "[Console]\nPassword=another password\n", clock.clone()).unwrap();
+    let service = start_again(&root, &clock);
     let bench = Bench { root, clock, service };
     assert_eq!(bench.identity(), identity);
     assert_eq!(bench.get("/api/sessions").1["Sessions"].as_array().unwrap().len(), 5);

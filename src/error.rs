@@ -325,6 +325,9 @@ catalogue! {
     542 DatafileSlow "EExecuteError" 503
         ru "Файл данных защиты {0} не получен с сервера за отведённое время: {1} из {2} байт.", "Повторите вызов: полученное сохранено.";
         en "Datafile {0} did not come from the server in time: {1} of {2} bytes.", "Call again: what has come is kept.";
+    543 TrailerBroken "EExecuteError" 500
+        ru "{0}: якоря доверия в файле компоненты повреждены: {1}.", "Замените файл целой копией.";
+        en "{0}: the trust anchors in the component's file are damaged: {1}.", "Replace the file by an intact copy.";
 
     // Files, settings, start-up.
     600 FileFailed "EFile" 500

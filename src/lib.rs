@@ -25,6 +25,7 @@ pub mod series;
 pub mod settings;
 pub mod subkeys;
 pub mod time;
+pub mod trailer;
 pub mod version;
 
 pub use error::{Code, Error, Lang, Result};

@@ -1,4 +1,4 @@
-//! Signed documents and what is in them: any bytes are an error or a value, never a panic.
+//! Signed documents, what is in them, and trailers of libraries: any bytes are an error or a value, never a panic.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -8,9 +8,12 @@ use licence::datafile::Datafile;
 use licence::identity::Identity;
 use licence::key::Key;
 use licence::series::Issuer;
+use licence::trailer::Trailer;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = Datafile::read(&PROVIDER, "fuzz", bytes.to_vec());
+    let _ = Trailer::read(&PROVIDER, "fuzz", bytes);
+    let _ = Trailer::strip(bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let _ = Key::read(&PROVIDER, "fuzz", text);
     let _ = Issuer::read(&PROVIDER, "fuzz", text);

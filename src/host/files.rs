@@ -1,7 +1,7 @@
 //! Reading and writing whole files: bounded, atomic, with errors that name the place.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
 use crate::error::{Code, Error, Result};
@@ -30,6 +30,19 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
         return Err(Error::new(Code::FileFailed).with(path.display()).with(format!("> {limit} bytes")));
     }
     Ok(bytes)
+}
+
+/// The last bytes of a file, at most `length` of them.
+pub fn read_end(path: &Path, length: usize) -> Result<Vec<u8>> {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let size = file.metadata()?.len();
+        file.seek(io::SeekFrom::Start(size.saturating_sub(length as u64)))?;
+        let mut bytes = Vec::new();
+        file.take(length as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    read().map_err(|e| failed(path, &e))
 }
 
 /// The text of a file of at most `limit` bytes, in UTF-8.
@@ -133,6 +146,7 @@ mod tests {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
         assert!(read(&path, 2).unwrap_err().to_string().contains("a.txt"));
+        assert_eq!((read_end(&path, 2).unwrap(), read_end(&path, 9).unwrap()), (b"wo".to_vec(), b"two".to_vec()));
         assert_eq!(read_text_if_there(&folder.join("none"), 10).unwrap(), None);
         fs::remove_dir_all(&folder).unwrap();
     }

@@ -28,6 +28,48 @@ pub fn executable() -> PathBuf {
     env::current_exe().unwrap_or_default()
 }
 
+/// The file that the code or data at `address` of this process was loaded from: a library, or the program itself.
+#[cfg(unix)]
+pub fn module_of(address: *const ()) -> Option<PathBuf> {
+    use std::ffi::{CStr, OsStr};
+    use std::os::unix::ffi::OsStrExt;
+    let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
+    // SAFETY: dladdr(3) only compares the address with what is loaded, and writes to `info`, which outlives the call.
+    if unsafe { libc::dladdr(address.cast(), info.as_mut_ptr()) } == 0 {
+        return None;
+    }
+    // SAFETY: every bit pattern is a Dl_info of pointers, and it was zeroed.
+    let name = unsafe { info.assume_init() }.dli_fname;
+    if name.is_null() {
+        return None;
+    }
+    // SAFETY: the name is a text that lives as long as the library; whoever asks has code in it, so it stays loaded.
+    let name = unsafe { CStr::from_ptr(name) };
+    std::path::absolute(OsStr::from_bytes(name.to_bytes())).ok()
+}
+
+/// The file that the code or data at `address` of this process was loaded from: a library, or the program itself.
+#[cfg(windows)]
+pub fn module_of(address: *const ()) -> Option<PathBuf> {
+    use std::ffi::OsString;
+    use std::os::windows::ffi::OsStringExt;
+    use windows_sys::Win32::System::LibraryLoader::{
+        GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT, GetModuleFileNameW,
+        GetModuleHandleExW,
+    };
+    let mut module = std::ptr::null_mut();
+    let flags = GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT;
+    // SAFETY: with FROM_ADDRESS the name is an address that is only compared; the handle is written to `module`.
+    if unsafe { GetModuleHandleExW(flags, address.cast(), &mut module) } == 0 {
+        return None;
+    }
+    // Longer paths than this the system does not give.
+    let mut name = vec![0_u16; 32_768];
+    // SAFETY: `module` is loaded, as it holds the address, and the buffer has the length that is told.
+    let length = unsafe { GetModuleFileNameW(module, name.as_mut_ptr(), name.len() as u32) } as usize;
+    (1..name.len()).contains(&length).then(|| PathBuf::from(OsString::from_wide(&name[..length])))
+}
+
 /// Name of the user that this process runs as; empty when the environment does not tell.
 pub fn user_name() -> String {
     env::var("USER").or_else(|_| env::var("USERNAME")).unwrap_or_default()
@@ -107,6 +149,12 @@ fn listening_inode(table: &str, port: u16) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn code_of_this_program_lies_in_its_file() {
+        assert_eq!(module_of(module_of as *const ()), Some(executable()));
+        assert_eq!(module_of(std::ptr::null()), None);
+    }
 
     #[test]
     fn a_busy_port_names_its_owner() {

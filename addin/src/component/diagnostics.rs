@@ -6,6 +6,7 @@ use licence::host::os;
 use licence::version::{CPU, OS, VERSION};
 use serde_json::{Value, json};
 
+use super::anchors;
 use super::process;
 use super::slot::Slot;
 use super::{LicenceExtension, parameters};
@@ -15,6 +16,8 @@ pub fn of(object: &LicenceExtension) -> Value {
     let host = &object.host;
     let is_server = process::is_server(host);
     let conf = parameters::Conf::read(&object.paths(), is_server);
+    let module = process::module();
+    let anchors = anchors::of_library(&module);
     let slots = object.slots.iter().enumerate();
     json!({
         "Version": VERSION,
@@ -23,7 +26,9 @@ pub fn of(object: &LicenceExtension) -> Value {
         "OSVersion": os::os_version(),
         "ComputerName": os::computer_name(),
         "ComputerID": process::computer_id(),
-        "Module": process::module(),
+        "Module": module,
+        "LibraryAnchors": anchors.as_ref().ok().map(|trailer| trailer.iter().flat_map(|trailer| trailer.anchors()).collect::<Vec<_>>()),
+        "LibraryAnchorsError": anchors.as_ref().err().map(|error| error.message(Lang::English)),
         "Process": os::executable(),
         "PID": std::process::id(),
         "IsServer": is_server,

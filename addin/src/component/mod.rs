@@ -195,7 +195,7 @@ impl LicenceExtension {
         let keeps_logs = matches!(&conf, Ok(Some(conf)) if conf.keeps_logs());
         self.writing.get_or_insert_with(|| journal::Writing::start(&paths, keeps_logs));
         let endpoints = parameters::servers(conf?.as_ref(), key_id, &self.parameters)?;
-        let wanted = Wanted { key_id, anchor: anchors::look_up(key_id, self.anchor) };
+        let wanted = Wanted { key_id, anchor: anchors::look_up(key_id, self.anchor, &process::module())? };
         let mut slot = Slot::start(&PROVIDER, wanted, endpoints, || self.nets())?;
         slot.data.folders = data::disk::folders(&paths, process::is_server(&self.host));
         let same =

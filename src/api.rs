@@ -303,10 +303,11 @@ impl UnreadableLicence {
 }
 
 /// Body of `POST /api/licences`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Activate {
-    /// The code, as typed.
+    /// The code, as typed; empty: a demo licence of the series is asked for.
+    #[serde(default)]
     pub activation_code_string: String,
     /// ИНН.
     #[serde(rename = "ITN", default)]
@@ -317,6 +318,9 @@ pub struct Activate {
     /// Carrier to install the key on.
     #[serde(default)]
     pub blank_key_no: Option<KeyNo>,
+    /// Series that the licence must be of; a code of another one is not spent.
+    #[serde(rename = "KeyID", default)]
+    pub key_id: Option<KeyId>,
 }
 
 /// A connection, as `/api/connections` gives it.

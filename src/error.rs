@@ -166,6 +166,9 @@ catalogue! {
     217 PartsChanged "EKeyUnusable" 409
         ru "Ключ {0} узнаёт не все части компьютера (совпало {1} из {2}, нужно {3}).", "До следующей замены оборудования обратитесь к поставщику за переактивацией.";
         en "Key {0} does not know all parts of the computer again (weight {1} of {2} matches, {3} is needed).", "Ask the vendor to re-activate the key before more hardware is replaced.";
+    218 KeyRetired "EKeyUnusable" 409
+        ru "Ключ {0} деактивирован {1}: за него выдан резервный код.", "Установите резервный код на этом или другом компьютере.";
+        en "Key {0} was deactivated on {1}: a reserve code was given for it.", "Install the reserve code on this or another computer.";
 
     // Seats: why one is refused or lost.
     300 NoKey "EServerResult.ELicenceNotFound" 404
@@ -275,6 +278,24 @@ catalogue! {
     410 KeyRuleViolated "EActivationCode" 409
         ru "Эту лицензию здесь установить нельзя: {0}.", "Код не потрачен; см. состояние ключей в консоли.";
         en "This licence can't be installed here: {0}.", "The code is not spent; the console shows the state of the keys.";
+    450 ResponseUnknown "ECentre" 409
+        ru "Ответ центра не относится ни к одному запросу этого сервера.", "Создайте запрос на этом сервере, получите на него ответ и установите его здесь.";
+        en "This answer of the centre belongs to no request of this server.", "Make a request on this server, get an answer to it and install it here.";
+    451 CodeOfOtherSeries "EActivationCode" 409
+        ru "Код активации относится к серии {0}, нужна серия {1}.", "Код не потрачен; введите код своей программы.";
+        en "The activation code is of series {0}, series {1} is needed.", "The code is not spent; enter a code of your program.";
+    452 MemoryClosed "EKeyMemory" 403
+        ru "Пароль памяти ключа {0} неверен.", "Укажите пароль, с которым память была закрыта.";
+        en "The password of the memory of key {0} is wrong.", "Give the password that the memory was closed with.";
+    453 MemoryTooLong "EKeyMemory" 400
+        ru "{0}: допустимо знаков: {1}.", "Сократите значение.";
+        en "{0}: at most {1} characters.", "Shorten the value.";
+    454 BackupWrong "EBackup" 400
+        ru "{0}: не резервная копия сервера или она повреждена: {1}.", "Укажите файл, созданный командой licenceserver backup.";
+        en "{0}: no backup of a server, or a damaged one: {1}.", "Give a file that licenceserver backup has made.";
+    455 ServerRunning "EStore" 409
+        ru "Сервер работает, а для этого должен быть остановлен.", "Остановите его и повторите команду.";
+        en "The server runs and must be stopped for this.", "Stop it and repeat the command.";
 
     // The component.
     500 AttachFailed "EAttachAddIn" 500

@@ -8,7 +8,7 @@ use std::time::Duration;
 use licence::error::{Code, Error, Result};
 use parking_lot::{Condvar, Mutex};
 
-use crate::Core;
+use crate::{Core, activation};
 
 /// How often it looks.
 const ROUND: Duration = Duration::from_secs(2);
@@ -62,6 +62,9 @@ fn keep(bell: &Bell, core: &Weak<Core>) {
             return;
         }
         let Some(core) = core.upgrade() else { return };
-        parking_lot::MutexGuard::unlocked(&mut stopped, || core.look_around());
+        parking_lot::MutexGuard::unlocked(&mut stopped, || {
+            core.look_around();
+            activation::update_daily(&core);
+        });
     }
 }

@@ -158,6 +158,7 @@ impl LicenceService {
         let guard = Arc::new(Guard::new(crypto, clock.clone(), settings.clone())?);
         let datafiles = Datafiles::new(crypto, paths.data.clone());
         let clients = Clients::new(crypto, clock, timekeeper.clone(), keys.clone(), ledger.clone(), datafiles)?;
+        let activations = Activations::new(&paths.data)?;
         let core = Arc::new(Core {
             paths,
             crypto,
@@ -168,7 +169,7 @@ impl LicenceService {
             ledger,
             timekeeper,
             signing,
-            activations: Activations::new()?,
+            activations,
             computer_id: machine().computer_id(crypto),
             os_version: licence::host::os::os_version(),
             started,

@@ -91,6 +91,13 @@ impl Timekeeper {
         self.state.lock().rule.judged(self.clock.now())
     }
 
+    /// The vendor's centre has signed that it is `time` now.
+    pub fn confirm(&self, time: Time) {
+        let mut state = self.state.lock();
+        state.rule.confirm(time);
+        self.save(&mut state, false);
+    }
+
     /// What is shown of the clock.
     pub fn shown(&self) -> ClockState {
         self.state.lock().rule.state(self.clock.now())

@@ -115,10 +115,12 @@ pub struct ServerSettings {
     pub port: u16,
     /// `[Common] Lang`.
     pub lang: Lang,
-    /// `[Common] LicenceCenterUrl`.
-    pub centre: Option<String>,
+    /// `[Common] LicenceCenterUrl`: addresses in the order in which they are tried.
+    pub centres: Vec<String>,
     /// `[Common] LicenceCenterUseProxy`: whether the proxy of the environment is used.
     pub centre_proxy: bool,
+    /// `[LicenceUpdate] Enabled`: whether the centre is asked for news about the keys once a day.
+    pub update_daily: bool,
     /// `[Common] KeepPreviousLogs`.
     pub keep_previous_logs: bool,
     /// `[Common] KeepCurrentDateLogs`.
@@ -161,8 +163,9 @@ impl Default for ServerSettings {
             addresses: vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
             port: DEFAULT_PORT,
             lang: Lang::Russian,
-            centre: None,
+            centres: Vec::new(),
             centre_proxy: true,
+            update_daily: false,
             keep_previous_logs: false,
             keep_current_date_logs: false,
             log_level: log::LevelFilter::Info,

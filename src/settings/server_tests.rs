@@ -12,7 +12,7 @@ fn an_empty_file_gives_the_defaults_of_the_guide() {
     let settings = read("");
     assert_eq!((settings.port, settings.authorization), (9099, Authorization::ServiceOnly));
     assert_eq!((settings.user.as_str(), settings.password.as_str()), ("admin", "admin"));
-    assert!(settings.api && !settings.local_only && settings.centre.is_none());
+    assert!(settings.api && !settings.local_only && settings.centres.is_empty());
 }
 
 #[test]

@@ -132,9 +132,10 @@ static SETTINGS: &[Setting] = &[
         ["ru или en", "ru or en"],
         |s, text| put(&mut s.lang, lang(text)), |s| s.lang.pick("ru", "en").into()),
     plain("Common", "LicenceCenterUrl",
-        &["Address of the vendor's licensing centre; without it no code can be activated."],
-        ["адрес http:// или https://", "an address, http:// or https://"],
-        |s, text| put(&mut s.centre, if text.is_empty() { Some(None) } else { url(text).map(Some) }), |s| s.centre.clone().unwrap_or_default())
+        &["Address of the vendor's licensing centre; without it no code can be activated. There may be several, separated by commas:",
+          "the next one is asked when one is out of reach."],
+        ["адреса http:// или https:// через запятую", "addresses separated by commas, http:// or https://"],
+        |s, text| put(&mut s.centres, items(text).map(url).collect()), |s| joined(&s.centres))
         .sample("https://centre.example.com"),
     plain("Common", "LicenceCenterUseProxy",
         &["Whether the centre is reached through the proxy of the environment (HTTPS_PROXY and the like)."],
@@ -153,6 +154,10 @@ static SETTINGS: &[Setting] = &[
         &["For how many seconds a main key goes on after its USB carrier was pulled."],
         ["от 0 до 3600 секунд", "from 0 to 3600 seconds"],
         |s, text| put(&mut s.carrier_grace, number(text, 0, 3600).map(Duration::from_secs)), |s| seconds(s.carrier_grace)).after_restart(),
+
+    plain("LicenceUpdate", "Enabled",
+        &["Whether the centre is asked once a day for news about the keys: more licences, longer periods, revoked keys."],
+        YES_NO, |s, text| put(&mut s.update_daily, flag(text)), |s| digit(s.update_daily)),
 
     plain("Console", "Authorization",
         &["Which operations ask for a name and a password (HTTP Basic):",

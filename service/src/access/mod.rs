@@ -21,10 +21,11 @@ use zeroize::Zeroizing;
 
 pub use password::{
     DEFAULT, acceptable, hash_password, hash_plain_passwords, is_default, remove_account, set_account, set_password,
+    verify,
 };
 
 use crate::settings::Live;
-use attempts::{Admission, Attempts, Subject};
+pub(crate) use attempts::{Admission, Attempts, Subject};
 
 /// Passwords that may be hashed at once, each with 19 MiB, and how many may wait for it.
 const HASHERS: usize = 2;

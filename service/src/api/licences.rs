@@ -1,16 +1,13 @@
-//! `/api/licences`: the keys, and the activation of new ones.
+//! `/api/licences`: the keys.
 
-use std::sync::Arc;
-
-use licence::api::{Activate, LicenceEntry};
+use licence::api::LicenceEntry;
 use licence::error::{Code, Error, Result};
 use licence::{KeyId, KeyNo, RootHash};
 use serde::Serialize;
 use web::Request;
 
 use super::Call;
-use super::answer::{Answer, body};
-use crate::activation::{self, Order};
+use super::answer::Answer;
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -66,23 +63,4 @@ pub fn series_of(request: &Request) -> Result<Option<KeyId>> {
 pub fn root_of(request: &Request) -> Result<Option<RootHash>> {
     let wrong = |e| Error::new(Code::BadRequest).with(format_args!("SeriesKey: {e}"));
     request.query("SeriesKey").map(|text| text.parse().map_err(wrong)).transpose()
-}
-
-/// `POST /api/licences`: exchanges an activation code for a licence of this server.
-pub fn activate(call: Call, answer: Answer) {
-    let (core, lang) = (Arc::clone(&call.core), call.lang);
-    let order = body::<Activate>(&call.request).and_then(|body| Order::new(&body, &core.settings.get()));
-    let order = match order {
-        Ok(order) => order,
-        Err(error) => return answer.refuse(&error),
-    };
-    let queued = call.core.activations.run(answer, move |answer| {
-        // An administrator who has gone away may come back and ask again: then the code gives its key.
-        if !answer.is_abandoned() {
-            answer.result(201, activation::activate(&core, order, lang));
-        }
-    });
-    if let Err((error, answer)) = queued {
-        answer.refuse(&error);
-    }
 }

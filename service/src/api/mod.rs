@@ -3,6 +3,7 @@
 
 mod answer;
 mod licences;
+mod life;
 mod server;
 mod sessions;
 
@@ -45,8 +46,14 @@ fn routes() -> Vec<Route<Handler>> {
         route(Get, "/api/serverinfo", Viewer, server::info),
         route(Get, LICENCES, Viewer, licences::list),
         route(Get, "/api/licences/{KeyNo}", Viewer, licences::one),
-        route(Post, LICENCES, Administrator, licences::activate),
-        route(Put, LICENCES, Administrator, licences::activate),
+        route(Post, LICENCES, Administrator, life::activate),
+        route(Put, LICENCES, Administrator, life::activate),
+        route(Post, "/api/licences/{KeyNo}/reserve", Administrator, life::reserve),
+        route(Post, "/api/updates", Administrator, life::update),
+        route(Post, "/api/requests", Administrator, life::request),
+        route(Post, "/api/responses", Administrator, life::respond),
+        route(Post, "/api/codes", Administrator, life::code),
+        route(Get, "/api/fingerprint", Viewer, life::fingerprint),
         route(Get, "/api/connections", Viewer, sessions::connections),
         route(Get, "/api/connections/{ID}", Viewer, sessions::connection),
         route(Get, "/api/sessions", Viewer, sessions::sessions),

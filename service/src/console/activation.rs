@@ -42,7 +42,7 @@ pub fn order_of(request: &Request) -> Result<Activate> {
     let code = field("code")
         .filter(|code| !code.is_empty())
         .ok_or_else(|| Error::new(Code::CodeMalformed).with_text("код не введён", "no code was typed"))?;
-    Ok(Activate { activation_code_string: code, itn: digits("itn"), iec: digits("iec"), blank_key_no: None })
+    Ok(Activate { activation_code_string: code, itn: digits("itn"), iec: digits("iec"), ..Activate::default() })
 }
 
 /// The page after an activation: the new key, or the error with its remedy and the form to try again.

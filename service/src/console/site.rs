@@ -11,7 +11,6 @@ use web::{Access, Completer, Found, Method, Params, Reply, Request, Response, Ro
 use super::overview::{Notices, Overview, overview};
 use super::{ACTIVATION, activation, language, refusal};
 use crate::access::{Visitor, is_default};
-use crate::activation::Order;
 use crate::{Core, Scope, api};
 
 /// Rows of one table that are shown; the API gives them all.
@@ -119,8 +118,7 @@ impl Call {
         }
         let Call { core, request, lang, completer } = self;
         log::info!("{ACTIVATION} by {:?} from {}", visitor.user, request.peer.ip());
-        let order = activation::order_of(&request).and_then(|asked| Order::new(&asked, &core.settings.get()));
-        let order = match order {
+        let order = match activation::order_of(&request) {
             Ok(order) => order,
             Err(error) => {
                 return completer.complete(activation::result(&request, lang, Some(&visitor.user), &Err(error)));
@@ -194,7 +192,7 @@ fn collect(core: &Core, request: &Request, lang: Lang) -> Overview {
                 && !request.tls
                 && !settings.local_only
                 && !settings.addresses.iter().all(std::net::IpAddr::is_loopback),
-            centre_unset: is_full && settings.centre.is_none(),
+            centre_unset: is_full && settings.centres.is_empty(),
         },
         failures: core.ledger.failing().into_iter().collect(),
         advice: advice(core, now),

@@ -23,6 +23,7 @@ use licence::time::Time;
 use licence::{KeyNo, SeriesId};
 
 use super::state::{self, State};
+use super::statements::{self, Statements};
 use super::{Snapshot, Sources};
 
 /// Largest licence file, in bytes: the sealed subkeys alone may take 88 KiB of text.
@@ -78,7 +79,9 @@ pub struct Loaded {
     facts: Vec<KeyFacts>,
     certificates: Arc<Vec<(SeriesId, String)>>,
     fingerprint: Fingerprint,
-    /// What administrator and vendors have decided, when datafiles here brought news of it.
+    /// What the centre has stated for good.
+    pub(super) statements: Statements,
+    /// What administrator and vendors have decided, when datafiles or licences here brought news of it.
     pub(super) news: Option<State>,
     /// The folder's state at that time.
     pub(super) mark: Mark,
@@ -112,12 +115,7 @@ pub fn mark(folder: &Path) -> Result<Mark> {
     let mut mark: Mark = listing
         .flatten()
         .map(|file| file.path())
-        .filter(|path| {
-            has_suffix(path, "licence")
-                || has_suffix(path, "certificate")
-                || has_suffix(path, "datafile")
-                || path.ends_with(state::FILE)
-        })
+        .filter(|path| matters(path))
         .map(|path| {
             let facts = fs::metadata(&path).ok();
             let size = facts.as_ref().map_or(0, fs::Metadata::len);
@@ -126,6 +124,11 @@ pub fn mark(folder: &Path) -> Result<Mark> {
         .collect();
     mark.sort();
     Ok(mark)
+}
+
+fn matters(path: &Path) -> bool {
+    let suffixes = ["licence", "certificate", "datafile", statements::RETIREMENT, statements::REVOCATIONS];
+    suffixes.iter().any(|suffix| has_suffix(path, suffix)) || path.ends_with(state::FILE)
 }
 
 fn has_suffix(path: &Path, suffix: &str) -> bool {
@@ -147,7 +150,11 @@ pub fn folder(sources: &Sources, seen: &HashMap<KeyNo, Time>) -> Result<Loaded> 
     }
     let datafiles = mark.iter().map(|(path, ..)| path).filter(|path| has_suffix(path, "datafile"));
     let told = datafiles.filter_map(|path| revocations(sources, path)).filter(|list| state.revoke(list.clone()));
-    let has_news = told.count() > 0 && broken.is_none();
+    let has_news = told.count() > 0;
+    let stated = mark.iter().map(|(path, ..)| path);
+    let stated =
+        stated.filter(|path| has_suffix(path, statements::RETIREMENT) || has_suffix(path, statements::REVOCATIONS));
+    let statements = Statements::read(sources.crypto, stated);
     let machine = (sources.machine)();
     let licences: Vec<&PathBuf> =
         mark.iter().map(|(path, ..)| path).filter(|path| has_suffix(path, "licence")).collect();
@@ -159,7 +166,7 @@ pub fn folder(sources: &Sources, seen: &HashMap<KeyNo, Time>) -> Result<Loaded> 
         .into_iter()
         .take(MAX_FILES)
         .map(|path| {
-            let (mut entry, mut fact) = entry(sources, &state, &machine, seen, path);
+            let (mut entry, mut fact) = entry(sources, (&state, &statements), &machine, seen, path);
             if let (Some(fact), Some(error)) = (&mut fact, &broken)
                 && matches!(fact.standing, Standing::Good | Standing::Unplugged { .. })
             {
@@ -175,12 +182,16 @@ pub fn folder(sources: &Sources, seen: &HashMap<KeyNo, Time>) -> Result<Loaded> 
             entry
         })
         .collect();
+    let mut noted = state;
+    let own = entries.iter().filter_map(|entry| entry.key.as_ref()).filter(|key| is_own(sources, key));
+    let higher = own.filter(|key| noted.see(key.series, key.licence.key_no, key.licence.issue)).count();
     let certificates = mark.iter().map(|(path, ..)| path).filter(|path| has_suffix(path, "certificate"));
     let carriers = entries.iter().filter_map(Entry::carrier);
     let carriers = carriers.map(|carrier| (carrier, sources.carriers.is_present(carrier))).collect();
     Ok(Loaded {
         carriers,
-        news: has_news.then_some(state),
+        news: ((has_news || higher > 0) && broken.is_none()).then_some(noted),
+        statements,
         entries: Arc::new(entries),
         facts,
         certificates: Arc::new(latest_certificates(sources, certificates)),
@@ -203,7 +214,7 @@ fn revocations(sources: &Sources, path: &Path) -> Option<Revocations> {
 
 fn entry(
     sources: &Sources,
-    state: &State,
+    decided: (&State, &Statements),
     machine: &Machine,
     seen: &HashMap<KeyNo, Time>,
     path: &Path,
@@ -229,8 +240,8 @@ fn entry(
     if let Binding::Computer(print) = &licence.binding {
         entry.fits = Some(print.compare(sources.crypto, machine));
     }
-    entry.enabled = state.is_enabled(key.series, licence.key_no);
-    let standing = match standing(sources, state, seen, &key, entry.fits.as_ref()) {
+    entry.enabled = decided.0.is_enabled(key.series, licence.key_no);
+    let standing = match standing(sources, decided, seen, &key, entry.fits.as_ref()) {
         standing @ (Standing::Good | Standing::Unplugged { .. }) => match key.subkeys(&sources.identity) {
             Ok(subkeys) => {
                 entry.subkeys = Some(subkeys);
@@ -256,19 +267,32 @@ fn entry(
     (entry, Some(facts))
 }
 
+fn is_own(sources: &Sources, key: &Key) -> bool {
+    key.licence.identity == sources.identity.public()
+}
+
 fn standing(
     sources: &Sources,
-    state: &State,
+    (state, statements): (&State, &Statements),
     seen: &HashMap<KeyNo, Time>,
     key: &Key,
     fits: Option<&Match>,
 ) -> Standing {
     let licence = &key.licence;
-    if licence.identity != sources.identity.public() {
+    if !is_own(sources, key) {
         return Standing::Elsewhere(Error::new(Code::OtherServer).with(licence.key_no));
     }
     if state.is_revoked(key.series, licence.key_no) {
         return Standing::Faulty(Error::new(Code::KeyRevoked).with(licence.key_no));
+    }
+    match statements.ended(&key.series, licence.key_no, licence.issue) {
+        // What was given up is here no more than what was issued to another server.
+        Some(error) if error.code == Code::KeyRetired => return Standing::Elsewhere(error),
+        Some(error) => return Standing::Faulty(error),
+        None => {}
+    }
+    if licence.issue < state.seen(key.series, licence.key_no) {
+        return Standing::Elsewhere(Error::new(Code::KeySuperseded).with(licence.key_no));
     }
     match (&licence.binding, fits) {
         (Binding::Blank(carrier), _) if !sources.carriers.is_present(*carrier) => {

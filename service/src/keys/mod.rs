@@ -5,7 +5,9 @@
 
 mod carriers;
 mod load;
+mod memory;
 mod state;
+mod statements;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,14 +16,14 @@ use std::time::Duration;
 
 use licence::accounting::pool::{Judgement, Pools};
 use licence::accounting::{self, Marks, Warning, Watched};
-use licence::activation::Installed;
+use licence::activation::{Installed, Retired, Revoked};
 use licence::api::{LicenceEntry, LicenceInfo, UnreadableLicence};
 use licence::crypto::Provider;
 use licence::error::{Code, Error, Lang, Result};
 use licence::fingerprint::{Fingerprint, Machine};
 use licence::host::files::{self, Access};
 use licence::identity::Identity;
-use licence::key::Key;
+use licence::key::{Key, Licence};
 use licence::protocol::message::ObjectKeyQuery;
 use licence::revocation::Revocations;
 use licence::subkeys::{ObjectRef, Subkey};
@@ -32,7 +34,11 @@ use parking_lot::{Mutex, RwLock};
 pub use carriers::{Carriers, NoCarriers};
 pub use load::Entry;
 use load::Loaded;
+pub use memory::{Asker, Memories};
 use state::State;
+
+/// Folder below the data folder for licences that were replaced.
+const OLD: &str = "old";
 
 /// What the store is opened over.
 pub struct Sources {
@@ -54,9 +60,23 @@ pub struct Sources {
     pub lang: Lang,
 }
 
+/// What the centre has granted, to be put into the data folder.
+#[derive(Default)]
+pub struct News<'a> {
+    /// Genuine licences for this server.
+    pub keys: &'a [Key],
+    /// Keys that count no more.
+    pub retired: &'a [Retired],
+    /// The list of revoked keys.
+    pub revoked: Option<&'a Revoked>,
+    /// Text of the certificate of the API key, and the series under whose root it stands.
+    pub certificate: Option<(SeriesId, &'a str)>,
+}
+
 /// The key store.
 pub struct KeyStore {
     sources: Sources,
+    memory: Memories,
     /// Held while files are read or written, so that two changes of the folder don't cross.
     loading: Mutex<Loading>,
     snapshot: RwLock<Arc<Snapshot>>,
@@ -76,12 +96,12 @@ impl Loading {
         Ok(())
     }
 
-    /// Writes down what datafiles said of revoked keys, so that it holds without them.
+    /// Writes down what datafiles said of revoked keys and which issues were seen, so that it holds without the files.
     fn keep_news(&mut self, sources: &Sources) {
         if let Some(state) = self.loaded.news.take()
             && let Err(error) = state.write(&sources.folder)
         {
-            log::error!("revoked keys could not be noted: {error}");
+            log::error!("revoked keys and issues could not be noted: {error}");
         }
     }
 
@@ -188,6 +208,11 @@ impl View<'_> {
     pub fn is_current(&self) -> bool {
         self.entry.key.is_some() && !matches!(self.usable, Err(error) if error.code == Code::KeySuperseded)
     }
+
+    /// Whether this file stands for a key that was not given up.
+    pub fn is_held(&self) -> bool {
+        self.is_current() && !matches!(self.usable, Err(error) if error.code == Code::KeyRetired)
+    }
 }
 
 impl KeyStore {
@@ -198,7 +223,8 @@ impl KeyStore {
         let mut loading = Loading { loaded, seen: HashMap::new() };
         loading.keep_news(&sources);
         loading.look_at_carriers(sources.carriers.as_ref(), now);
-        Ok(KeyStore { sources, loading: Mutex::new(loading), snapshot })
+        let memory = Memories::open(&sources.folder, sources.crypto);
+        Ok(KeyStore { sources, memory, loading: Mutex::new(loading), snapshot })
     }
 
     /// The identity of this server.
@@ -343,7 +369,7 @@ impl KeyStore {
     pub fn installed(&self) -> Vec<Installed> {
         let own = self.identity().public();
         let snapshot = self.snapshot();
-        let keys = snapshot.views().filter(View::is_current).filter_map(|view| view.entry.key.as_ref());
+        let keys = snapshot.views().filter(View::is_held).filter_map(|view| view.entry.key.as_ref());
         keys.filter(|key| key.licence.identity == own)
             .map(|key| Installed {
                 series: key.series,
@@ -352,6 +378,62 @@ impl KeyStore {
                 key_type: key.licence.key_type,
             })
             .collect()
+    }
+
+    /// Numbers of the keys of a series that are held here.
+    pub fn installed_of(&self, series: &SeriesId) -> impl Iterator<Item = KeyNo> {
+        self.installed().into_iter().filter(move |key| key.series == *series).map(|key| key.key_no)
+    }
+
+    /// The series of this server's keys, those that were given up too.
+    pub fn own_series(&self) -> Vec<SeriesId> {
+        let own = self.identity().public();
+        let snapshot = self.snapshot();
+        let keys = snapshot.views().filter_map(|view| view.entry.key.as_ref());
+        let mut series: Vec<SeriesId> = keys.filter(|key| key.licence.identity == own).map(|key| key.series).collect();
+        series.sort_unstable();
+        series.dedup();
+        series
+    }
+
+    /// Series and latest issue of a key of this server, given up or not. [`Code::RecordNotFound`] when there is none,
+    /// [`Code::BadRequest`] when two series have the number and nothing tells which is meant.
+    pub fn own_key(&self, key_no: KeyNo, key_id: Option<KeyId>, root: Option<RootHash>) -> Result<(SeriesId, u32)> {
+        let own = self.identity().public();
+        let snapshot = self.snapshot();
+        let fits = |key: &&Arc<Key>| {
+            let series = key.series;
+            key.licence.key_no == key_no
+                && key.licence.identity == own
+                && key_id.is_none_or(|key_id| series.key_id == key_id)
+                && root.is_none_or(|root| series.root == root)
+        };
+        let keys = snapshot.views().filter_map(|view| view.entry.key.as_ref()).filter(fits);
+        let mut found: Vec<(SeriesId, u32)> = keys.map(|key| (key.series, key.licence.issue)).collect();
+        found.sort_unstable();
+        match found.as_slice() {
+            [] => Err(Error::new(Code::RecordNotFound).with(key_no)),
+            [(first, _), .., (last, _)] if first != last => Err(Error::new(Code::BadRequest).with_text(
+                format_args!("номер {key_no} есть у двух серий; уточните KeyID или SeriesKey"),
+                format_args!("two series have number {key_no}; add KeyID or SeriesKey"),
+            )),
+            [.., latest] => Ok(*latest),
+        }
+    }
+
+    /// The memories of the keys.
+    pub fn memory(&self) -> &Memories {
+        &self.memory
+    }
+
+    /// The data folder.
+    pub fn folder(&self) -> &Path {
+        &self.sources.folder
+    }
+
+    /// The carriers that are plugged in.
+    pub fn carriers(&self) -> Vec<KeyNo> {
+        self.sources.carriers.present()
     }
 
     /// The fingerprint of this machine under the identity's salt, as read with the keys.
@@ -364,19 +446,49 @@ impl KeyStore {
         self.sources.carriers.is_present(number)
     }
 
-    /// Puts a genuine key for this server and the certificate of its API key into the data folder and reads the folder again.
-    /// An older issue of the key is replaced, any other file that has the name already is left alone. The caller puts the new
-    /// pools under the ledger's seats.
+    /// Puts a genuine key for this server and the certificate of its API key into the data folder: see [`KeyStore::take_up`].
     pub fn install(&self, key: &Key, certificate: &str, now: Time) -> Result<Arc<Snapshot>> {
+        let keys = std::slice::from_ref(key);
+        self.take_up(&News { keys, certificate: Some((key.series, certificate)), ..News::default() }, now)
+    }
+
+    /// Puts what the centre has granted into the data folder and reads the folder again. An older issue of a key is replaced and
+    /// kept aside, any other file that has the name already is left alone. The caller puts the new pools under the ledger's
+    /// seats.
+    pub fn take_up(&self, news: &News<'_>, now: Time) -> Result<Arc<Snapshot>> {
         let mut loading = self.loading.lock();
         let folder = &self.sources.folder;
-        let root = root_mark(&key.series);
-        let path = self.place_of(&loading.loaded, key);
-        files::write_atomically(&path, key.text.as_bytes(), Access::Private)?;
-        let beside = folder.join(format!("{}.{root}.certificate", key.series.key_id));
-        files::write_atomically(&beside, certificate.as_bytes(), Access::Common)?;
+        // What takes away comes before what gives.
+        for retired in news.retired.iter().filter(|retired| loading.loaded.statements.is_news(retired)) {
+            let path = folder.join(statements::retirement_file(retired));
+            files::write_atomically(&path, retired.text.as_bytes(), Access::Common)?;
+        }
+        if let Some(revoked) = news.revoked.filter(|revoked| loading.loaded.statements.is_newer(revoked)) {
+            let path = folder.join(statements::revocations_file(revoked));
+            files::write_atomically(&path, revoked.text.as_bytes(), Access::Common)?;
+        }
+        for key in news.keys {
+            let path = self.place_of(&loading.loaded, key);
+            self.keep_aside(&loading.loaded, &path, key)?;
+            files::write_atomically(&path, key.text.as_bytes(), Access::Private)?;
+        }
+        if let Some((series, certificate)) = news.certificate {
+            let beside = folder.join(format!("{}.{}.certificate", series.key_id, root_mark(&series)));
+            files::write_atomically(&beside, certificate.as_bytes(), Access::Common)?;
+        }
         loading.reload(&self.sources)?;
         Ok(self.show(&loading, now))
+    }
+
+    /// Copies the licence that `key` is about to replace into the folder of old ones, where nothing reads it.
+    fn keep_aside(&self, loaded: &Loaded, path: &Path, key: &Key) -> Result<()> {
+        let old = loaded.entries.iter().find(|entry| entry.path == path).and_then(|entry| entry.key.as_ref());
+        let Some(old) = old.filter(|old| old.text != key.text) else { return Ok(()) };
+        let folder = self.sources.folder.join(OLD);
+        files::create_folder(&folder)?;
+        let Licence { key_id, key_no, issue, .. } = &old.licence;
+        let name = format!("{key_id}.{key_no}.{}.{issue}.licence", root_mark(&old.series));
+        files::write_atomically(&folder.join(name), old.text.as_bytes(), Access::Private)
     }
 
     /// The name is made of numbers only: nothing that a centre says becomes a path.

@@ -27,6 +27,17 @@ pub struct State {
     /// Revoked by vendors: the newest lists that datafiles and updates have brought. They stay when those files go.
     #[serde(default)]
     revoked: RevocationLists,
+    /// The highest issue of a licence that was seen here, where it is not the first: an older one put back counts no more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    issues: Vec<Issued>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Issued {
+    #[serde(flatten)]
+    key: Numbered,
+    issue: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +50,13 @@ struct Numbered {
 
 impl Default for State {
     fn default() -> State {
-        State { kind: KIND.into(), version: VERSION, disabled: Vec::new(), revoked: RevocationLists::default() }
+        State {
+            kind: KIND.into(),
+            version: VERSION,
+            disabled: Vec::new(),
+            revoked: RevocationLists::default(),
+            issues: Vec::new(),
+        }
     }
 }
 
@@ -85,5 +102,22 @@ impl State {
     /// Enters a vendor's list; whether it counts from now on.
     pub fn revoke(&mut self, list: Revocations) -> bool {
         self.revoked.enter(list)
+    }
+
+    /// Notes an issue of a key; whether it is higher than all before.
+    pub fn see(&mut self, series: SeriesId, key_no: KeyNo, issue: u32) -> bool {
+        if issue <= self.seen(series, key_no) {
+            return false;
+        }
+        let key = Numbered { series, key_no };
+        self.issues.retain(|known| known.key != key);
+        self.issues.push(Issued { key, issue });
+        true
+    }
+
+    /// The highest issue of a key that was seen here.
+    pub fn seen(&self, series: SeriesId, key_no: KeyNo) -> u32 {
+        let key = Numbered { series, key_no };
+        self.issues.iter().find(|known| known.key == key).map_or(1, |known| known.issue)
     }
 }

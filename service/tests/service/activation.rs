@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::bench::*;
 
 /// Serves `answer` on a free port until the process ends; gives its address.
-fn centre(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> String {
+pub fn centre(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -36,7 +36,7 @@ fn centre(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> String {
 }
 
 /// The vendor's honest answer: key 1 with 5 seats, bound to the server that asks.
-fn honest(request: &Request) -> Answer {
+pub fn honest(request: &Request) -> Answer {
     let vendor = Vendor::first();
     let asked = asked(request);
     let key: Key = vendor.licence(request.identity, 1, |licence| {
@@ -63,12 +63,12 @@ fn asked(request: &Request) -> &Activate {
     }
 }
 
-fn signed(answer: &Answer) -> (u16, String) {
+pub fn signed(answer: &Answer) -> (u16, String) {
     let vendor = Vendor::first();
     (200, answer.sign(vendor.issuing.as_ref(), &vendor.issuer).unwrap())
 }
 
-fn bench(name: &str, centre: &str) -> Bench {
+pub fn bench(name: &str, centre: &str) -> Bench {
     Bench::new(
         name,
         &format!(

@@ -10,4 +10,5 @@ mod client;
 mod console;
 mod datafiles;
 mod keys;
+mod life;
 mod past;

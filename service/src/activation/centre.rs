@@ -1,0 +1,197 @@
+//! The wire to the vendor's centre: its addresses one after the other, a proxy, time-outs. A request may be sent as often as one
+//! likes, so what got no answer is simply sent again; nothing here knows what is in it.
+
+use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+use licence::error::{Code, Error, Result};
+use licence::settings::ServerSettings;
+use licence::version::VERSION;
+
+const CONNECT: Duration = Duration::from_secs(10);
+const WHOLE: Duration = Duration::from_secs(60);
+/// After this long no further address is tried.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// Largest answer of a centre, in bytes.
+const MAX_ANSWER: u64 = 16 * 1024 * 1024;
+/// Where a centre takes requests.
+const REQUESTS: &str = "/api/requests";
+
+/// How the centre is reached.
+pub struct Centre {
+    addresses: Vec<String>,
+    use_proxy: bool,
+}
+
+/// Why one address gave no answer.
+enum Failure {
+    /// The centre has spoken: asking again or elsewhere gives the same.
+    Refused(Error),
+    /// Nobody was reached: the next address may do better.
+    Unreachable(Error),
+    /// The connection was lost on the way: the same address may answer the same request now.
+    Lost(Error),
+}
+
+impl Centre {
+    /// The centre of the settings; [`Code::CentreNotSet`] without one.
+    pub fn of(settings: &ServerSettings) -> Result<Centre> {
+        if settings.centres.is_empty() {
+            return Err(Code::CentreNotSet.into());
+        }
+        Ok(Centre { addresses: settings.centres.clone(), use_proxy: settings.centre_proxy })
+    }
+
+    /// Sends a signed request and gives the text of the answer, or the centre's refusal. May take a minute and a half.
+    pub fn ask(&self, text: &str) -> Result<String> {
+        let started = Instant::now();
+        let mut last = Error::new(Code::CentreUnreachable);
+        for address in &self.addresses {
+            // The second time only for what was lost on the way.
+            for _ in 0..2 {
+                log::info!("asking {address}");
+                match self.post(address, text) {
+                    Ok(answer) => return Ok(answer),
+                    Err(Failure::Refused(error)) => return Err(error),
+                    Err(Failure::Lost(error)) => last = error,
+                    Err(Failure::Unreachable(error)) => {
+                        last = error;
+                        break;
+                    }
+                }
+                if started.elapsed() > PATIENCE {
+                    return Err(last);
+                }
+            }
+        }
+        Err(last)
+    }
+
+    fn post(&self, address: &str, text: &str) -> Result<String, Failure> {
+        let named = |cause: &dyn Display| Error::new(Code::CentreUnreachable).with(format_args!("{address}: {cause}"));
+        let mut config = ureq::Agent::config_builder()
+            .timeout_connect(Some(CONNECT))
+            .timeout_global(Some(WHOLE))
+            // A redirect could lead the request, and with it the code, to anybody.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            .user_agent(format!("licenceserver/{VERSION}"));
+        if !self.use_proxy {
+            config = config.proxy(None);
+        }
+        let agent = ureq::Agent::new_with_config(config.build());
+        let sent = agent
+            .post(format!("{address}{REQUESTS}"))
+            .header("Content-Type", "text/plain; charset=utf-8")
+            .header("Accept-Language", "en")
+            .send(text);
+        let mut response = sent.map_err(|error| match &error {
+            ureq::Error::Io(cause) if cause.kind() != std::io::ErrorKind::ConnectionRefused => {
+                Failure::Lost(named(&error))
+            }
+            _ => Failure::Unreachable(named(&error)),
+        })?;
+        let status = response.status().as_u16();
+        let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_string();
+        let body = body.map_err(|error| Failure::Lost(named(&error)))?;
+        if status == 200 {
+            return Ok(body);
+        }
+        let refusal: Option<Error> = serde_json::from_str::<serde_json::Value>(&body)
+            .ok()
+            .and_then(|mut refusal| serde_json::from_value(refusal.get_mut("Error")?.take()).ok());
+        Err(match refusal {
+            // An instance that is overloaded or broken speaks for itself only.
+            Some(error) if status < 500 => Failure::Refused(error),
+            Some(error) => Failure::Unreachable(error),
+            None => Failure::Unreachable(named(&format_args!("HTTP {status}"))),
+        })
+    }
+}
+
+/// Whether a refusal says nothing about the request itself, so that the same one may be granted later.
+pub fn is_passing(error: &Error) -> bool {
+    matches!(error.code, Code::TooManyAttempts | Code::Busy | Code::CentreUnreachable | Code::Timeout)
+        || error.code.status() >= 500
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+    use std::sync::mpsc;
+
+    use licence::api::Refusal;
+    use licence::error::Lang;
+
+    use super::*;
+
+    /// A centre that answers each connection with the next of `answers`; an empty one cuts the connection.
+    fn serve(answers: Vec<(u16, String)>) -> (String, mpsc::Receiver<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            for ((status, text), stream) in answers.into_iter().zip(listener.incoming().flatten()) {
+                let mut reader = BufReader::new(&stream);
+                let (mut line, mut length) = (String::new(), 0);
+                while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
+                    if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                        length = value.trim().parse().unwrap();
+                    }
+                    line.clear();
+                }
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).unwrap();
+                tell.send(String::from_utf8(body).unwrap()).unwrap();
+                if status > 0 {
+                    let head =
+                        format!("HTTP/1.1 {status} x\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", text.len());
+                    (&stream).write_all((head + &text).as_bytes()).unwrap();
+                }
+            }
+        });
+        (address, told)
+    }
+
+    fn nobody() -> String {
+        format!("http://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap())
+    }
+
+    fn centre(addresses: &[&str]) -> Centre {
+        Centre { addresses: addresses.iter().map(|address| (*address).to_owned()).collect(), use_proxy: false }
+    }
+
+    fn refusal(code: Code) -> (u16, String) {
+        let body = Refusal::of(&Error::new(code), Lang::English, "x");
+        (code.status(), serde_json::to_string(&body).unwrap())
+    }
+
+    #[test]
+    fn the_next_address_is_asked_when_one_is_out_of_reach_and_never_after_a_refusal() {
+        let (good, told) = serve(vec![(200, "yes".into())]);
+        let (broken, _told) = serve(vec![refusal(Code::StoreFailed)]);
+        assert_eq!(centre(&[&nobody(), &broken, &good]).ask("q").unwrap(), "yes");
+        assert_eq!(told.recv().unwrap(), "q");
+
+        let (refuses, _told) = serve(vec![refusal(Code::CodeUsed)]);
+        let (other, told) = serve(vec![(200, "yes".into())]);
+        assert_eq!(centre(&[&refuses, &other]).ask("q").unwrap_err().code, Code::CodeUsed);
+        assert!(told.try_recv().is_err(), "the other address was not asked");
+    }
+
+    #[test]
+    fn a_lost_answer_is_asked_for_again_with_the_same_request() {
+        let (address, told) = serve(vec![(0, String::new()), (200, "yes".into())]);
+        assert_eq!(centre(&[&address]).ask("the same").unwrap(), "yes");
+        assert_eq!((told.recv().unwrap(), told.recv().unwrap()), ("the same".into(), "the same".into()));
+    }
+
+    #[test]
+    fn an_address_out_of_reach_is_named() {
+        let address = nobody();
+        let error = centre(&[&address]).ask("q").unwrap_err();
+        assert!(error.code == Code::CentreUnreachable && error.to_string().contains(&address), "{error}");
+    }
+}

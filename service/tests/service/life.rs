@@ -1,0 +1,306 @@
+//! What befalls a key after its activation, against a small centre that signs with the test keys: reserve codes, updates, files, and
+//! what is left in the data folder when any of it is put back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use licence::activation::{
+    Activate, Answer, ApiCertificate, CodeParameters, CodeState, Memory, Offer, Outcome, Purpose, Request, Reserved,
+    Retirement, Revocations, Updated,
+};
+use licence::code::ActivationCode;
+use licence::key::{Binding, KeyType};
+use licence::time::Time;
+use serde_json::{Value, json};
+
+use crate::activation::{bench, centre, honest, signed};
+use crate::bench::*;
+
+/// The code that this centre gives for key 1.
+fn reserve_code() -> ActivationCode {
+    "1234-5678-9012-3456-7888".parse().unwrap()
+}
+
+/// An honest centre: a code becomes key 1 of issue `issue`, key 1 becomes the reserve code, an update brings the issue of now.
+fn answer(request: &Request, issue: u32) -> (u16, String) {
+    let vendor = Vendor::first();
+    let (signer, issuer, series) = (vendor.issuing.as_ref(), &vendor.issuer, vendor.series());
+    let key_id = series.key_id;
+    let licence = |seats: u32| {
+        let code = request.code().unwrap_or_else(reserve_code);
+        let key = vendor.licence(request.identity, 1, |licence| {
+            (licence.activation_code, licence.issue, licence.licence_count) = (code, issue, seats);
+            licence.binding = Binding::Computer(request.fingerprint.clone());
+        });
+        key.text
+    };
+    let certificate =
+        || ApiCertificate { key_id, identity: request.identity, key: request.api_key.clone(), issued: Time(NOW) };
+    let outcome = match &request.purpose {
+        Purpose::Activate(Activate { .. }) => {
+            let mut answer = honest(request);
+            if let Outcome::Activated(activated) = &mut answer.outcome {
+                activated.licence = licence(5);
+                activated.memory = (issue > 1).then(|| Memory { data: "moved".into(), ..Memory::default() });
+            }
+            return signed(&answer);
+        }
+        Purpose::Reserve(asked) => {
+            let retirement = Retirement { key_id, key_no: asked.key_no, issue: asked.issue, retired: Time(NOW) };
+            let retirement = retirement.sign(signer, issuer).unwrap();
+            let key = (&series, asked.key_no, asked.issue);
+            Outcome::Reserved(Reserved::new(reserve_code(), &request.identity, key, retirement).unwrap())
+        }
+        Purpose::Update(_) => {
+            let held = request.installed.iter().map(|key| key.issue).max().unwrap_or(0);
+            let revocations = Revocations { key_id, issued: Time(NOW + 1000), revoked: vec![2] };
+            Outcome::Updated(Updated {
+                licences: if held < issue { vec![licence(7)] } else { Vec::new() },
+                retirements: Vec::new(),
+                revocations: revocations.sign(signer, issuer).unwrap(),
+                api_certificate: certificate().sign(signer, issuer).unwrap(),
+            })
+        }
+        Purpose::CodeParameters(_) => Outcome::CodeParameters(Box::new(CodeParameters {
+            series,
+            state: CodeState::New,
+            key_no: None,
+            itn_required: false,
+            iec_required: false,
+            offer: Offer {
+                key_type: KeyType::Main,
+                service_type: 0,
+                licence_count: 5,
+                product_version: 0,
+                start_date: None,
+                period: 0,
+                flags: Default::default(),
+                parameters: Default::default(),
+                product_name: "Тестовая серия".into(),
+                article: String::new(),
+                article_name: String::new(),
+                until: None,
+            },
+        })),
+    };
+    signed(&Answer { nonce: request.nonce, time: Time(NOW + 1000), outcome })
+}
+
+/// A server whose centre issues licences of the issue that the number says; and the answers as files.
+struct Stand {
+    bench: Bench,
+    issue: Arc<AtomicU32>,
+}
+
+impl Stand {
+    fn new(name: &str) -> Stand {
+        let issue = Arc::new(AtomicU32::new(1));
+        let now = issue.clone();
+        let url = centre(move |text| answer(&Request::read(CRYPTO, "test", text).unwrap(), now.load(Ordering::SeqCst)));
+        Stand { bench: bench(name, &url), issue }
+    }
+
+    fn activate(&self) -> Value {
+        let code = ActivationCode::random(CRYPTO).unwrap().to_string();
+        let (status, licence) = self.bench.post("/api/licences", &json!({ "ActivationCodeString": code }));
+        assert_eq!(status, 201, "{licence}");
+        licence
+    }
+
+    fn reserve(&self) -> Value {
+        let why = json!({ "Reason": "переезд", "Comment": "на новый сервер" });
+        let (status, body) = self.bench.post("/api/licences/1/reserve", &why);
+        assert_eq!(status, 200, "{body}");
+        body
+    }
+
+    /// The centre's answer to a request file.
+    fn by_file(&self, order: &Value) -> String {
+        let (status, file) = self.bench.post("/api/requests", order);
+        assert_eq!(status, 201, "{file}");
+        assert!(file["FileName"].as_str().unwrap().ends_with(".request"));
+        let request = Request::read(CRYPTO, "test", file["Text"].as_str().unwrap()).unwrap();
+        answer(&request, self.issue.load(Ordering::SeqCst)).1
+    }
+
+    fn respond(&self, text: &str) -> (u16, Value) {
+        self.bench.post("/api/responses", &json!({ "Text": text }))
+    }
+
+    fn file(&self, name: &str) -> std::path::PathBuf {
+        self.bench.root.join("data").join(name)
+    }
+
+    /// Why key 1 can't be used.
+    fn error(&self) -> String {
+        self.bench.get("/api/licences/1").1["OpenError"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+#[test]
+fn a_key_given_up_counts_no_more_and_the_same_code_is_given_again() {
+    let stand = Stand::new("reserve");
+    stand.activate();
+    assert_eq!(stand.bench.seats(), 5);
+    let given = stand.reserve();
+    assert_eq!(given, json!({ "KeyID": "672B", "KeyNo": 1, "ReserveCode": reserve_code().to_string() }));
+    assert!(stand.error().contains("deactivated"), "{}", stand.error());
+    let health = stand.bench.get("/api/sessions").1;
+    assert_eq!(health["Sessions"].as_array().unwrap().len(), 5, "seats end gracefully, not at once");
+    let (status, body) = stand.bench.post("/api/sessions", &json!({ "KeyID": "672B", "ClientSessionID": "new" }));
+    assert_eq!((status, &body["ErrorCode"]), (409, &json!(301)), "{body}");
+    assert_eq!(stand.reserve(), given);
+}
+
+#[test]
+fn a_licence_put_back_after_its_retirement_does_not_count_until_a_newer_issue_comes() {
+    let stand = Stand::new("put-back");
+    stand.activate();
+    let licence = std::fs::read(stand.file("672B.1.licence")).unwrap();
+    stand.reserve();
+    std::fs::remove_file(stand.file("672B.1.licence")).unwrap();
+    stand.bench.put("from a backup.licence", &licence);
+    stand.bench.service.reload_keys();
+    assert_eq!(stand.bench.seats(), 0);
+    assert!(stand.error().contains("deactivated"));
+
+    stand.issue.store(2, Ordering::SeqCst);
+    let back = stand.activate();
+    assert_eq!((&back["Workable"], &back["KeyNo"]), (&json!(true), &json!(1)), "{back}");
+    assert_eq!(stand.bench.seats(), 5);
+    // The newer licence is gone, and the older one does not come back in its place.
+    std::fs::remove_file(stand.file("672B.1.licence")).unwrap();
+    stand.bench.service.reload_keys();
+    let errors = stand.bench.errors();
+    assert!(errors.len() == 1 && errors[0].1.is_some(), "{errors:?}");
+}
+
+#[test]
+fn an_update_brings_more_licences_and_revocations_and_keeps_the_old_file() {
+    let stand = Stand::new("update");
+    stand.activate();
+    stand.bench.install(2, |_| {});
+    let old = std::fs::read_to_string(stand.file("672B.1.licence")).unwrap();
+    stand.issue.store(3, Ordering::SeqCst);
+    let (status, body) = stand.bench.post("/api/updates", &json!({ "KeyID": "672B" }));
+    let expected = json!({ "Updates": [{ "KeyID": "672B", "Updated": [1], "Retired": [], "Revoked": [2] }] });
+    assert_eq!((status, body), (200, expected));
+    assert_eq!(stand.bench.seats(), 7);
+    assert!(
+        stand.bench.errors().iter().any(|(_, error)| error.as_deref().is_some_and(|text| text.contains("revoked")))
+    );
+    let kept: Vec<_> = std::fs::read_dir(stand.file("old")).unwrap().flatten().collect();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(std::fs::read_to_string(kept[0].path()).unwrap(), old);
+    let (_, body) = stand.bench.post("/api/updates", &json!({}));
+    assert_eq!(body["Updates"][0]["Updated"], json!([]), "there is nothing newer");
+    assert_eq!(stand.bench.post("/api/updates", &json!({ "KeyID": "0001" })).1["ErrorCode"], 300);
+    // An older issue that is put back is superseded, even when the newer one is gone.
+    std::fs::write(stand.file("672B.1.licence"), &old).unwrap();
+    stand.bench.service.reload_keys();
+    assert_eq!(stand.bench.get("/api/sessions").0, 200);
+    assert!(stand.bench.errors().iter().all(|(_, error)| error.is_some()), "{:?}", stand.bench.errors());
+}
+
+#[test]
+fn everything_works_by_files_and_an_answer_without_its_question_is_refused() {
+    let stand = Stand::new("by-file");
+    let code = ActivationCode::random(CRYPTO).unwrap().to_string();
+    let order = json!({ "Purpose": "Activate", "ActivationCodeString": code });
+    let response = stand.by_file(&order);
+    let (status, body) = stand.respond(&response.replace('\n', "\r\n"));
+    assert_eq!((status, &body["Licence"]["Workable"]), (200, &json!(true)), "{body}");
+    assert_eq!(stand.bench.seats(), 5);
+    let (status, body) = stand.respond(&response);
+    assert_eq!((status, &body["ErrorCode"]), (409, &json!(450)), "it was installed already");
+
+    stand.issue.store(2, Ordering::SeqCst);
+    let (_, body) = stand.respond(&stand.by_file(&json!({ "Purpose": "Update" })));
+    assert_eq!(body["Update"]["Updated"], json!([1]), "{body}");
+
+    let other = Stand::new("by-file-other");
+    let reserve = stand.by_file(&json!({ "Purpose": "Reserve", "KeyNo": 1, "Reason": "x" }));
+    assert!(!reserve.contains(&reserve_code().digits()), "the code shows itself only where the key stops counting");
+    assert_eq!(other.respond(&reserve).1["ErrorCode"], 450);
+    assert_eq!(stand.error(), "", "until the answer is installed the key counts");
+    let (status, body) = stand.respond(&reserve);
+    assert_eq!((status, &body["Reserve"]["ReserveCode"]), (200, &json!(reserve_code().to_string())), "{body}");
+    assert!(stand.error().contains("deactivated"));
+    for text in ["", "SLK-ANSWER 1", "<html>"] {
+        assert!(stand.respond(text).0 >= 400, "{text}");
+    }
+}
+
+#[test]
+fn a_code_of_another_series_is_refused_before_it_is_spent() {
+    let spent = Arc::new(AtomicU32::new(0));
+    let seen = spent.clone();
+    let url = centre(move |text| {
+        let request = Request::read(CRYPTO, "test", text).unwrap();
+        seen.fetch_add(u32::from(matches!(request.purpose, Purpose::Activate(_))), Ordering::SeqCst);
+        answer(&request, 1)
+    });
+    let bench = bench("other-series", &url);
+    let code = ActivationCode::random(CRYPTO).unwrap().to_string();
+    let order = |series: &str| json!({ "ActivationCodeString": code, "KeyID": series });
+    assert_eq!(bench.post("/api/licences", &order("0001")).1["ErrorCode"], 451);
+    assert_eq!(spent.load(Ordering::SeqCst), 0);
+    assert_eq!(bench.post("/api/licences", &order("672b")).0, 201);
+    let (status, parameters) = bench.post("/api/codes", &json!({ "ActivationCodeString": code }));
+    assert_eq!((status, &parameters["LicenceCount"], &parameters["State"]), (200, &json!(5), &json!("New")));
+}
+
+#[test]
+fn keys_of_others_and_unknown_ones_give_no_reserve_code() {
+    let stand = Stand::new("not-ours");
+    let stranger = licence::identity::Identity::generate(CRYPTO).unwrap().public();
+    stand.bench.put("stranger.licence", Vendor::first().licence(stranger, 9, |_| {}).text);
+    stand.bench.service.reload_keys();
+    for number in ["9", "77", "x"] {
+        let (status, body) = stand.bench.post(&format!("/api/licences/{number}/reserve"), &json!({}));
+        assert_eq!((status, &body["ErrorCode"]), (404, &json!(112)), "{number}");
+    }
+    stand.activate();
+    let (status, _) = stand.bench.post("/api/licences/1/reserve", &json!({ "Reason": "x".repeat(1001) }));
+    assert_eq!(status, 400);
+    let default = write("POST", "/api/licences/1/reserve", DEFAULT, &json!({}));
+    assert_eq!(stand.bench.ask(default).status, 401);
+}
+
+#[test]
+fn the_parts_of_the_machine_are_shown_and_what_each_key_knows_of_them() {
+    let stand = Stand::new("parts");
+    stand.activate();
+    let (_, body) = stand.bench.get("/api/fingerprint");
+    assert_eq!(body["Machine"].as_array().unwrap().len(), 3);
+    let key = &body["Keys"][0];
+    assert_eq!(
+        (&key["Matched"], &key["Total"], &key["Needed"], &key["Holds"]),
+        (&json!(7), &json!(7), &json!(4), &json!(true))
+    );
+    assert_eq!(key["Parts"][0], json!({ "Kind": "MachineId", "Weight": 3, "Matches": true }));
+    assert!(!body.to_string().contains("Hashes"), "hashes are for the centre only");
+}
+
+#[test]
+fn news_come_by_themselves_once_a_day_where_it_is_allowed() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let seen = asked.clone();
+    let (tell, told) = std::sync::mpsc::channel();
+    let url = centre(move |text| {
+        let request = Request::read(CRYPTO, "test", text).unwrap();
+        seen.fetch_add(1, Ordering::SeqCst);
+        let answer = answer(&request, 2);
+        tell.send(()).unwrap();
+        answer
+    });
+    let conf = format!(
+        "[Common]\nLicenceCenterUrl={url}\nLicenceCenterUseProxy=0\n[Console]\nPassword=another password\n[LicenceUpdate]\nEnabled=1\n"
+    );
+    let bench = Bench::new("daily", &conf);
+    bench.install(1, |_| {});
+    told.recv().unwrap();
+    bench.clock.jump_days(1);
+    told.recv().unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}

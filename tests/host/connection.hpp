@@ -79,6 +79,11 @@ public:
         std::lock_guard<std::mutex> lock(mutex);
         closed = true;
     }
+    // A host may say Init again.
+    void open() {
+        std::lock_guard<std::mutex> lock(mutex);
+        closed = false;
+    }
     size_t faults() {
         std::lock_guard<std::mutex> lock(mutex);
         return late;

@@ -15,10 +15,13 @@
 //   done ID
 //   destroy ID done|- function|delete
 //   fail N, counts                      -> ok LIVE GIVEN BAD LATE
-//   parallel LANES, then a line "TIMES COMMAND" per lane         -> ok, then an answer per lane
+//   expect WORD COMMAND…                                         -> the answer of the command, bad if its first value isn't WORD
+//   chaos SEED SECONDS THREADS WORD…                             -> ok STEPS FAULTS: the interface in a random order (chaos.hpp)
+//   parallel LANES, then a line "TIMES COMMAND [; COMMAND]…" per lane  -> ok, then an answer per lane
 //   quit                                -> ok LIVE GIVEN BAD LATE OBJECTS
 #include <dlfcn.h>
 
+#include <chrono>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -27,6 +30,7 @@
 #include <thread>
 
 #include "ComponentBase.h"
+#include "chaos.hpp"
 #include "connection.hpp"
 #include "memory.hpp"
 #include "wire.hpp"
@@ -101,6 +105,12 @@ private:
             memory.fail(static_cast<unsigned long>(number(at(line, 1))));
             return "ok";
         }
+        if (verb == "expect") {
+            const std::string answer = command(Words(line.begin() + 2, line.end()));
+            if (answer.rfind("ok " + at(line, 1), 0) == 0) return answer;
+            throw Bad("not what was expected: " + answer);
+        }
+        if (verb == "chaos") return chaos(line);
         Object &object = find_object(at(line, 1));
         if (verb == "again") {
             introduce(object);
@@ -171,7 +181,13 @@ private:
         if (library == nullptr) throw Bad("not loaded");
         {
             std::lock_guard<std::mutex> lock(objects_lock);
-            if (objects.count(at(line, 1)) != 0) throw Bad("the number is taken");
+            auto found = objects.find(at(line, 1));
+            if (found != objects.end()) {
+                if (found->second->component != nullptr) throw Bad("the number is taken");
+                // Kept after its end: a component must not come back to a connection.
+                ended.push_back(std::move(found->second));
+                objects.erase(found);
+            }
         }
         auto object = std::make_unique<Object>();
         object->memory_first = flag(line, "memory-first");
@@ -369,8 +385,38 @@ private:
     // Uses of a connection that is over, or of what does not work everywhere.
     size_t faults() {
         size_t sum = 0;
+        std::lock_guard<std::mutex> lock(objects_lock);
         for (auto &entry : objects) sum += entry.second->connection.faults();
-        return sum;
+        for (auto &object : ended) sum += object->connection.faults();
+        return sum + chaos_faults;
+    }
+
+    std::string chaos(const Words &line) {
+        if (library == nullptr) throw Bad("not loaded");
+        const uint64_t seed = std::strtoull(at(line, 1).c_str(), nullptr, 10);
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(number(at(line, 2)));
+        const long lanes = number(at(line, 3));
+        const std::vector<std::string> dictionary(line.begin() + 4, line.end());
+        const bool trace = std::getenv("CHAOS_TRACE") != nullptr;
+        std::vector<std::unique_ptr<Chaos>> all;
+        std::vector<std::thread> threads;
+        for (long lane = 0; lane < lanes; ++lane) {
+            const uint64_t own = seed + static_cast<uint64_t>(lane);
+            all.push_back(std::make_unique<Chaos>(memory, class_object, destroy_object, dictionary, own, trace));
+        }
+        for (auto &one : all) {
+            threads.emplace_back([&one, end] {
+                while (std::chrono::steady_clock::now() < end) one->step();
+                one->finish();
+            });
+        }
+        size_t steps = 0;
+        for (std::thread &thread : threads) thread.join();
+        for (auto &one : all) {
+            steps += one->steps;
+            chaos_faults += one->faults();
+        }
+        return "ok " + std::to_string(steps) + " " + std::to_string(chaos_faults);
     }
 
     Memory memory;
@@ -379,8 +425,9 @@ private:
     decltype(&GetClassNames) class_names = nullptr;
     decltype(&GetClassObject) class_object = nullptr;
     decltype(&DestroyObject) destroy_object = nullptr;
-    // Kept after their end: a component must not come back to a connection.
     std::map<std::string, std::unique_ptr<Object>> objects;
+    std::vector<std::unique_ptr<Object>> ended;
+    size_t chaos_faults = 0;
     std::mutex objects_lock;
 };
 
@@ -390,7 +437,22 @@ bool read_line(std::string &line) {
     return true;
 }
 
-// Runs one command per thread, each the given number of times, until the first that is not "ok".
+// The commands of a lane behind its first word, until the first that is not "ok".
+bool run_all(Host &host, const Words &lane, std::string &answer) {
+    Words command;
+    for (size_t i = 1; i <= lane.size(); ++i) {
+        if (i < lane.size() && lane[i] != ";") {
+            command.push_back(lane[i]);
+            continue;
+        }
+        answer = host.run(command);
+        if (answer.rfind("ok", 0) != 0) return false;
+        command.clear();
+    }
+    return true;
+}
+
+// Runs the commands of a lane per thread, each the given number of times.
 void parallel(Host &host, size_t lanes) {
     std::vector<std::string> answers(lanes);
     std::vector<Words> commands(lanes);
@@ -405,8 +467,7 @@ void parallel(Host &host, size_t lanes) {
             const long times = command.empty() ? 0 : std::strtol(command[0].c_str(), nullptr, 10);
             answer = "bad no times";
             for (long i = 0; i < times; ++i) {
-                answer = host.run(Words(command.begin() + 1, command.end()));
-                if (answer.rfind("ok", 0) != 0) break;
+                if (!run_all(host, command, answer)) break;
             }
         });
     }

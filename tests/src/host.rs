@@ -13,8 +13,11 @@ use std::time::Duration;
 
 use crate::programs::Programs;
 
+mod lane;
 mod wire;
 
+pub use lane::Lane;
+use lane::new_command;
 pub use wire::Value;
 use wire::{broken, counts, hex, member, number, outcome, parts, text, text_from, value, with_arguments, word};
 
@@ -208,25 +211,6 @@ pub enum Kind {
     Method,
 }
 
-/// One of several calls that run at once.
-#[derive(Clone, Debug)]
-pub struct Lane {
-    times: usize,
-    command: String,
-}
-
-impl Lane {
-    /// Calls a method so many times, until the first error.
-    pub fn call(times: usize, object: ObjectId, method: &str, arguments: &[Value]) -> Self {
-        Self { times, command: with_arguments(format!("call {} {}", object.0, text(method)), arguments) }
-    }
-
-    /// Reads a property so many times, until the first error.
-    pub fn get(times: usize, object: ObjectId, property: &str) -> Self {
-        Self { times, command: format!("get {} {}", object.0, text(property)) }
-    }
-}
-
 impl Host {
     /// Starts a host.
     pub fn start(options: HostOptions) -> Result<Self, HostError> {
@@ -286,34 +270,29 @@ impl Host {
 
     /// Creates an object; also gives the name that it registers under, and its answer to GetInfo.
     pub fn create_with(&mut self, class: &str, habits: &Habits) -> Result<(ObjectId, String, i64), HostError> {
-        self.objects += 1;
-        let object = ObjectId(self.objects);
-        let mut command = format!("new {} {}", object.0, text(class));
-        for (set, word) in [
-            (habits.memory_first, "memory-first"),
-            (habits.repeat, "repeat"),
-            (habits.no_memory, "no-memory"),
-            (habits.no_connection, "no-connection"),
-        ] {
-            if set {
-                command.push(' ');
-                command.push_str(word);
-            }
-        }
-        if let Some((application, version)) = habits.platform {
-            command.push_str(&format!(" app={application} version={}", text(version)));
-        }
-        if let Some(isolated) = habits.isolated {
-            command.push_str(&format!(" isolated={}", u8::from(isolated)));
-        }
-        for (name, value) in [("locale", habits.locale), ("language", habits.language)] {
-            if let Some(value) = value {
-                command.push_str(&format!(" {name}={}", text(value)));
-            }
-        }
+        let object = self.reserve();
+        let command = new_command(object, class, habits);
         let answer = self.ask(&command)?;
         let [name, info] = parts(&answer)?;
         Ok((object, text_from(name)?, number(info)?))
+    }
+
+    /// The name of an object that a [`Lane`] will create.
+    pub fn reserve(&mut self) -> ObjectId {
+        self.objects += 1;
+        ObjectId(self.objects)
+    }
+
+    /// Drives the interface in a random order (`tests/host/chaos.hpp`) for so many seconds; gives the number of steps.
+    /// `dictionary` are arguments that lead deep into the component.
+    pub fn chaos(&mut self, seed: u64, seconds: u64, threads: usize, dictionary: &[Value]) -> Result<u64, HostError> {
+        let patience = self.patience;
+        self.patience += Duration::from_secs(seconds);
+        let answer = self.ask(&with_arguments(format!("chaos {seed} {seconds} {threads}"), dictionary));
+        self.patience = patience;
+        let answer = answer?;
+        let [steps, faults] = parts(&answer)?;
+        if faults == "0" { number(steps) } else { Err(broken(format!("{faults} late uses of the connection"))) }
     }
 
     /// Init and setMemManager once more.
@@ -362,7 +341,7 @@ impl Host {
         self.ask(&format!("raw {} {rest}", object.0))
     }
 
-    /// Runs calls at once, each in a thread of its own; gives the last answer of each.
+    /// Runs lanes at once, each in a thread of its own; gives the last answer of each, or the first that is an error.
     pub fn parallel(&mut self, lanes: &[Lane]) -> Result<Vec<Result<Value, HostError>>, HostError> {
         let mut lines = format!("parallel {}", lanes.len());
         for lane in lanes {
@@ -476,6 +455,7 @@ fn under_valgrind(program: &str) -> Result<(Command, Option<PathBuf>), HostError
     command
         .args(["--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite"])
         .args(["--show-leak-kinds=definite", "--keep-debuginfo=yes"])
+        .arg(concat!("--suppressions=", env!("CARGO_MANIFEST_DIR"), "/host/valgrind.supp"))
         .arg(format!("--log-file={}", log.display()))
         .arg(program);
     Ok((command, Some(log)))

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Language of a text for people.
@@ -110,6 +111,27 @@ catalogue! {
     113 TooManyAttempts "EHTTPForbidden" 403
         ru "Слишком много попыток.", "Повторите через {0} с.";
         en "Too many attempts.", "Try again in {0} s.";
+    120 SeriesKeyNeeded "EHTTPBadRequest" 400
+        ru "{0}: так обозначены ключи нескольких поставщиков.", "Уточните, какого: SeriesKey={1}.";
+        en "{0}: keys of several vendors are called so.", "Say which vendor's: SeriesKey={1}.";
+    121 UnknownName "EHTTPBadRequest" 400
+        ru "Имя \"{0}\" здесь неизвестно.", "Известны: {1}.";
+        en "The name \"{0}\" is not known here.", "Known ones: {1}.";
+    122 WrongValue "EHTTPBadRequest" 400
+        ru "{0}: неверное значение \"{1}\".", "Допустимо: {2}.";
+        en "{0}: the value \"{1}\" is wrong.", "Allowed: {2}.";
+    123 ListTooLarge "EHTTPBadRequest" 413
+        ru "Ответ больше {0} байт.", "Запросите список частями: limit= и offset=, или меньше полей: fields=.";
+        en "The answer is larger than {0} bytes.", "Ask for the list in parts: limit= and offset=, or for fewer fields: fields=.";
+    124 NotExternal "EServerResult.EBadSession" 409
+        ru "Сеанс {0} создан компонентой, а не через API.", "Его аренду продлевает сама компонента.";
+        en "Session {0} was made by the component, not through the API.", "The component renews its lease by itself.";
+    125 TooManySessions "EHTTPBadRequest" 400
+        ru "В запросе {0} сеансов.", "Передавайте не больше {1} за раз.";
+        en "The request has {0} sessions.", "Send at most {1} at once.";
+    126 TooManyCodes "EServerResult.EAccessCode" 403
+        ru "С этого адреса передано слишком много неверных кодов доступа.", "Повторите через {0} с.";
+        en "Too many wrong access codes came from this address.", "Try again in {0} s.";
 
     // Keys: why one can't be used.
     200 DocumentDamaged "ELicenceFile" 400
@@ -423,10 +445,11 @@ impl Code {
 }
 
 /// An error or a refusal: a code and the particulars of this occurrence. Never holds a secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Error {
     /// What happened.
     #[serde(rename = "code")]
+    #[schemars(with = "String")]
     pub code: Code,
     /// What stands for `{0}`, `{1}` … in the texts.
     #[serde(rename = "args", default, skip_serializing_if = "Vec::is_empty")]

@@ -2,13 +2,14 @@
 //!
 //! Hashes make the parts pseudonymous, not anonymous: who can guess a serial number can check his guess.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::Crypto;
 use crate::id::{Bytes32, ComputerId};
 
 /// A kind of part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum PartKind {
     /// Identifier of the operating system's installation.
     MachineId,

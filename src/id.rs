@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A text that is not the identifier it should be.
@@ -100,9 +101,23 @@ macro_rules! hex_id {
     };
 }
 
-/// Serialises a type by its `Display` and reads it by its `FromStr`.
+/// Serialises a type by its `Display` and reads it by its `FromStr`; in JSON it is a text, of this format if one is named.
 macro_rules! text_serde {
-    ($name:ident) => {
+    ($name:ident $(, $format:literal)?) => {
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string" $(, "format": $format)? })
+            }
+        }
+
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -153,7 +168,7 @@ hex_id!(
 );
 
 /// What identifies a series: two vendors may pick the same `KeyID`, so the root key belongs to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct SeriesId {
     /// The 4 hex digits.
     #[serde(rename = "KeyID")]

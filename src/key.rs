@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::code::ActivationCode;
@@ -20,8 +21,9 @@ use crate::time::Time;
 pub const LICENCE: Kind = Kind { name: "LICENCE", version: 1 };
 
 /// Type of a key (`KeyType` of the guide).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "u8", into = "u8")]
+#[schemars(with = "u8")]
 pub enum KeyType {
     /// 3: works by itself.
     Main,

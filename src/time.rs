@@ -67,7 +67,7 @@ impl FromStr for Time {
     }
 }
 
-text_serde!(Time);
+text_serde!(Time, "date-time");
 
 /// A moment of the machine's tick clock in milliseconds: never goes back while the process lives, means nothing outside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -84,6 +84,8 @@ fn new_session() -> Vec<u8> {
         user_name: Some("Иванов".into()),
         computer_name: Some("EXCHANGE".into()),
         session_started: None,
+        access_code: None,
+        series_key: None,
     };
     let pair = STANDARD.encode(format!("admin:{PASSWORD}"));
     let headers = format!("Content-Type: application/json\r\nAuthorization: Basic {pair}\r\n");

@@ -17,6 +17,7 @@ mod signature;
 mod timekeeper;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use licence::accounting::pool::kept;
 use licence::accounting::{Leases, Terms};
@@ -101,6 +102,8 @@ pub(crate) struct Core {
     pub computer_id: Option<ComputerId>,
     pub os_version: String,
     pub started: Time,
+    /// Whether the service has been asked to end.
+    stopping: AtomicBool,
     /// Held while keys change, so that pools reach the ledger in the order in which they were judged.
     changing: Mutex<Taken>,
     /// Given back last, when nothing is served any more.
@@ -173,13 +176,14 @@ impl LicenceService {
             computer_id: machine().computer_id(crypto),
             os_version: licence::host::os::os_version(),
             started,
+            stopping: AtomicBool::new(false),
             changing: Mutex::default(),
             _instance: instance,
         });
         core.change_keys(|keys| Ok(keys.snapshot()))?;
         let keeper = Keeper::start(&core)?;
         Ok(Arc::new(LicenceService {
-            api: Api::new(core.clone()),
+            api: Api::new(core.clone())?,
             console: Console::new(core.clone()),
             clients,
             core,
@@ -198,6 +202,7 @@ impl LicenceService {
 
     /// Ends the service's own threads; sessions are kept in the store. Requests are still answered until the service is dropped.
     pub fn stop(&self) {
+        self.core.stopping.store(true, Ordering::Relaxed);
         self.keeper.stop();
         self.core.timekeeper.stop();
     }
@@ -284,6 +289,11 @@ impl Core {
         let terms = Terms { marks: snapshot.marks(), codes: self.settings.get().access_codes.clone(), kept };
         taken.in_doubt = round.certain.is_some();
         self.ledger.touch(|book, now| book.set_terms(terms, pools, now));
+    }
+
+    /// Whether the service has been asked to end, so that requests should be sent elsewhere.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     /// Language of a request: what it asks for, else that of the settings.

@@ -109,6 +109,11 @@ impl Signing {
         let crew = if known { &self.crew } else { &self.strangers };
         hand_over(crew, load, move |load| done(load, signed(signer.as_ref(), &query, response)))
     }
+
+    /// Signs `response` on this thread, which must be one that may take its time.
+    pub fn sign_here(&self, query: &QueryId, response: Response) -> Response {
+        signed(self.signer.as_ref(), query, response)
+    }
 }
 
 fn signed(signer: &dyn Signer, query: &QueryId, response: Response) -> Response {

@@ -11,6 +11,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Error};
@@ -75,7 +76,7 @@ pub struct Ahead {
 }
 
 /// A moment at which the wall clock didn't go with the tick clock: it was set, or the machine slept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct Jump {
     /// The wall clock after it.
@@ -85,7 +86,7 @@ pub struct Jump {
 }
 
 /// A time in which the process did nothing: it was stopped, or the machine had none for it. Leases are extended by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct Standstill {
     /// The wall clock after it.
@@ -95,7 +96,7 @@ pub struct Standstill {
 }
 
 /// What the API and the console show of the clock.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct ClockState {
     /// The wall clock.

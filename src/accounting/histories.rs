@@ -341,7 +341,9 @@ impl Run {
                 let identity = ExternalSession::new(&name.to_string(), None, "", "", "").unwrap();
                 let new_id = SessionId(self.id());
                 let expected = self.model.claim(None, None, (u32::from(name), true), None, new_id);
-                let answer = self.book.claim_external(ExternalClaim { series: SERIES, identity, new_id }, now);
+                let answer = self
+                    .book
+                    .claim_external(ExternalClaim { series: SERIES, identity, new_id, access_code: None }, now);
                 assert_eq!(answer.as_ref().map(|grant| grant.granted).map_err(|e| e.code), expected);
                 self.check_grant(answer.ok().filter(|grant| grant.granted == Granted::New).map(|grant| grant.session));
             }

@@ -254,8 +254,13 @@ impl SessionIdentity {
             SessionIdentity::Infobase(session) => {
                 infobase_key(&session.infobase, ParentSession { number: session.number, started: session.started })
             }
-            SessionIdentity::External(session) => format!("external {}", session.client_session_id).into(),
+            SessionIdentity::External(session) => SessionIdentity::external_key(&session.client_session_id),
         }
+    }
+
+    /// The key of an external session of that name.
+    pub(super) fn external_key(client_session_id: &str) -> Box<str> {
+        format!("external {client_session_id}").into()
     }
 
     /// The key of this session's parent, which is of the same infobase.

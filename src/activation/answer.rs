@@ -1,5 +1,6 @@
 //! The centre's answer, and what a server may believe of it: it must be genuine, for this request and for this server.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ApiCertificate, Memory, Offer, Purpose, Request, Reserve, Retired, Revoked, Want};
@@ -82,7 +83,7 @@ pub struct Updated {
 }
 
 /// What a code would give.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct CodeParameters {
     /// Its series.
@@ -105,7 +106,7 @@ pub struct CodeParameters {
 }
 
 /// State of a code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum CodeState {
     /// Never exchanged.
     New,

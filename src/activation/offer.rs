@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::flags::Flags;
@@ -9,7 +10,7 @@ use crate::key::KeyType;
 use crate::time::Time;
 
 /// What a code gives. Fields are those of the licence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct Offer {
     /// Main, additional, demo.

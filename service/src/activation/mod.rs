@@ -20,6 +20,7 @@ use licence::time::{DAY_MS, Time};
 use licence::version::VERSION;
 use licence::{KeyId, KeyNo, SeriesId};
 use parking_lot::Mutex;
+use schemars::JsonSchema;
 use serde::Serialize;
 use web::Crew;
 
@@ -113,7 +114,7 @@ pub enum Done {
 }
 
 /// A reserve code, as the API gives it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct ReserveInfo {
     /// Series.
@@ -126,7 +127,7 @@ pub struct ReserveInfo {
 }
 
 /// News about the keys of a series, as the API gives them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct UpdateInfo {
     /// Series.
@@ -141,7 +142,7 @@ pub struct UpdateInfo {
 }
 
 /// A request as a file, as the API gives it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct RequestFile {
     /// A name for it.

@@ -5,12 +5,13 @@ use licence::activation::{Activate, Purpose, Reserve, Update, Want};
 use licence::api::{self, Digits};
 use licence::error::{Code, Error, Result};
 use licence::{KeyId, KeyNo, RootHash, SeriesId};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::Core;
 
 /// A wish.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(tag = "Purpose")]
 pub enum Order {
     /// A licence.
@@ -22,7 +23,7 @@ pub enum Order {
 }
 
 /// A wish for a reserve code.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct ReserveOrder {
     /// The key.
@@ -43,7 +44,7 @@ pub struct ReserveOrder {
 }
 
 /// A wish for news.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 pub struct UpdateOrder {
     /// The series; may be left out where the keys here are of one.
     #[serde(rename = "KeyID", default)]

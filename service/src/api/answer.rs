@@ -22,13 +22,15 @@ pub struct Answer {
     known: bool,
     /// The act that it answers, for the audit trail.
     act: Option<AuditEntry>,
+    /// Whether it is signed by the thread that gives it, which belongs to a bounded crew.
+    here: bool,
 }
 
 impl Answer {
     /// The place for an answer, and the reply that waits for it.
     pub fn to(core: Arc<Core>, query: QueryId, lang: Lang) -> (Answer, Reply) {
         let (completer, reply) = Reply::later();
-        (Answer { core, completer, query, lang, known: false, act: None }, reply)
+        (Answer { core, completer, query, lang, known: false, act: None, here: false }, reply)
     }
 
     /// The same place, of somebody who has signed in.
@@ -41,6 +43,11 @@ impl Answer {
         Answer { act: Some(act), ..self }
     }
 
+    /// The same place, given by a thread of a bounded crew, so that it signs by itself and large answers don't queue up.
+    pub fn here(self) -> Answer {
+        Answer { here: true, ..self }
+    }
+
     /// Whether nobody waits for it any more.
     pub fn is_abandoned(&self) -> bool {
         self.completer.is_abandoned()
@@ -49,11 +56,14 @@ impl Answer {
     /// Gives the answer: signed, on the threads that sign.
     pub fn give(self, response: Response) {
         let response = self.query.echo(response).with_header("Licence-ServerVersion", SERVER_VERSION);
-        let Answer { core, completer, query, lang, known, act } = self;
+        let Answer { core, completer, query, lang, known, act, here } = self;
         if let Some(act) = act {
             core.ledger.audit(AuditEntry { status: response.status, ..act });
         }
         let Some(signing) = &core.signing else { return completer.complete(response) };
+        if here {
+            return completer.complete(signing.sign_here(&query, response));
+        }
         let signed =
             signing.sign(known, query, response, completer, |completer, response| completer.complete(response));
         if let Err((error, completer)) = signed {

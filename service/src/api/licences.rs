@@ -1,56 +1,55 @@
-//! `/api/licences`: the keys.
+//! `/api/licences`: the keys, what lets them be used or not, and the activation of new ones.
 
-use licence::api::LicenceEntry;
+use licence::api::{LicenceEntry, LicenceInfo, SwitchKey};
 use licence::error::{Code, Error, Result};
-use licence::{KeyId, KeyNo, RootHash};
-use serde::Serialize;
+use licence::{KeyId, KeyNo, RootHash, SeriesId};
 use web::Request;
 
 use super::Call;
-use super::answer::Answer;
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Licences {
-    licences: Vec<LicenceEntry>,
-}
 
 /// `GET /api/licences`: every licence file, those that can't be read too.
-pub fn list(call: Call, answer: Answer) {
+pub fn list(call: &Call) -> Result<Vec<LicenceEntry>> {
     let (snapshot, now) = (call.core.keys.snapshot(), call.core.timekeeper.now());
-    let licences = snapshot.views().map(|view| view.info(now, call.lang)).collect();
-    answer.json(200, &Licences { licences });
+    Ok(snapshot.views().map(|view| view.info(now, call.lang)).collect())
 }
 
 /// `GET /api/licences/{KeyNo}`.
-pub fn one(call: Call, answer: Answer) {
-    let found = find(&call);
-    answer.result(200, found);
+pub fn one(call: &Call) -> Result<LicenceInfo> {
+    let (series, number) = find(call)?;
+    shown(call, &series, number)
 }
 
-fn find(call: &Call) -> Result<LicenceEntry> {
+fn shown(call: &Call, series: &SeriesId, number: KeyNo) -> Result<LicenceInfo> {
+    let found = call.core.keys.info_in(series, number, call.core.timekeeper.now(), call.lang);
+    found.ok_or_else(|| Error::new(Code::RecordNotFound).with(number))
+}
+
+/// The key that the address means.
+fn find(call: &Call) -> Result<(SeriesId, KeyNo)> {
     let text = call.params.get("KeyNo");
     let missing = || Error::new(Code::RecordNotFound).with(text);
     let number: KeyNo = text.parse().map_err(|_| missing())?;
     let (key_id, root) = (series_of(&call.request)?, root_of(&call.request)?);
     let snapshot = call.core.keys.snapshot();
-    let now = call.core.timekeeper.now();
-    let mut found = snapshot.views().filter(|view| {
-        let Some(key) = &view.entry.key else { return false };
-        let series = key.series;
-        key.licence.key_no == number
-            && key_id.is_none_or(|key_id| series.key_id == key_id)
-            && root.is_none_or(|root| series.root == root)
-            && view.is_current()
+    let found = snapshot.views().filter(|view| view.is_current()).filter_map(|view| {
+        let key = view.entry.key.as_ref()?;
+        let fits = key.licence.key_no == number
+            && key_id.is_none_or(|key_id| key.series.key_id == key_id)
+            && root.is_none_or(|root| key.series.root == root);
+        fits.then_some(key.series)
     });
-    match (found.next(), found.next()) {
-        (Some(view), None) => Ok(view.info(now, call.lang)),
-        (Some(_), Some(_)) => Err(Error::new(Code::BadRequest).with_text(
-            format_args!("номер {number} есть у двух серий; уточните: ?KeyID= или ?SeriesKey="),
-            format_args!("two series have number {number}; add ?KeyID= or ?SeriesKey="),
-        )),
-        (None, _) => Err(missing()),
+    let found: Vec<SeriesId> = found.collect();
+    match found.as_slice() {
+        [] => Err(missing()),
+        [series] => Ok((*series, number)),
+        several => Err(series_key_needed(number, several.iter().copied())),
     }
+}
+
+/// Asks which vendor is meant, and names those that there are: `672B: <hash>`.
+pub fn series_key_needed(what: impl std::fmt::Display, candidates: impl Iterator<Item = SeriesId>) -> Error {
+    let named: Vec<String> = candidates.map(|series| format!("{} (KeyID={})", series.root, series.key_id)).collect();
+    Error::new(Code::SeriesKeyNeeded).with(what).with(named.join(", "))
 }
 
 /// The series that a request names: `?KeyID=672B`.
@@ -63,4 +62,21 @@ pub fn series_of(request: &Request) -> Result<Option<KeyId>> {
 pub fn root_of(request: &Request) -> Result<Option<RootHash>> {
     let wrong = |e| Error::new(Code::BadRequest).with(format_args!("SeriesKey: {e}"));
     request.query("SeriesKey").map(|text| text.parse().map_err(wrong)).transpose()
+}
+
+/// `PUT /api/licences/{KeyNo}`: lets a key be used or not.
+pub fn switch(call: &Call, wanted: SwitchKey) -> Result<LicenceInfo> {
+    let (series, number) = find(call)?;
+    let now = call.core.timekeeper.now();
+    call.core.change_keys(|keys| keys.set_enabled(series, number, wanted.enabled, now))?;
+    shown(call, &series, number)
+}
+
+/// `DELETE /api/licences/{KeyNo}`: the key as it was; its file is kept in the folder `old`.
+pub fn remove(call: &Call) -> Result<LicenceInfo> {
+    let (series, number) = find(call)?;
+    let last = shown(call, &series, number)?;
+    let now = call.core.timekeeper.now();
+    call.core.change_keys(|keys| keys.remove(series, number, now))?;
+    Ok(last)
 }

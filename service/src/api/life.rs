@@ -1,59 +1,27 @@
 //! The life of a key in the API: activation, reserve codes, updates, request and response files, parts of the machine. All that
 //! asks the centre runs on the threads for calls.
 
-use std::sync::Arc;
-
 use licence::activation::CodeParameters;
 use licence::api::{Activate, LicenceInfo};
-use licence::error::{Code, Error, Lang, Result};
+use licence::error::{Code, Error, Result};
 use licence::fingerprint::PartKind;
 use licence::{KeyId, KeyNo};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Call;
-use super::answer::{Answer, body};
 use super::licences::{root_of, series_of};
-use crate::Core;
-use crate::activation::{self, Done, Order, ReserveInfo, ReserveOrder, UpdateInfo, UpdateOrder};
-
-/// Reads the body and runs `job` with it on the threads for calls.
-fn later<B, T>(call: Call, answer: Answer, status: u16, job: fn(&Core, Lang, B) -> Result<T>)
-where
-    B: serde::de::DeserializeOwned + Send + 'static,
-    T: Serialize + 'static,
-{
-    match body::<B>(&call.request) {
-        Ok(order) => run(call, answer, status, move |core, lang| job(core, lang, order)),
-        Err(error) => answer.refuse(&error),
-    }
-}
-
-fn run<T: Serialize + 'static>(
-    call: Call,
-    answer: Answer,
-    status: u16,
-    job: impl FnOnce(&Core, Lang) -> Result<T> + Send + 'static,
-) {
-    let (core, lang) = (Arc::clone(&call.core), call.lang);
-    let queued = call.core.activations.run(answer, move |answer| {
-        // An administrator who has gone away may come back and ask again: then he gets the same.
-        if !answer.is_abandoned() {
-            answer.result(status, job(&core, lang));
-        }
-    });
-    if let Err((error, answer)) = queued {
-        answer.refuse(&error);
-    }
-}
+use crate::activation::{self, Done, Order, RequestFile, ReserveInfo, ReserveOrder, UpdateInfo, UpdateOrder};
 
 /// `POST /api/licences`: exchanges a code for a licence of this server, or asks for a demo licence.
-pub fn activate(call: Call, answer: Answer) {
-    later(call, answer, 201, |core, lang, order: Activate| activation::activate(core, order, lang));
+pub fn activate(call: &Call, order: Activate) -> Result<LicenceInfo> {
+    activation::activate(&call.core, order, call.lang)
 }
 
-#[derive(Deserialize)]
+/// Body of `POST /api/licences/{KeyNo}/reserve`.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
-struct Why {
+pub struct Why {
     #[serde(default)]
     reason: String,
     #[serde(default)]
@@ -61,48 +29,42 @@ struct Why {
 }
 
 /// `POST /api/licences/{KeyNo}/reserve`: gives a key up for a reserve code.
-pub fn reserve(call: Call, answer: Answer) {
-    let order = (|| {
-        let Why { reason, comment } = body(&call.request)?;
-        let text = call.params.get("KeyNo");
-        let key_no: KeyNo = text.parse().map_err(|_| Error::new(Code::RecordNotFound).with(text))?;
-        let (key_id, root) = (series_of(&call.request)?, root_of(&call.request)?);
-        Ok(ReserveOrder { key_no, key_id, root, reason, comment })
-    })();
-    match order {
-        Ok(order) => run(call, answer, 200, move |core, _| activation::reserve(core, order)),
-        Err(error) => answer.refuse(&error),
-    }
+pub fn reserve(call: &Call, why: Why) -> Result<ReserveInfo> {
+    let Why { reason, comment } = why;
+    let text = call.params.get("KeyNo");
+    let key_no: KeyNo = text.parse().map_err(|_| Error::new(Code::RecordNotFound).with(text))?;
+    let (key_id, root) = (series_of(&call.request)?, root_of(&call.request)?);
+    activation::reserve(&call.core, ReserveOrder { key_no, key_id, root, reason, comment })
 }
 
-#[derive(Serialize)]
+/// Answer of `POST /api/updates`.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
-struct Updates {
+pub struct Updates {
     updates: Vec<UpdateInfo>,
 }
 
 /// `POST /api/updates`: asks the centre for news about the keys here.
-pub fn update(call: Call, answer: Answer) {
-    later(call, answer, 200, |core, _, order: UpdateOrder| {
-        activation::update(core, order).map(|updates| Updates { updates })
-    });
+pub fn update(call: &Call, order: UpdateOrder) -> Result<Updates> {
+    activation::update(&call.core, order).map(|updates| Updates { updates })
 }
 
 /// `POST /api/requests`: makes a request file. Nobody is asked, but it is written down, so it waits for a disk.
-pub fn request(call: Call, answer: Answer) {
-    later(call, answer, 201, |core, _, order: Order| activation::request_file(core, &order));
+pub fn request(call: &Call, order: Order) -> Result<RequestFile> {
+    activation::request_file(&call.core, &order)
 }
 
-#[derive(Deserialize)]
+/// Body of `POST /api/responses`.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
-struct Response {
+pub struct Response {
     text: String,
 }
 
 /// What an installed response has brought: one of the members.
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
-struct Brought {
+pub struct Brought {
     #[serde(skip_serializing_if = "Option::is_none")]
     licence: Option<Box<LicenceInfo>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,44 +76,42 @@ struct Brought {
 }
 
 /// `POST /api/responses`: installs the centre's answer to a request file.
-pub fn respond(call: Call, answer: Answer) {
-    later(call, answer, 200, |core, lang, response: Response| {
-        Ok(match activation::respond(core, &response.text)? {
-            Done::Activated(series, key_no) => {
-                let licence = activation::installed(core, series, key_no, lang)?;
-                Brought { licence: Some(Box::new(licence)), ..Brought::default() }
-            }
-            Done::Reserved(reserve) => Brought { reserve: Some(reserve), ..Brought::default() },
-            Done::Updated(update) => Brought { update: Some(update), ..Brought::default() },
-            Done::CodeParameters(code) => Brought { code: Some(code), ..Brought::default() },
-        })
-    });
+pub fn respond(call: &Call, response: Response) -> Result<Brought> {
+    Ok(match activation::respond(&call.core, &response.text)? {
+        Done::Activated(series, key_no) => {
+            let licence = activation::installed(&call.core, series, key_no, call.lang)?;
+            Brought { licence: Some(Box::new(licence)), ..Brought::default() }
+        }
+        Done::Reserved(reserve) => Brought { reserve: Some(reserve), ..Brought::default() },
+        Done::Updated(update) => Brought { update: Some(update), ..Brought::default() },
+        Done::CodeParameters(code) => Brought { code: Some(code), ..Brought::default() },
+    })
 }
 
-#[derive(Deserialize)]
+/// Body of `POST /api/codes`.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
-struct AskedCode {
+pub struct AskedCode {
     activation_code_string: String,
 }
 
 /// `POST /api/codes`: what a code would give. The code is in the body, for addresses are written to logs.
-pub fn code(call: Call, answer: Answer) {
-    later(call, answer, 200, |core, _, asked: AskedCode| {
-        activation::parameters(core, asked.activation_code_string.parse()?)
-    });
+pub fn code(call: &Call, asked: AskedCode) -> Result<CodeParameters> {
+    activation::parameters(&call.core, asked.activation_code_string.parse()?)
 }
 
-#[derive(Serialize)]
+/// Answer of `GET /api/fingerprint`.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
-struct Fingerprints {
+pub struct Fingerprints {
     machine: Vec<MachinePart>,
     keys: Vec<KeyMatch>,
 }
 
 /// A kind of part that this machine has.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
-struct MachinePart {
+pub struct MachinePart {
     kind: PartKind,
     weight: u32,
     /// How many values of it there are.
@@ -159,9 +119,9 @@ struct MachinePart {
 }
 
 /// What a key knows again.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
-struct KeyMatch {
+pub struct KeyMatch {
     #[serde(rename = "KeyID")]
     key_id: KeyId,
     key_no: KeyNo,
@@ -172,9 +132,9 @@ struct KeyMatch {
     parts: Vec<KnownPart>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
-struct KnownPart {
+pub struct KnownPart {
     kind: PartKind,
     weight: u32,
     matches: bool,
@@ -182,7 +142,7 @@ struct KnownPart {
 
 /// `GET /api/fingerprint`: the kinds of parts of this machine, and which of them each key here knows again. Values never leave
 /// the machine, and hashes only in requests.
-pub fn fingerprint(call: Call, answer: Answer) {
+pub fn fingerprint(call: &Call) -> Result<Fingerprints> {
     let machine = call.core.keys.fingerprint().parts.into_iter();
     let machine = machine.map(|part| MachinePart { kind: part.kind, weight: part.weight, count: part.hashes.len() });
     let snapshot = call.core.keys.snapshot();
@@ -199,5 +159,5 @@ pub fn fingerprint(call: Call, answer: Answer) {
             parts: parts.collect(),
         })
     });
-    answer.json(200, &Fingerprints { machine: machine.collect(), keys: keys.collect() });
+    Ok(Fingerprints { machine: machine.collect(), keys: keys.collect() })
 }

@@ -1,30 +1,53 @@
-//! What the server says of itself: addresses, facts, its public key and certificates; and its password.
+//! What the server says of itself: addresses, facts, its public key and certificates, readiness; and its password.
 
 use std::sync::Arc;
 
-use licence::api::{ApiInfo, ServerInfo, WarningInfo};
+use licence::api::{ApiInfo, OperationInfo, ServerInfo, WarningInfo};
 use licence::error::{Code, Error, Lang, Result};
 use licence::host::os;
 use licence::version::{CPU, OS, VERSION};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use web::{Method, Response};
+use serde_json::Value;
+use web::Method;
 use zeroize::Zeroizing;
 
-use super::answer::{Answer, body};
-use super::licences::{root_of, series_of};
-use super::{Call, routes};
+use super::licences::{root_of, series_key_needed, series_of};
+use super::operation::Given;
+use super::{Call, openapi, routes};
 use crate::{Core, access};
 
 /// `GET /api`.
-pub fn about(_call: Call, answer: Answer) {
-    let readable = routes().into_iter().filter(|route| route.method == Method::Get && route.pattern != "/api");
+pub fn about(_call: &Call) -> Result<ApiInfo> {
+    let routes = routes::table().routes();
+    let readable = routes.iter().filter(|route| route.method == Method::Get && route.pattern != "/api");
     let urns = readable.map(|route| route.pattern.to_owned()).filter(|pattern| !pattern.contains('{')).collect();
-    answer.json(200, &ApiInfo { version: VERSION.into(), urns });
+    let operations = routes.iter().map(|route| OperationInfo {
+        method: route.method.name().to_owned(),
+        urn: route.pattern.to_owned(),
+        access: format!("{:?}", route.access),
+        summary: route.handler.summary.to_owned(),
+    });
+    Ok(ApiInfo { version: VERSION.into(), urns, operations: operations.collect() })
+}
+
+/// `GET /api/openapi.json`.
+pub fn openapi(_call: &Call) -> Result<Value> {
+    Ok(openapi::document(routes::table()))
 }
 
 /// `GET /api/serverinfo`.
-pub fn info(call: Call, answer: Answer) {
-    answer.json(200, &server_info(&call.core, call.lang));
+pub fn info(call: &Call) -> Result<ServerInfo> {
+    Ok(server_info(&call.core, call.lang))
+}
+
+/// `GET /readyz`: whether requests should be sent here: the store takes writes and the service goes on.
+pub fn ready(call: &Call) -> Result<String> {
+    match call.core.ledger.failing() {
+        Some(error) => Err(error),
+        None if call.core.is_stopping() => Err(Code::Busy.into()),
+        None => Ok("ready\n".to_owned()),
+    }
 }
 
 /// What the server is and where it runs.
@@ -48,64 +71,54 @@ pub fn server_info(core: &Core, lang: Lang) -> ServerInfo {
 }
 
 /// `GET /api/publickey`: the key that signs these answers, PEM.
-pub fn public_key(call: Call, answer: Answer) {
-    match &call.core.signing {
-        Some(signing) => answer.give(Response::new(200, "application/x-pem-file", signing.pem())),
-        None => answer.refuse(&Error::new(Code::NotImplemented).with(&call.request.path)),
-    }
+pub fn public_key(call: &Call) -> Result<String> {
+    let signing = call.core.signing.as_ref();
+    signing
+        .map(|signing| signing.pem().to_owned())
+        .ok_or_else(|| Error::new(Code::NotImplemented).with(&call.request.path))
 }
 
 /// `GET /api/certificate?KeyID=`: the centre's certificate of that key, as it came at the activation.
-pub fn certificate(call: Call, answer: Answer) {
-    match find_certificate(&call) {
-        Ok(text) => answer.give(Response::text(200, text)),
-        Err(error) => answer.refuse(&error),
-    }
-}
-
-fn find_certificate(call: &Call) -> Result<String> {
+pub fn certificate(call: &Call) -> Result<String> {
     let missing = || Error::new(Code::BadRequest).with("?KeyID=");
     let key_id = series_of(&call.request)?.ok_or_else(missing)?;
     let root = root_of(&call.request)?;
     let snapshot = call.core.keys.snapshot();
     let fits = |series: &licence::SeriesId| series.key_id == key_id && root.is_none_or(|root| series.root == root);
-    let mut found = snapshot.certificates().iter().filter(|(series, _)| fits(series)).map(|(_, text)| text);
-    match (found.next(), found.next()) {
-        (Some(text), None) => Ok(text.clone()),
-        (Some(_), Some(_)) => Err(Error::new(Code::AmbiguousSeries).with(key_id)),
-        (None, _) => Err(Error::new(Code::RecordNotFound).with(key_id)),
+    let found: Vec<_> = snapshot.certificates().iter().filter(|(series, _)| fits(series)).collect();
+    match found.as_slice() {
+        [(_, text)] => Ok(text.clone()),
+        [] => Err(Error::new(Code::RecordNotFound).with(key_id)),
+        several => Err(series_key_needed(key_id, several.iter().map(|(series, _)| *series))),
     }
 }
 
 /// Body of `PUT /api/password`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
-struct Account {
+pub struct Account {
     user_name: String,
     password: String,
 }
 
 /// Answer of `PUT /api/password`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
-struct AccountInfo {
+pub struct AccountInfo {
     user_name: String,
 }
 
 /// `PUT /api/password`: a new name and password, in force at once.
-pub fn set_password(call: Call, answer: Answer) {
-    let (user_name, password) = match body::<Account>(&call.request) {
-        Ok(account) => (account.user_name, Zeroizing::new(account.password)),
-        Err(error) => return answer.refuse(&error),
-    };
+pub fn set_password(call: Call, account: Account, given: Given<AccountInfo>) {
+    let (user_name, password) = (account.user_name, Zeroizing::new(account.password));
     if let Err(error) = access::acceptable(&user_name, &password) {
-        return answer.refuse(&error);
+        return given.refuse(&error);
     }
     let core = Arc::clone(&call.core);
     // Dropped unrun when too many passwords are waiting, which answers 503.
     call.core.guard.hash_later(move || {
         let set = access::set_password(&core.paths, core.crypto, &user_name, &password);
-        answer.result(
+        given.result(
             202,
             set.map(|hash| {
                 core.settings.change(|settings| {

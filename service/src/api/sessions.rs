@@ -1,62 +1,112 @@
-//! `/api/connections` and `/api/sessions`: who is connected, who holds a licence, and sessions from outside 1C.
+//! `/api/connections` and `/api/sessions`: who is connected, who holds a licence, and their end at an administrator's wish.
 
-use std::sync::Arc;
-
-use licence::accounting::book::{ConnectionView, Granted, SessionView};
-use licence::accounting::{Asker, ExternalClaim, ExternalSession, SessionIdentity};
-use licence::api::{self, ConnectionInfo, SessionInfo, truth};
+use licence::accounting::book::{ConnectionView, SessionState, SessionView};
+use licence::accounting::{Asker, SessionIdentity};
+use licence::api::{ConnectionInfo, SessionInfo, truth};
 use licence::error::{Code, Error, Result};
-use licence::{ConnectionId, SeriesId, SessionId};
-use serde::Serialize;
+use licence::{ConnectionId, SessionId};
 
 use super::Call;
-use super::answer::{Answer, body};
-use super::licences::root_of;
+use super::operation::Given;
+use crate::ledger::Ledger;
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Connections {
-    connections: Vec<ConnectionInfo>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Sessions {
-    sessions: Vec<SessionInfo>,
-}
+/// How many rows are read under the ledger's lock at once.
+const BATCH: usize = 256;
 
 /// `GET /api/connections`, oldest first.
-pub fn connections(call: Call, answer: Answer) {
-    let mut connections: Vec<ConnectionInfo> =
-        call.core.ledger.read(|book, now| book.connections(now).map(connection_info).collect());
+pub fn connections(call: &Call) -> Result<Vec<ConnectionInfo>> {
+    let ledger = &call.core.ledger;
+    let ids: Vec<ConnectionId> = ledger.read(|book, now| book.connections(now).map(|view| view.id).collect());
+    let mut connections = Vec::with_capacity(ids.len());
+    for batch in ids.chunks(BATCH) {
+        ledger.read(|book, now| {
+            let views = batch.iter().filter_map(|id| book.connection(*id, now));
+            connections.extend(views.map(connection_info));
+        });
+    }
     connections.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
-    answer.json(200, &Connections { connections });
+    Ok(connections)
 }
 
 /// `GET /api/connections/{ID}`.
-pub fn connection(call: Call, answer: Answer) {
-    let text = call.params.get("ID");
-    let id = text.parse::<ConnectionId>().ok();
-    let found = id.and_then(|id| call.core.ledger.read(|book, now| book.connection(id, now).map(connection_info)));
-    answer.result(200, found.ok_or_else(|| Error::new(Code::RecordNotFound).with(text)));
+pub fn connection(call: &Call) -> Result<ConnectionInfo> {
+    let id = identifier::<ConnectionId>(call)?;
+    let found = call.core.ledger.read(|book, now| book.connection(id, now).map(connection_info));
+    found.ok_or_else(|| missing(call))
+}
+
+/// `DELETE /api/connections/{ID}`: the connection as it was. Its sessions end; their holder is told so.
+pub fn drop_connection(call: Call, given: Given<ConnectionInfo>) {
+    let id = match identifier::<ConnectionId>(&call) {
+        Ok(id) => id,
+        Err(error) => return given.refuse(&error),
+    };
+    let unknown = missing(&call);
+    call.core.ledger.submit(
+        move |book, now| {
+            let last = book.connection(id, now).map(connection_info).ok_or(unknown)?;
+            let held = |view: &SessionView<'_>| view.state == SessionState::Attached(id);
+            let sessions: Vec<SessionId> = book.sessions(now).filter(held).map(|view| view.record.id).collect();
+            for session in sessions {
+                book.drop_session(session, now)?;
+            }
+            book.disconnect(id, now);
+            Ok(last)
+        },
+        move |outcome| given.result(200, outcome),
+    );
 }
 
 /// `GET /api/sessions`, in the order in which they were granted.
-pub fn sessions(call: Call, answer: Answer) {
-    let mut sessions: Vec<(licence::Time, SessionInfo)> = call
-        .core
-        .ledger
-        .read(|book, now| book.sessions(now).map(|view| (view.record.granted, session_info(view))).collect());
-    sessions.sort_by(|a, b| (a.0, &a.1.id).cmp(&(b.0, &b.1.id)));
-    answer.json(200, &Sessions { sessions: sessions.into_iter().map(|(_, session)| session).collect() });
+pub fn sessions(call: &Call) -> Result<Vec<SessionInfo>> {
+    let ledger = &call.core.ledger;
+    let mut ids = granted(ledger);
+    ids.sort_unstable();
+    let mut sessions = Vec::with_capacity(ids.len());
+    for batch in ids.chunks(BATCH) {
+        ledger.read(|book, now| {
+            let views = batch.iter().filter_map(|(_, id)| book.session(*id, now));
+            sessions.extend(views.map(session_info));
+        });
+    }
+    Ok(sessions)
+}
+
+fn granted(ledger: &Ledger) -> Vec<(licence::Time, SessionId)> {
+    ledger.read(|book, now| book.sessions(now).map(|view| (view.record.granted, view.record.id)).collect())
 }
 
 /// `GET /api/sessions/{ID}`.
-pub fn session(call: Call, answer: Answer) {
-    let text = call.params.get("ID");
-    let id = text.parse::<SessionId>().ok();
-    let found = id.and_then(|id| call.core.ledger.read(|book, now| book.session(id, now).map(session_info)));
-    answer.result(200, found.ok_or_else(|| Error::new(Code::RecordNotFound).with(text)));
+pub fn session(call: &Call) -> Result<SessionInfo> {
+    let id = identifier::<SessionId>(call)?;
+    let found = call.core.ledger.read(|book, now| book.session(id, now).map(session_info));
+    found.ok_or_else(|| missing(call))
+}
+
+/// `DELETE /api/sessions/{ID}`: the session as it was. Its licence is free; its holder, if it has one, is told so.
+pub fn drop_session(call: Call, given: Given<SessionInfo>) {
+    let id = match identifier::<SessionId>(&call) {
+        Ok(id) => id,
+        Err(error) => return given.refuse(&error),
+    };
+    let unknown = missing(&call);
+    call.core.ledger.submit(
+        move |book, now| {
+            let last = book.session(id, now).map(session_info).ok_or(unknown)?;
+            book.drop_session(id, now)?;
+            Ok(last)
+        },
+        move |outcome| given.result(200, outcome),
+    );
+}
+
+/// The identifier in the address; one that can't be any record's is not found.
+pub fn identifier<T: std::str::FromStr>(call: &Call) -> Result<T> {
+    call.params.get("ID").parse().map_err(|_| missing(call))
+}
+
+fn missing(call: &Call) -> Error {
+    Error::new(Code::RecordNotFound).with(call.params.get("ID"))
 }
 
 /// A connection, in the fields of the guide.
@@ -122,43 +172,4 @@ pub fn session_info(view: SessionView<'_>) -> SessionInfo {
         key_id: record.series.key_id,
         used_licence: Some(record.key_no),
     }
-}
-
-/// `POST /api/sessions`: a session from outside 1C takes a licence (201), or renews its lease (200).
-pub fn take(call: Call, answer: Answer) {
-    let (series, claim) = match claim(&call) {
-        Ok(claim) => claim,
-        Err(error) => return answer.refuse(&error),
-    };
-    let (core, lang) = (Arc::clone(&call.core), call.lang);
-    let peer = Some(call.request.peer.ip());
-    call.core.ledger.submit(
-        move |book, now| book.claim_external_from(claim, peer, now),
-        move |granted| {
-            let outcome = granted.and_then(|grant| {
-                let now = core.timekeeper.now();
-                let info = core.keys.info_in(&series, grant.key_no, now, lang);
-                let info = info.ok_or_else(|| Error::new(Code::NoKey).with(series.key_id))?;
-                Ok((if grant.granted == Granted::New { 201 } else { 200 }, info))
-            });
-            match outcome {
-                Ok((status, info)) => answer.json(status, &info),
-                Err(error) => answer.refuse(&error),
-            }
-        },
-    );
-}
-
-fn claim(call: &Call) -> Result<(SeriesId, ExternalClaim)> {
-    let asked: api::ExternalSession = body(&call.request)?;
-    let series = call.core.keys.series_of(asked.key_id, root_of(&call.request)?)?;
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let identity = ExternalSession::new(
-        &asked.client_session_id,
-        asked.session_started,
-        &text(&asked.user_name),
-        &text(&asked.app_name),
-        &text(&asked.computer_name),
-    )?;
-    Ok((series, ExternalClaim { series, identity, new_id: SessionId(call.core.crypto.random_id()?) }))
 }

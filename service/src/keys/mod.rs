@@ -37,7 +37,7 @@ use load::Loaded;
 pub use memory::{Asker, Memories};
 use state::State;
 
-/// Folder below the data folder for licences that were replaced.
+/// Folder below the data folder for licences that were replaced or removed.
 const OLD: &str = "old";
 
 /// What the store is opened over.
@@ -277,26 +277,28 @@ impl KeyStore {
     /// The series that a client means. [`Code::NoKey`] when no genuine key of it is here, [`Code::AmbiguousSeries`] when two
     /// vendors use the number and no anchor tells them apart. Keys of other servers count only where there are no own ones.
     pub fn series_of(&self, key_id: KeyId, anchor: Option<RootHash>) -> Result<SeriesId> {
+        match self.candidates(key_id, anchor).as_slice() {
+            [] => Err(Error::new(Code::NoKey).with(key_id)),
+            [only] => Ok(*only),
+            _ => Err(Error::new(Code::AmbiguousSeries).with(key_id)),
+        }
+    }
+
+    /// The series of that number, of this vendor if one is named: those with a genuine key of this server, else those with any.
+    pub fn candidates(&self, key_id: KeyId, anchor: Option<RootHash>) -> Vec<SeriesId> {
         let snapshot = self.snapshot();
-        let fits = |key: &Key| key.series.key_id == key_id && anchor.is_none_or(|root| key.series.root == root);
         let own = self.identity().public();
         let find = |ours: bool| {
             let keys = snapshot.views().filter_map(|view| view.entry.key.as_ref());
+            let fits = |key: &Key| key.series.key_id == key_id && anchor.is_none_or(|root| key.series.root == root);
             let mut series: Vec<SeriesId> =
                 keys.filter(|key| fits(key) && (!ours || key.licence.identity == own)).map(|key| key.series).collect();
             series.sort_unstable();
             series.dedup();
             series
         };
-        let mut series = find(true);
-        if series.is_empty() {
-            series = find(false);
-        }
-        match series.as_slice() {
-            [] => Err(Error::new(Code::NoKey).with(key_id)),
-            [only] => Ok(*only),
-            _ => Err(Error::new(Code::AmbiguousSeries).with(key_id)),
-        }
+        let own = find(true);
+        if own.is_empty() { find(false) } else { own }
     }
 
     /// Texts of genuine licences of the series that name this server, usable ones first, as many as fit into `limit` bytes.
@@ -483,7 +485,11 @@ impl KeyStore {
     /// Copies the licence that `key` is about to replace into the folder of old ones, where nothing reads it.
     fn keep_aside(&self, loaded: &Loaded, path: &Path, key: &Key) -> Result<()> {
         let old = loaded.entries.iter().find(|entry| entry.path == path).and_then(|entry| entry.key.as_ref());
-        let Some(old) = old.filter(|old| old.text != key.text) else { return Ok(()) };
+        old.filter(|old| old.text != key.text).map_or(Ok(()), |old| self.keep(old))
+    }
+
+    /// Keeps the text of a licence in the folder [`OLD`].
+    fn keep(&self, old: &Key) -> Result<()> {
         let folder = self.sources.folder.join(OLD);
         files::create_folder(&folder)?;
         let Licence { key_id, key_no, issue, .. } = &old.licence;
@@ -533,6 +539,21 @@ impl KeyStore {
         let mut state = State::read(&self.sources.folder)?;
         state.set_enabled(series, key_no, enabled);
         state.write(&self.sources.folder)?;
+        loading.reload(&self.sources)?;
+        Ok(self.show(&loading, now))
+    }
+
+    /// Takes the files of a key out of use, copies and older issues too; they are kept in the folder [`OLD`]. The caller puts the
+    /// new pools under the ledger's seats.
+    pub(crate) fn remove(&self, series: SeriesId, key_no: KeyNo, now: Time) -> Result<Arc<Snapshot>> {
+        let mut loading = self.loading.lock();
+        for entry in loading.loaded.entries.iter() {
+            let Some(key) = &entry.key else { continue };
+            if key.series == series && key.licence.key_no == key_no {
+                self.keep(key)?;
+                std::fs::remove_file(&entry.path).map_err(|e| files::failed(&entry.path, &e))?;
+            }
+        }
         loading.reload(&self.sources)?;
         Ok(self.show(&loading, now))
     }

@@ -377,6 +377,7 @@ fn leases_run_out_by_themselves_and_the_end_is_written_down() {
     let desk = open(&folder, None).unwrap().with_pool(2);
     desk.claim(1).unwrap();
     let external = ExternalClaim {
+        access_code: None,
         series: SERIES,
         identity: ExternalSession::new("phone", None, "", "", "").unwrap(),
         new_id: SessionId(desk.id()),
@@ -491,6 +492,7 @@ fn a_completion_that_panics_or_drops_the_ledger_harms_nobody() {
     let (sender, receiver) = channel();
     let last = desk.clone();
     let external = |name: &str| ExternalClaim {
+        access_code: None,
         series: SERIES,
         identity: ExternalSession::new(name, None, "", "", "").unwrap(),
         new_id: SessionId(desk.id()),

@@ -7,19 +7,22 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use licence::accounting::book::Grant;
+use licence::accounting::{Asker, Claim, ConnectionInfo, InfobaseSession};
 use licence::code::ActivationCode;
 use licence::crypto::ring::PROVIDER;
 use licence::crypto::{Provider, Signer};
 use licence::fingerprint::{Machine, PartKind};
 use licence::flags::Flags;
 use licence::host::paths::Paths;
+use licence::id::ComputerId;
 use licence::identity::PublicIdentity;
 use licence::key::{Binding, Key, KeyType, Licence};
 use licence::series::{Certificate, Issuer, RootKey};
 use licence::settings::{Ini, ServerSettings};
 use licence::subkeys::SeriesSecret;
 use licence::time::{Clock, Moment, Tick, Time};
-use licence::{KeyId, KeyNo, Result, SeriesId};
+use licence::{ConnectionId, KeyId, KeyNo, Result, SeriesId, SessionId};
 use serde_json::Value;
 use service::keys::{Carriers, NoCarriers};
 use service::{LicenceService, Options, Scope};
@@ -50,6 +53,11 @@ impl TestClock {
     pub fn advance(&self, ms: u64) {
         self.tick.fetch_add(ms, Ordering::SeqCst);
         self.wall.fetch_add(ms as i64, Ordering::SeqCst);
+    }
+
+    /// Moves the wall clock alone, as its reading a moment later does.
+    pub fn skew(&self, ms: i64) {
+        self.wall.fetch_add(ms, Ordering::SeqCst);
     }
 
     pub fn jump_days(&self, days: i64) {
@@ -240,7 +248,73 @@ impl Bench {
     }
 
     pub fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        let response = self.ask(write("POST", path, CHANGED, body));
+        self.write("POST", path, body)
+    }
+
+    pub fn write(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let response = self.ask(write(method, path, CHANGED, body));
+        (response.status, json(&response))
+    }
+
+    /// A component connects and one of its sessions asks for a licence.
+    fn ask_for_licence(&self) -> (ConnectionId, SessionId, Result<Grant>) {
+        let (connection, session) = (ConnectionId([1; 16]), SessionId([2; 16]));
+        let computer = ComputerId([1; 20]);
+        self.service.ledger().touch(|book, now| {
+            let info = ConnectionInfo {
+                series: Vendor::first().series(),
+                peer: "127.0.0.1".parse().unwrap(),
+                os_version: "x".into(),
+                computer_name: "PC".into(),
+                computer: Some(computer),
+                local_ip: String::new(),
+                process: "1cv8c".into(),
+                cpu: "x86_64".into(),
+                pid: 8236,
+                is_server: false,
+                platform_version: "8.3.24.1".into(),
+                module_name: "x".into(),
+                version: "3.0.100.0".into(),
+            };
+            book.connect(connection, info, now);
+        });
+        let started = "2018-04-03T14:06:58Z".parse().unwrap();
+        let identity = InfobaseSession::new("File=\"D:\\DemoDb\";", 2, started, "", "1CV8C", "PC").unwrap();
+        let claim = Claim {
+            connection,
+            asker: Asker::Desktop(computer),
+            identity,
+            parent: None,
+            access_code: None,
+            demands: Default::default(),
+            previous_secret: None,
+            new_id: session,
+            secret_hash: [3; 32],
+        };
+        let (done, granted) = std::sync::mpsc::channel();
+        self.service.ledger().submit(move |book, now| book.claim(claim, now), move |grant| done.send(grant).unwrap());
+        (connection, session, granted.recv().unwrap())
+    }
+
+    /// A component's session takes a licence.
+    pub fn claim(&self) -> (String, String) {
+        let (connection, session, grant) = self.ask_for_licence();
+        grant.unwrap();
+        (connection.to_string(), session.to_string())
+    }
+
+    /// A component's session finds no licence free.
+    pub fn claim_refused(&self) {
+        self.ask_for_licence().2.unwrap_err();
+    }
+
+    /// The identity of another server.
+    pub fn other_identity(&self) -> PublicIdentity {
+        licence::identity::Identity::generate(CRYPTO).unwrap().public()
+    }
+
+    pub fn delete(&self, path: &str) -> (u16, Value) {
+        let response = self.ask(request("DELETE", path, CHANGED));
         (response.status, json(&response))
     }
 

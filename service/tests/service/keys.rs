@@ -207,8 +207,15 @@ fn two_vendors_may_use_one_series_number() {
     let (_, key) = bench.get(&format!("/api/licences/1?SeriesKey={}", second.series().root));
     assert_eq!(key["LicenceCount"], 3);
     let body = json!({ "KeyID": "672B", "ClientSessionID": "x" });
-    assert_eq!(bench.post("/api/sessions", &body).1["ErrorCode"], 313);
+    let (status, refusal) = bench.post("/api/sessions", &body);
+    assert_eq!((status, &refusal["ErrorCode"]), (400, &json!(120)));
+    for vendor in [&first, &second] {
+        assert!(refusal["Message"].as_str().unwrap().contains(&vendor.series().root.to_string()), "{refusal}");
+    }
     assert_eq!(bench.post(&format!("/api/sessions?SeriesKey={}", first.series().root), &body).0, 201);
+    let named = json!({ "KeyID": "672B", "SeriesKey": second.series().root, "ClientSessionID": "x" });
+    let (status, key) = bench.post("/api/sessions", &named);
+    assert_eq!((status, &key["SeriesKey"]), (201, &json!(second.series().root)), "another session of another vendor");
 }
 
 #[test]

@@ -76,7 +76,6 @@ impl Book {
     /// As [`Book::claim_external`], with the address that the request came from, for the record of refusals.
     pub fn claim_external_from(&mut self, claim: ExternalClaim, peer: Option<IpAddr>, now: Moment) -> Result<Grant> {
         let t = self.advance(now);
-        let until = t.plus(self.leases.session);
         let identity = SessionIdentity::External(claim.identity);
         if let Some(id) = self.known(claim.series, &identity, None, Own::default())
             && let Some(session) = self.sessions.get(&id)
@@ -86,12 +85,11 @@ impl Book {
                 self.deny(claim.series, Applicant::new(&Asker::External, identity, peer), &error, now.wall);
                 return Err(error);
             }
-            let grant = granted(&session.record, Granted::Again);
-            if let Some(session) = self.sessions.get_mut(&id) {
-                session.until = Some(until);
+            if let Err(error) = self.refit(id, &Demands::default(), claim.access_code.as_deref()) {
+                self.deny(claim.series, Applicant::new(&Asker::External, identity, peer), &error, now.wall);
+                return Err(error);
             }
-            self.arm(id);
-            return Ok(grant);
+            return self.renew(id, t);
         }
         let record = SessionRecord {
             id: claim.new_id,
@@ -103,11 +101,41 @@ impl Book {
             secret_hash: [0; 32],
             granted: now.wall,
             connection: None,
-            access_code: None,
+            access_code: claim.access_code,
             asker: Asker::External,
             identity,
         };
+        let until = t.plus(self.leases.session);
         self.enter(record, Demands::default(), SessionState::External, Some(until), peer, t)
+    }
+
+    /// Renews the lease of an external session by its identifier. [`Code::RecordNotFound`] when there is none,
+    /// [`Code::NotExternal`] when its lease is not a caller's to renew, [`Code::SessionEnding`] when its seat is ending.
+    pub fn renew_external(&mut self, id: SessionId, now: Moment) -> Result<Grant> {
+        let t = self.advance(now);
+        let session = self.sessions.get(&id).ok_or_else(|| Error::new(Code::RecordNotFound).with(id))?;
+        if session.state != SessionState::External {
+            return Err(Error::new(Code::NotExternal).with(id));
+        }
+        if self.is_ending(&session.record) {
+            return Err(self.end_excess(id, session.record.series, t));
+        }
+        self.renew(id, t)
+    }
+
+    fn renew(&mut self, id: SessionId, t: Tick) -> Result<Grant> {
+        let until = t.plus(self.leases.session);
+        let session = self.sessions.get_mut(&id).ok_or_else(|| Error::new(Code::SessionUnknown))?;
+        session.until = Some(until);
+        let grant = granted(&session.record, Granted::Again);
+        self.arm(id);
+        Ok(grant)
+    }
+
+    /// The external session that its application calls so.
+    pub fn external(&self, series: SeriesId, client_session_id: &str) -> Option<SessionId> {
+        let candidates = self.identities.get(&(series, SessionIdentity::external_key(client_session_id)))?;
+        candidates.first().copied()
     }
 
     /// A usable key that meets the claim's demands and is open to it, for code that needs a licence to be there and takes no seat.
@@ -153,15 +181,15 @@ impl Book {
     }
 
     /// Sees to it that a session which claims again sits on a key that its claim may have. A refusal changes nothing.
-    fn refit(&mut self, id: SessionId, claim: &Claim) -> Result<()> {
+    fn refit(&mut self, id: SessionId, demands: &Demands, access_code: Option<&str>) -> Result<()> {
         let Some(session) = self.sessions.get(&id) else { return Ok(()) };
         let (series, seat) = (session.record.series, session.record.seat.clone());
         let before = session.demands.as_deref().unwrap_or(Wants::nothing().demands);
-        let same_code = session.record.access_code == claim.access_code;
-        if same_code && *before == claim.demands {
+        let same_code = session.record.access_code.as_deref() == access_code;
+        if same_code && before == demands {
             return Ok(());
         }
-        let wants = Wants { demands: &claim.demands, code: claim.access_code.as_deref() };
+        let wants = Wants { demands, code: access_code };
         // A wrong code is refused even where the key would do without.
         if let Some(table) = self.tables.get(&series).filter(|_| !same_code) {
             table.choice(series.key_id, Wants { demands: Wants::nothing().demands, code: wants.code })?;
@@ -170,9 +198,9 @@ impl Book {
             self.relocate(series, &seat, wants, Some(id))?;
         }
         if let Some(session) = self.sessions.get_mut(&id) {
-            session.demands = boxed(claim.demands.clone());
+            session.demands = boxed(demands.clone());
             if !same_code {
-                session.record.access_code.clone_from(&claim.access_code);
+                session.record.access_code = access_code.map(str::to_owned);
                 self.changes.push(Change::Put(Box::new(session.record.clone())));
             }
         }
@@ -215,7 +243,7 @@ impl Book {
         if self.is_ending(&session.record) {
             return Err(self.end_excess(id, session.record.series, t));
         }
-        self.refit(id, claim)?;
+        self.refit(id, &claim.demands, claim.access_code.as_deref())?;
         let session = self.sessions.get(&id).ok_or_else(unknown)?;
         let holder = match session.state {
             SessionState::Attached(holder) => Some(holder),
@@ -349,9 +377,9 @@ impl Book {
     }
 
     /// The wall time at which the book's own clock will show `until`.
-    pub(super) fn wall_of(&self, until: Tick, t: Tick, wall: Time) -> Time {
-        let ahead = i128::from(until.0) - i128::from(t.0);
-        Time(wall.0.saturating_add(i64::try_from(ahead).unwrap_or(i64::MAX)))
+    pub(super) fn wall_of(&self, until: Tick, now: Moment) -> Time {
+        let tick = i128::from(until.0) + i128::from(self.skipped);
+        Time(i64::try_from(tick + self.ahead(now)).unwrap_or(i64::MAX))
     }
 }
 

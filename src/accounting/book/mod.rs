@@ -28,6 +28,9 @@ pub use self::record::*;
 /// How many ended sessions are remembered, so that their holders learn why.
 const REMEMBERED_ENDS: usize = 4096;
 
+/// Difference between two readings of the clocks that means nothing, in milliseconds.
+const JITTER: i128 = 5;
+
 #[derive(Debug)]
 struct Connection {
     info: ConnectionInfo,
@@ -104,8 +107,12 @@ pub struct Book {
     /// The last tick of the machine that the book saw, and how much less the book's own clock shows.
     seen: Option<Tick>,
     skipped: u64,
+    /// How far the wall clock is ahead of the machine's ticks, see [`Book::ahead`].
+    ahead: i128,
     changes: Vec<Change>,
     denials: Denials,
+    /// All that the book has decided.
+    denied: u64,
 }
 
 impl Book {
@@ -126,8 +133,10 @@ impl Book {
             next_ordinal: 1,
             seen: None,
             skipped: 0,
+            ahead: 0,
             changes: Vec::new(),
             denials: Denials::default(),
+            denied: 0,
         }
     }
 
@@ -239,7 +248,13 @@ impl Book {
     fn deny(&mut self, series: SeriesId, applicant: Applicant, error: &Error, at: Time) {
         let (held, total) = self.tables.get(&series).map_or((0, 0), SeatTable::seats);
         let error = error.clone();
+        self.denied += 1;
         self.denials.add(Denial { series, applicant, error, held, total, first: at, last: at, count: 1 });
+    }
+
+    /// Refusals that the book has decided.
+    pub fn denied(&self) -> u64 {
+        self.denied
     }
 
     /// Seats of every series now, and the most that were held since the last call.
@@ -265,7 +280,15 @@ impl Book {
             self.skipped = self.skipped.saturating_add(u64::try_from(stood_still.as_millis()).unwrap_or(u64::MAX));
         }
         self.seen = Some(seen.max(now.tick));
+        self.ahead = self.ahead(now);
         Tick(now.tick.0.saturating_sub(self.skipped))
+    }
+
+    /// How far the wall clock is ahead of the machine's ticks, in milliseconds. The two are read one after the other and rounded,
+    /// so what differs by less than [`JITTER`] is the same: a moment that lies ahead is shown the same at every look.
+    fn ahead(&self, now: Moment) -> i128 {
+        let ahead = i128::from(now.wall.0) - i128::from(now.tick.0);
+        if (ahead - self.ahead).abs() < JITTER { self.ahead } else { ahead }
     }
 
     /// When [`Book::expire`] should be called next, by the machine's tick clock.

@@ -107,6 +107,8 @@ pub struct ExternalClaim {
     pub series: SeriesId,
     /// Which session.
     pub identity: ExternalSession,
+    /// Access code that it presents.
+    pub access_code: Option<String>,
     /// Identifier for the session, if it becomes a new one: random.
     pub new_id: SessionId,
 }

@@ -92,7 +92,7 @@ impl Desk {
     fn external(&mut self, name: &str) -> Result<Grant> {
         let identity = ExternalSession::new(name, None, "", "", "").unwrap();
         let new_id = SessionId(self.id());
-        self.book.claim_external(ExternalClaim { series: SERIES, identity, new_id }, self.now())
+        self.book.claim_external(ExternalClaim { series: SERIES, identity, new_id, access_code: None }, self.now())
     }
 
     /// Lets time pass; the connections named go on with their heartbeats.

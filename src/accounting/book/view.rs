@@ -53,7 +53,7 @@ impl Book {
             record: &session.record,
             state: session.state,
             ending: self.is_ending(&session.record),
-            expires: self.wall_of(until, t, now.wall),
+            expires: self.wall_of(until, now),
             expired: until <= t,
         }
     }
@@ -71,7 +71,7 @@ impl Book {
             info: &connection.info,
             created: connection.created,
             last_used: connection.last_used_wall,
-            expires: self.wall_of(until, t, now.wall),
+            expires: self.wall_of(until, now),
             expired: until <= t,
             sessions: connection.sessions.len(),
             several_addresses: connection

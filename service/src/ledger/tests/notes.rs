@@ -73,6 +73,7 @@ fn a_refusal_is_kept_with_who_asked_and_how_often_and_costs_no_commit_of_its_own
         assert_eq!(code(desk.claim(2)), Code::AllTaken);
     }
     let external = ExternalClaim {
+        access_code: None,
         series: SERIES,
         identity: ExternalSession::new("phone", None, "Борис", "app", "").unwrap(),
         new_id: SessionId(desk.id()),

@@ -1,15 +1,15 @@
-//! JSON of the REST API: names, types and `null`s as the administrator's guide shows them in its samples.
+//! `/api/licences`: keys, and what changes them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::accounting::{ClockState, Warning};
-use crate::error::{Error, Lang, Result};
-use crate::id::{KeyId, KeyNo};
+use crate::error::{Lang, Result};
+use crate::id::{KeyId, KeyNo, RootHash};
 use crate::key::{Binding, Key};
 use crate::time::Time;
 
 /// ИНН or КПП: a number as in the guide's samples, text when it begins with 0, which a number would lose.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Digits {
     /// Without leading zeros.
@@ -36,83 +36,8 @@ impl Digits {
     }
 }
 
-/// Answer of `GET /api`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct ApiInfo {
-    /// Version of the server.
-    pub version: String,
-    /// Addresses.
-    pub urns: Vec<String>,
-}
-
-/// Answer of `GET /api/serverinfo`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct ServerInfo {
-    /// Name of the computer.
-    pub computer_name: String,
-    /// IPv4 addresses, separated by commas.
-    #[serde(rename = "LocalIP")]
-    pub local_ip: String,
-    /// `Linux` or `Windows`.
-    #[serde(rename = "OSType")]
-    pub os_type: String,
-    /// System and its version.
-    #[serde(rename = "OSVersion")]
-    pub os_version: String,
-    /// Executable.
-    pub module_name: String,
-    /// Process.
-    #[serde(rename = "PID")]
-    pub pid: u32,
-    /// Width of the process.
-    #[serde(rename = "CPU")]
-    pub cpu: String,
-    /// Version of the server.
-    pub version: String,
-    /// Start of the process.
-    pub started: Time,
-    /// Hardware identifier, 40 hex digits.
-    #[serde(rename = "ComputerID")]
-    pub computer_id: Option<crate::id::ComputerId>,
-    /// The clock, and the time by which keys are judged.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clock: Option<ClockState>,
-    /// What should be done about keys that still work.
-    #[serde(default)]
-    pub warnings: Vec<WarningInfo>,
-}
-
-/// A warning about a key, as `/api/serverinfo` gives it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct WarningInfo {
-    /// Series.
-    #[serde(rename = "KeyID")]
-    pub key_id: KeyId,
-    /// Serial number.
-    pub key_no: KeyNo,
-    /// Cause and remedy.
-    pub message: String,
-    /// Stable number of the cause.
-    pub error_code: u16,
-}
-
-impl WarningInfo {
-    /// The warning in words.
-    pub fn of(warning: &Warning, lang: Lang) -> WarningInfo {
-        WarningInfo {
-            key_id: warning.series.key_id,
-            key_no: warning.key_no,
-            message: format!("{} {}", warning.notice.cause(lang), warning.notice.remedy(lang)),
-            error_code: warning.notice.code.number(),
-        }
-    }
-}
-
 /// A key, as `/api/licences` gives it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct LicenceInfo {
     /// `Virtual` or `USB`.
@@ -175,6 +100,30 @@ pub struct LicenceInfo {
     pub article: String,
     /// Its name.
     pub article_name: String,
+    /// Hash of the vendor's root key: tells two vendors apart who picked the same series.
+    #[serde(default)]
+    pub series_key: Option<RootHash>,
+    /// When the licence was issued anew, for example by an update.
+    #[serde(default)]
+    pub update_date: Option<Time>,
+    /// Fields of newer servers that licences of this system do not carry.
+    #[serde(flatten)]
+    pub support: Support,
+}
+
+/// What newer servers tell of support periods and of recovered keys. Licences here say nothing of it, so it is null; the
+/// names are there for programs that expect them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", default)]
+#[allow(missing_docs)] // The names say it.
+pub struct Support {
+    pub support_date: Option<Time>,
+    pub support_type: Option<String>,
+    pub industry_support_date: Option<Time>,
+    pub industry_support_period: Option<u32>,
+    pub industry_support_type: Option<String>,
+    pub product_version_name: Option<String>,
+    pub recovered: Option<bool>,
 }
 
 impl LicenceInfo {
@@ -213,12 +162,15 @@ impl LicenceInfo {
             product_name: licence.product_name.clone(),
             article: licence.article.clone(),
             article_name: licence.article_name.clone(),
+            series_key: Some(key.series.root),
+            update_date: (licence.issue > 1).then_some(licence.issued),
+            support: Support::default(),
         }
     }
 }
 
 /// A licence file, as `/api/licences` lists it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum LicenceEntry {
     /// A genuine licence, usable or not.
@@ -228,7 +180,7 @@ pub enum LicenceEntry {
 }
 
 /// A licence file that can't be read: what is unknown about it is null, `OpenError` says why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 #[allow(missing_docs)] // The fields are those of `LicenceInfo`, one by one.
 pub struct UnreadableLicence {
@@ -264,6 +216,10 @@ pub struct UnreadableLicence {
     product_name: (),
     article: (),
     article_name: (),
+    series_key: (),
+    update_date: (),
+    #[serde(flatten)]
+    support: Support,
 }
 
 impl UnreadableLicence {
@@ -298,12 +254,15 @@ impl UnreadableLicence {
             product_name: (),
             article: (),
             article_name: (),
+            series_key: (),
+            update_date: (),
+            support: Support::default(),
         }
     }
 }
 
 /// Body of `POST /api/licences`.
-#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct Activate {
     /// The code, as typed; empty: a demo licence of the series is asked for.
@@ -323,128 +282,17 @@ pub struct Activate {
     pub key_id: Option<KeyId>,
 }
 
-/// A connection, as `/api/connections` gives it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Body of `PUT /api/licences/{KeyNo}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
-#[allow(missing_docs)] // The fields are the guide's, one by one.
-pub struct ConnectionInfo {
-    #[serde(rename = "ID")]
-    pub id: String,
-    #[serde(rename = "PeerIP")]
-    pub peer_ip: String,
-    pub created: Time,
-    pub last_used: Time,
-    #[serde(rename = "OSVersion")]
-    pub os_version: String,
-    pub computer_name: String,
-    #[serde(rename = "LocalIP")]
-    pub local_ip: String,
-    pub process: String,
-    #[serde(rename = "CPU")]
-    pub cpu: String,
-    /// Text, unlike the number in `serverinfo`.
-    #[serde(rename = "PID")]
-    pub pid: String,
-    pub is_server: bool,
-    pub platform_version: String,
-    pub module_name: String,
-    pub version: String,
-    #[serde(rename = "KeyID")]
-    pub key_id: KeyId,
-    pub expire_time: Time,
-    /// `True` or `False`: text, unlike the boolean of licences.
-    pub expired: String,
-}
-
-/// A session, as `/api/sessions` gives it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-#[allow(missing_docs)] // The fields are the guide's, one by one.
-pub struct SessionInfo {
-    #[serde(rename = "ID")]
-    pub id: String,
-    pub session_number: Option<String>,
-    pub is_server: bool,
-    pub info_base_connection_string: Option<String>,
-    pub app_name: Option<String>,
-    pub computer_name: Option<String>,
-    pub user_name: Option<String>,
-    pub session_started: Option<Time>,
-    pub session_connection: Option<String>,
-    pub access_code: Option<String>,
-    pub expire_time: Time,
-    /// `True` or `False`.
-    pub expired: String,
-    #[serde(rename = "KeyID")]
-    pub key_id: KeyId,
-    pub used_licence: Option<KeyNo>,
-}
-
-/// `True` or `False`, as connections and sessions write it.
-pub fn truth(value: bool) -> String {
-    if value { "True" } else { "False" }.to_owned()
-}
-
-/// Body of `POST /api/sessions`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct ExternalSession {
-    /// Series.
-    #[serde(rename = "KeyID")]
-    pub key_id: KeyId,
-    /// The application's own identifier of the session.
-    #[serde(rename = "ClientSessionID")]
-    pub client_session_id: String,
-    /// Application.
-    #[serde(default)]
-    pub app_name: Option<String>,
-    /// User.
-    #[serde(default)]
-    pub user_name: Option<String>,
-    /// Computer or device.
-    #[serde(default)]
-    pub computer_name: Option<String>,
-    /// Start, ISO 8601; UTC without an offset.
-    #[serde(default)]
-    pub session_started: Option<Time>,
-}
-
-/// Body of every refusal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Refusal {
-    /// HTTP status.
-    pub code: u16,
-    /// Its text.
-    pub text: String,
-    /// Class in brackets, cause, remedy.
-    pub message: String,
-    /// Class.
-    pub exception: String,
-    /// Stable number of the cause.
-    pub error_code: u16,
-    /// The error with its particulars, for programs that show it in another language.
-    pub error: Error,
-}
-
-impl Refusal {
-    /// The body for an error; `text` is what HTTP calls its status (`Not found`), which the service's HTTP side owns.
-    pub fn of(error: &Error, lang: Lang, text: &str) -> Refusal {
-        Refusal {
-            code: error.code.status(),
-            text: text.to_owned(),
-            message: error.message(lang),
-            exception: error.code.class().to_owned(),
-            error_code: error.code.number(),
-            error: error.clone(),
-        }
-    }
+pub struct SwitchKey {
+    /// Whether the key may be used.
+    pub enabled: bool,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Code;
 
     #[test]
     fn digits_are_a_number_unless_they_begin_with_zero() {
@@ -454,16 +302,5 @@ mod tests {
         assert_eq!(read("1234567890").as_deref(), Some("1234567890"));
         assert_eq!(read("\" 0123456789\"").as_deref(), Some("0123456789"));
         assert_eq!(read("\"12x\""), None);
-    }
-
-    #[test]
-    fn a_refusal_has_the_fields_of_the_guide() {
-        let error = Error::new(Code::NotFound).with("/api/someurl");
-        let json = serde_json::to_value(Refusal::of(&error, Lang::English, "Not found")).unwrap();
-        assert_eq!(json["Code"], 404);
-        assert_eq!(json["Text"], "Not found");
-        assert_eq!(json["Exception"], "EHTTPNotFound");
-        let message = json["Message"].as_str().unwrap();
-        assert!(message.starts_with("(EHTTPNotFound) The requested URL \"/api/someurl\" was not found."), "{message}");
     }
 }

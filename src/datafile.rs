@@ -67,6 +67,9 @@ pub trait Place: Send + Sync {
     /// Exactly `length` bytes from `at` on.
     fn read(&self, at: u64, length: usize) -> Result<Vec<u8>>;
 
+    /// What was read turned out damaged: nothing that is kept of it may be given again.
+    fn forget(&self) {}
+
     /// All bytes; what is in memory already is moved, not copied.
     fn into_bytes(self: Box<Self>) -> Result<Vec<u8>> {
         self.read(0, usize::try_from(self.size()).unwrap_or(usize::MAX))
@@ -247,7 +250,12 @@ impl Datafile {
         match crypto.open(key.bytes(), object.name.as_bytes(), self.sealed(object)?) {
             Ok(plain) => Ok(Zeroizing::new(plain)),
             Err(_) => {
-                let cause = if self.is_intact(crypto, object)? { "key" } else { "SHA-256" };
+                let cause = if self.is_intact(crypto, object)? {
+                    "key"
+                } else {
+                    self.place.forget();
+                    "SHA-256"
+                };
                 Err(Error::new(Code::ObjectDamaged).with(&object.name).with(cause))
             }
         }

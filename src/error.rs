@@ -371,6 +371,9 @@ catalogue! {
     543 TrailerBroken "EExecuteError" 500
         ru "{0}: якоря доверия в файле компоненты повреждены: {1}.", "Замените файл целой копией.";
         en "{0}: the trust anchors in the component's file are damaged: {1}.", "Replace the file by an intact copy.";
+    544 BundleBroken "EFile" 400
+        ru "{0}: не годится как макет компоненты: {1}.", "Соберите макет заново из целых библиотек.";
+        en "{0}: no good as a template of the component: {1}.", "Make the template again of intact libraries.";
 
     // Files, settings, start-up.
     600 FileFailed "EFile" 500

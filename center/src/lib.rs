@@ -1,6 +1,7 @@
 //! The vendor's side: the desk (`licenceedit`) makes series, datafiles and codes; the centre (`licencecenter`) exchanges
 //! codes for licences. Roots belong to the desk: nothing that the centre runs may ever read a `.cryptkey`.
 
+pub mod bundle;
 pub mod centre;
 pub mod desk;
 pub mod failure;

@@ -53,27 +53,38 @@ pub type Answer<T = ()> = Outcome<Result<T, Refusal>>;
 impl Process {
     /// Starts a process and loads the component; its files are below `root`.
     pub fn start(kind: Kind, root: &Path) -> Outcome<Process> {
-        Process::with_options(kind, root, false, None)
+        Process::with_library(kind, root, &Programs::built()?.library())
     }
 
     /// A thin client in a terminal session of that client, over ssh.
     pub fn in_terminal(client: &str, root: &Path) -> Outcome<Process> {
-        Process::with_options(Kind::Client, root, false, Some(client))
+        Process::with_options(Kind::Client, root, false, Some(client), &Programs::built()?.library())
     }
 
     /// The same under valgrind.
     pub fn under_valgrind(kind: Kind, root: &Path) -> Outcome<Process> {
-        Process::with_options(kind, root, true, None)
+        Process::with_options(kind, root, true, None, &Programs::built()?.library())
     }
 
-    fn with_options(kind: Kind, root: &Path, valgrind: bool, terminal: Option<&str>) -> Outcome<Process> {
+    /// The same with a library that lies elsewhere, as 1C has unpacked it from a template.
+    pub fn with_library(kind: Kind, root: &Path, library: &Path) -> Outcome<Process> {
+        Process::with_options(kind, root, false, None, library)
+    }
+
+    fn with_options(
+        kind: Kind,
+        root: &Path,
+        valgrind: bool,
+        terminal: Option<&str>,
+        library: &Path,
+    ) -> Outcome<Process> {
         // The terminal of the person who runs this must not be taken for a terminal client of 1C.
         let ssh = terminal.map(|client| format!("{client} 50000 22")).unwrap_or_default();
         let variables = [("SLK_ROOT", root.as_os_str()), ("SSH_CLIENT", ssh.as_ref()), ("SSH_CONNECTION", "".as_ref())];
         let variables = variables.into_iter().chain([("XRDP_SESSION", "".as_ref()), ("USER", "anna".as_ref())]);
         let env = variables.map(|(name, value)| (OsString::from(name), value.to_owned())).collect();
         let mut host = Host::start(HostOptions { valgrind, env })?;
-        host.load(&Programs::built()?.library())?;
+        host.load(library)?;
         // IPlatformInfo: 0 is a thin client, 3 a server.
         let application = if kind == Kind::Server { 3 } else { 0 };
         let habits = Habits { platform: Some((application, "8.3.27.1508")), ..Habits::default() };
@@ -144,9 +155,12 @@ impl Process {
 
     /// A protected object of the loaded datafile.
     pub fn object(&mut self, attached: &Attached, name: &str) -> Answer<Vec<u8>> {
-        let full = format!("{TEMPLATE}.{name}");
-        match self.call(attached, "ПолучитьДвоичныеДанныеОбъекта", &[full.as_str().into()])?
-        {
+        self.object_called(attached, &format!("{TEMPLATE}.{name}"))
+    }
+
+    /// A protected object by the name that 1C code would give, wherever its datafile lies.
+    pub fn object_called(&mut self, attached: &Attached, name: &str) -> Answer<Vec<u8>> {
+        match self.call(attached, "ПолучитьДвоичныеДанныеОбъекта", &[name.into()])? {
             Value::Blob(bytes) => Ok(Ok(bytes)),
             Value::Undefined => Ok(Err(self.refusal(attached.object)?)),
             other => fail(format!("an object is binary data: {other:?}")),

@@ -321,6 +321,9 @@ fn a_file_beside_the_server_is_taken_under_the_anchor_only() {
     let mut damaged = file(1, &[], b"text");
     *damaged.last_mut().unwrap() ^= 1;
     assert_eq!(refuses(damaged), Code::ObjectDamaged);
+    // The same index over whole bytes: nothing of the damaged ones is kept.
+    a.datafiles.lock().unwrap().insert(Part::Main, file(1, &[], b"text"));
+    assert_eq!(bytes(&mut slot, "Обработка"), "text");
 }
 
 #[test]

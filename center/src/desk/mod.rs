@@ -4,6 +4,7 @@ mod codes;
 mod pack;
 mod series;
 mod show;
+mod template;
 mod wildcard;
 
 use std::path::{Path, PathBuf};
@@ -44,6 +45,8 @@ enum Command {
     C(pack::Pack),
     /// Shows what is in a datafile and verifies it.
     List(show::Show),
+    /// Puts the component's libraries into a template for 1C, with trust anchors inside; checks a template.
+    Template(template::Template),
     /// Makes activation codes in the centre's store.
     Code(codes::New),
     /// Blocks an activation code for ever.
@@ -64,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Issuer(issue) => issue.run(&mut console, &root),
         Command::C(pack) => pack.run(&mut console, &root),
         Command::List(show) => show.run(&mut console),
+        Command::Template(template) => template.run(&mut console),
         Command::Code(new) => new.run(&mut console),
         Command::Block(block) => block.run(&mut console),
         Command::Codes(list) => list.run(&mut console),

@@ -302,7 +302,9 @@ impl Server {
                 let name = query.part.file_name(SERIES);
                 let file = locked(&self.datafiles).get(&query.part).cloned();
                 let bytes = file.ok_or_else(|| Error::new(Code::NoDatafile).with(name))?;
-                let stamp = Bytes32(PROVIDER.sha256(&[&bytes]));
+                // As a server has it: of the index and its signature.
+                let head = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(2);
+                let stamp = Bytes32(PROVIDER.sha256(&[&bytes[..head.map_or(bytes.len(), |(at, _)| at + 1)]]));
                 let piece = bytes.iter().skip(query.at as usize).take(query.length as usize).copied().collect();
                 return Ok(Outcome::Datafile(DatafilePiece { size: bytes.len() as u64, stamp, bytes: piece }));
             }

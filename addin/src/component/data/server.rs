@@ -67,6 +67,10 @@ impl Place for AtServer {
         self.size
     }
 
+    fn forget(&self) {
+        self.known().clear();
+    }
+
     fn read(&self, at: u64, length: usize) -> Result<Vec<u8>> {
         let outside = || Error::new(Code::DocumentDamaged).with(self.name()).with("length");
         let end = at.checked_add(length as u64).filter(|end| *end <= self.size).ok_or_else(outside)?;

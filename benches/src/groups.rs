@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::bare::{Bare, commits};
+use crate::counted::Counted;
 use crate::crowd::Crowd;
 use crate::install::{Installation, Server};
 use crate::report::{Report, median};
@@ -212,6 +213,31 @@ async fn cost(plan: Plan, report: &mut Report) -> Outcome {
         add("grant", &mut times[place], "µs");
         add("processor", &mut busy[place], "µs");
         add("written", &mut written[place], "kB");
+    }
+    drop(servers);
+    if !Counted::is_possible() {
+        println!("  instructions are not counted: valgrind is not installed");
+        return Ok(());
+    }
+    for (installation, held) in installations.iter().zip(held) {
+        instructions(plan, report, installation, held).await?;
+    }
+    Ok(())
+}
+
+/// Instructions of a grant beside so many held seats, which the installation has.
+async fn instructions(plan: Plan, report: &mut Report, installation: &Installation, held: usize) -> Outcome {
+    const GRANTS: usize = 1_000;
+    let counted = Counted::start(installation).await?;
+    // One round more than is counted, to warm up.
+    for round in 0..=plan.repeats {
+        let mut crowd = Crowd::gather(counted.server.address, USUAL).await?;
+        let claim = async { crowd.claim(GRANTS, PATIENCE).await.map(drop) };
+        let executed = counted.count(claim).await?;
+        crowd.release().await?;
+        if round > 0 {
+            report.add(format!("cost.{held}.instructions"), executed / 1e3 / GRANTS as f64, "thousands");
+        }
     }
     Ok(())
 }

@@ -41,6 +41,9 @@ const KEY_NO: KeyNo = 7_121_172;
 const SETTINGS: &str = "var/1C/licence/3.0";
 const DATA: &str = "var/1C/licence/data";
 
+/// File of the server beside this program.
+pub const PROGRAM: &str = if cfg!(windows) { "licenceserver.exe" } else { "licenceserver" };
+
 /// A folder with everything that a server needs. Removed when dropped.
 pub struct Installation {
     root: PathBuf,
@@ -67,18 +70,30 @@ impl Installation {
         Ok(installation)
     }
 
+    /// How the server is started over it.
+    pub const ARGUMENTS: [&str; 5] = ["-r", "--address", "127.0.0.1", "--port", "0"];
+
+    /// Folder of all its files.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Starts the server and waits until it has answered.
     pub async fn start(&self) -> Outcome<Server> {
         let begun = Instant::now();
-        let program = folder()?.join(format!("licenceserver{}", std::env::consts::EXE_SUFFIX));
-        let process = Process::start(&program, &["-r", "--address", "127.0.0.1", "--port", "0"], &self.root)?;
+        let process = Process::start(&folder()?.join(PROGRAM), &Installation::ARGUMENTS, &self.root)?;
+        let server = self.answering(process).await?;
+        Ok(Server { start: begun.elapsed(), ..server })
+    }
+
+    /// A server over it that runs already, once it has answered.
+    pub async fn answering(&self, process: Process) -> Outcome<Server> {
         let server = Server { address: process.address, process, start: Duration::ZERO };
         let (used, seats) = server.used().await?;
-        let start = begun.elapsed();
         if seats != u64::from(self.seats) {
             return Err(format!("the server has {seats} seats ({used} taken), not {}", self.seats).into());
         }
-        Ok(Server { start, ..server })
+        Ok(server)
     }
 }
 

@@ -2,6 +2,7 @@
 //! Owns the load and the reckoning; it must never reach beyond loopback, and it ends by itself. `docs/performance.md`.
 
 mod bare;
+mod counted;
 mod crowd;
 mod groups;
 mod install;

@@ -35,6 +35,11 @@ impl Process {
         Err(format!("{} ended without listening; its log is below {}", program.display(), root.display()).into())
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it without warning.
     pub fn kill(mut self) -> Outcome {
         self.child.kill()?;

@@ -66,8 +66,8 @@ const TARGETS: &[Target] = &[
         Bound::AtLeast(0.5),
     ),
     (
-        "a grant with 100 000 held seats, times one with 100",
-        |r| r.ratio("cost.100000.grant", "cost.100.grant"),
+        "instructions of a grant with 100 000 held seats, times those of one with 100",
+        |r| r.ratio("cost.100000.instructions", "cost.100.instructions"),
         Bound::Under(1.2),
     ),
     (

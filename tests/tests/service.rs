@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
+use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -161,6 +162,9 @@ fn passwd_and_status_work_beside_a_server() -> Outcome {
     Ok(())
 }
 
+/// Files of the original system in our folder.
+const FOREIGN: [&str; 2] = ["original.licence", "1234.datafile"];
+
 #[test]
 fn a_server_starts_without_the_bad_keys_and_shows_why() -> Outcome {
     let site = Site::new("bad-keys")?;
@@ -173,7 +177,10 @@ fn a_server_starts_without_the_bad_keys_and_shows_why() -> Outcome {
         fs::write(data.join("cut.licence"), &text[..text.len() / 2])?;
         fs::write(data.join("empty.licence"), "")?;
         fs::write(data.join("noise.licence"), [0xFF, 0, 0x80, 7])?;
-        fs::write(data.join("original.licence"), b"LSDF\x03\0\0\0")?;
+        for name in FOREIGN {
+            fs::write(data.join(name), b"LSDF\x03\0\0\0")?;
+            fs::File::open(data.join(name))?.set_modified(SystemTime::UNIX_EPOCH)?;
+        }
         Ok(fs::create_dir(data.join("folder.licence"))?)
     })?;
     assert_eq!(server.seats()?, (0, 2));
@@ -183,6 +190,14 @@ fn a_server_starts_without_the_bad_keys_and_shows_why() -> Outcome {
         let Some(key) = key else { panic!("{name} is not shown: {keys:?}") };
         let error = key["OpenError"].as_str().unwrap_or_default();
         assert!(key["Workable"] == false && error.contains(&format!("{name}.licence")), "{name}: {key}");
+    }
+    // What another system keeps here stays as it is.
+    server.activate(&site.vendor.code(2, &["--type", "additional"])?)?;
+    server.stop()?;
+    for name in FOREIGN {
+        let path = server.root().data().join(name);
+        assert_eq!(fs::metadata(&path)?.modified()?, SystemTime::UNIX_EPOCH, "{name}");
+        assert_eq!(fs::read(&path)?, b"LSDF\x03\0\0\0", "{name}");
     }
     Ok(())
 }

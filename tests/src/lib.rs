@@ -1,6 +1,7 @@
 //! Drives the whole system from outside: the built programs as processes, the built library in a C++ host that behaves as 1C.
 //! Owns nothing of the system's rules; what it reads of the core are formats and the client's side of the protocol.
 
+pub mod bsl;
 pub mod center;
 #[cfg(target_os = "linux")]
 pub mod clocks;

@@ -270,7 +270,7 @@ fn protect(vendor: &Vendor, desk: &Path) -> Outcome<(Packed, String)> {
     let module = examples.join("ExternalDataProcessors/ЗащищеннаяОбработка/Ext/ObjectModule.bsl");
     let text = fs::read_to_string(&module).map_err(|error| Failure::new(format!("{}: {error}", module.display())))?;
     fs::write(plain.join("ЗащищеннаяОбработка.epf"), epf::processor::build("ЗащищеннаяОбработка", &text)?)?;
-    for module in ["РасчетСкидок", "слкЛицензирование"] {
+    for module in ["РасчетСкидок", "СЛК"] {
         fs::copy(
             examples.join("CommonModules").join(module).join("Ext/Module.bsl"),
             plain.join(format!("{module}.bsl")),

@@ -46,6 +46,13 @@ impl RevocationLists {
         }
     }
 
+    /// Enters all lists of others.
+    pub fn absorb(&mut self, others: RevocationLists) {
+        for list in others.0 {
+            self.enter(list);
+        }
+    }
+
     /// Whether the vendor has revoked a key.
     pub fn is_revoked(&self, series: SeriesId, key_no: KeyNo) -> bool {
         self.0.iter().any(|list| list.series == series && list.key_nos.contains(&key_no))

@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use licence::error::Lang;
 use licence::settings::Role;
 use licence::version::VERSION;
+use licence::{KeyId, KeyNo};
 
 const AFTER_HELP: &str = "\
 Settings: /var/1C/licence/3.0/licenceserver.conf; without that file all settings have their defaults.
@@ -21,6 +22,8 @@ Exit codes:
   3  `status`: the server does not run
   4  licenceserver.conf is wrong
   5  the port is in use, or this server already runs
+  6  refused, with the reason: the code, the key or the file is no good, and nothing was changed
+  7  the centre can't be reached or is overloaded: the same command later does the rest
 
 Signals: TERM and INT stop the server, HUP makes it read licences and settings again.";
 
@@ -67,7 +70,7 @@ pub struct Listen {
     pub address_file: Option<PathBuf>,
 }
 
-/// Commands beside the server itself.
+/// Commands beside the server itself. Those about keys work beside a running server and without one.
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Sets name and password of an account of the console and the API; a server that runs takes them up by itself.
@@ -78,6 +81,132 @@ pub enum Command {
     Status(Status),
     /// Checks the store while the server is stopped.
     Check(Check),
+    /// Restores the data folder from a backup. The server must be stopped; what is replaced is put aside.
+    Restore(Backup),
+    #[command(flatten)]
+    Desk(DeskCommand),
+}
+
+/// Commands that the licence service carries out, the one that runs or one that the command starts for itself.
+#[derive(Subcommand, Debug)]
+pub enum DeskCommand {
+    /// Lists the keys and says why any of them can't be used.
+    Keys(Shown),
+    /// Exchanges an activation or reserve code for a licence of this server.
+    Activate {
+        #[command(flatten)]
+        order: ActivateOrder,
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Gives a key up for a reserve code, to be installed elsewhere or here again.
+    Reserve {
+        #[command(flatten)]
+        order: ReserveOrder,
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Asks the centre for news about the keys: more licences, longer periods, revoked keys.
+    Update {
+        #[command(flatten)]
+        order: UpdateOrder,
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Makes a request file, for a server that the internet does not reach.
+    Request(Request),
+    /// Installs the centre's answer to a request file.
+    Respond(Respond),
+    /// Packs the data folder into one file, while the server runs or not. The file holds private keys.
+    Backup(Backup),
+}
+
+/// How a result is shown.
+#[derive(Args, Debug)]
+pub struct Shown {
+    /// Writes the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ActivateOrder {
+    /// The code, 20 digits; "-" reads it from the first line of standard input, where no other user sees it.
+    pub code: Option<String>,
+    /// Asks for a demo licence of the series instead, where the vendor allows it.
+    #[arg(long, conflicts_with = "code", requires = "series")]
+    pub demo: bool,
+    /// Series that the licence must be of, 4 hex digits; a code of another one is not spent.
+    #[arg(long, value_name = "KEYID", value_parser = series)]
+    pub series: Option<KeyId>,
+    /// ИНН, if the code was sold to one.
+    #[arg(long)]
+    pub itn: Option<String>,
+    /// КПП, if the code was sold to one.
+    #[arg(long)]
+    pub iec: Option<String>,
+    /// Number of the USB carrier to bind the key to.
+    #[arg(long, value_name = "KEYNO")]
+    pub blank: Option<KeyNo>,
+}
+
+#[derive(Args, Debug)]
+pub struct ReserveOrder {
+    /// Serial number of the key.
+    #[arg(value_name = "KEYNO")]
+    pub key_no: KeyNo,
+    /// Its series, where two have that number.
+    #[arg(long, value_name = "KEYID", value_parser = series)]
+    pub series: Option<KeyId>,
+    /// Why the key is given up.
+    #[arg(long, default_value = "")]
+    pub reason: String,
+    /// More about it.
+    #[arg(long, default_value = "")]
+    pub comment: String,
+}
+
+#[derive(Args, Debug)]
+pub struct UpdateOrder {
+    /// Only this series.
+    #[arg(long, value_name = "KEYID", value_parser = series)]
+    pub series: Option<KeyId>,
+}
+
+#[derive(Args, Debug)]
+pub struct Request {
+    /// The file to write; else the text goes to standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    #[command(subcommand)]
+    pub wish: Wish,
+}
+
+/// What a request file asks for.
+#[derive(Subcommand, Debug)]
+pub enum Wish {
+    /// A licence for a code, or a demo licence.
+    Activate(ActivateOrder),
+    /// A reserve code.
+    Reserve(ReserveOrder),
+    /// News about the keys.
+    Update(UpdateOrder),
+}
+
+#[derive(Args, Debug)]
+pub struct Respond {
+    /// The answer; "-" reads standard input.
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub shown: Shown,
+}
+
+#[derive(Args, Debug)]
+pub struct Backup {
+    /// The archive.
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 #[derive(Args, Debug)]
@@ -124,4 +253,8 @@ fn lang(text: &str) -> Result<Lang, String> {
 
 fn role(text: &str) -> Result<Role, String> {
     Role::parse(text).ok_or_else(|| "viewer, operator or administrator is expected".into())
+}
+
+fn series(text: &str) -> Result<KeyId, String> {
+    text.parse().map_err(|_| "a series is 4 hex digits".into())
 }

@@ -1,22 +1,31 @@
 //! `licenceserver`, the daemon: its commands, exit codes and what it says when something is wrong.
 //! What it serves is the licence service; nothing here knows a rule of licensing.
 
+mod activate;
 mod arguments;
+mod backup;
 mod check;
+mod desk;
+mod keys;
 mod passwd;
+mod request;
+mod reserve;
 mod response_key;
 mod run;
 mod signals;
 mod status;
+mod update;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use licence::crypto::{Provider, aws_lc};
-use licence::error::{Code, Error, Lang};
+use licence::error::{Code, Error, Lang, Result};
 use licence::host::paths::Paths;
+use licence::settings::ServerSettings;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, DeskCommand, Shown};
+use desk::Desk;
 
 /// The cryptographic provider of this program.
 const CRYPTO: Provider = &aws_lc::PROVIDER;
@@ -27,6 +36,8 @@ mod exit {
     pub const NOT_RUNNING: u8 = 3;
     pub const SETTINGS: u8 = 4;
     pub const BUSY: u8 = 5;
+    pub const REFUSED: u8 = 6;
+    pub const UNREACHABLE: u8 = 7;
 }
 
 /// How a command ended when nothing went wrong.
@@ -51,6 +62,8 @@ fn main() -> ExitCode {
         Some(Command::Check(options)) => check::run(&paths, lang, options),
         Some(Command::Status(options)) => read.and_then(|_| status::run(options, &settings, lang)),
         Some(Command::Conf) => Ok(print_example()),
+        Some(Command::Restore(options)) => backup::restore(&paths, options, lang),
+        Some(Command::Desk(command)) => read.and_then(|_| at_desk(command, &paths, &settings, lang)),
         None => read.and_then(|(settings, wrong)| run::run(&arguments.listen, paths, settings, &wrong)),
     };
     match outcome {
@@ -61,9 +74,28 @@ fn main() -> ExitCode {
         Err(error) => {
             log::error!("{error}");
             complain(&error, lang);
-            exit_code(error.code).into()
+            exit_code(error.code, matches!(arguments.command, Some(Command::Desk(_)))).into()
         }
     }
+}
+
+fn at_desk(command: &DeskCommand, paths: &Paths, settings: &ServerSettings, lang: Lang) -> Result<Outcome> {
+    let desk = Desk::open(paths, settings, lang)?;
+    match command {
+        DeskCommand::Keys(shown) => keys::run(&desk, shown, lang),
+        DeskCommand::Activate { order, shown } => activate::run(&desk, order, shown, lang),
+        DeskCommand::Reserve { order, shown } => reserve::run(&desk, order, shown, lang),
+        DeskCommand::Update { order, shown } => update::run(&desk, order, shown, lang),
+        DeskCommand::Request(options) => request::run(&desk, options, lang),
+        DeskCommand::Respond(options) => request::respond(&desk, options, lang),
+        DeskCommand::Backup(options) => backup::pack(&desk, paths, options, lang),
+    }
+}
+
+/// Writes a result: as JSON where that is asked for, else in words. Nobody may be reading.
+fn say(shown: &Shown, json: &serde_json::Value, text: impl FnOnce() -> String) {
+    let mut out = std::io::stdout();
+    let _ = if shown.json { writeln!(out, "{json:#}") } else { writeln!(out, "{}", text()) };
 }
 
 /// Tells whoever started the program; a terminal that is gone is no reason to fail differently.
@@ -76,10 +108,14 @@ fn print_example() -> Outcome {
     Outcome::Done
 }
 
-fn exit_code(code: Code) -> u8 {
+/// `about_keys`: the command asks something of keys, which may be refused.
+fn exit_code(code: Code, about_keys: bool) -> u8 {
     match code {
         Code::SettingsWrong => exit::SETTINGS,
-        Code::PortBusy | Code::IdentityServedElsewhere | Code::StoreOwned => exit::BUSY,
+        Code::PortBusy | Code::IdentityServedElsewhere | Code::StoreOwned | Code::ServerRunning => exit::BUSY,
+        Code::CentreUnreachable | Code::Busy | Code::TooManyAttempts => exit::UNREACHABLE,
+        // What somebody asked for is no good, and nothing was changed: the numbers of keys and activation.
+        code if about_keys && matches!(code.number(), 112 | 200..=239 | 300 | 400..=479) => exit::REFUSED,
         _ => exit::FAILED,
     }
 }
@@ -100,8 +136,29 @@ mod tests {
             "licenceserver passwd anna --remove",
             "licenceserver conf",
             "licenceserver check --json --set-aside",
+            "licenceserver keys --json",
+            "licenceserver activate 1234-5678-9012-3456-7888 --itn 7700000001 --iec 770001001 --blank 7 --series 672B --json",
+            "licenceserver activate - --lang ru",
+            "licenceserver activate --demo --series 672b",
+            "licenceserver reserve 7121172 --series 672B --reason x --comment y --json",
+            "licenceserver update --series 672B --json",
+            "licenceserver request --out a.request activate 12345678901234567888",
+            "licenceserver request activate --demo --series 672B",
+            "licenceserver request -o a.request reserve 7 --reason x",
+            "licenceserver request update",
+            "licenceserver respond a.answer --json",
+            "licenceserver backup b.tar --json",
+            "licenceserver restore b.tar",
         ] {
             assert!(Arguments::read(line.split(' ')).is_ok(), "{line}");
+        }
+        for line in [
+            "licenceserver reserve",
+            "licenceserver reserve x",
+            "licenceserver activate --series 67",
+            "licenceserver respond",
+        ] {
+            assert!(Arguments::read(line.split(' ')).is_err(), "{line}");
         }
         for line in ["licenceserver", "licenceserver -r status", "licenceserver --lang de -r", "licenceserver --port 1"]
         {
@@ -111,8 +168,9 @@ mod tests {
 
     #[test]
     fn exit_codes_tell_settings_and_rivals_apart() {
-        assert_eq!(exit_code(Code::SettingsWrong), 4);
-        assert_eq!(exit_code(Code::PortBusy), 5);
-        assert_eq!(exit_code(Code::StoreDamaged), 1);
+        let of = |code| exit_code(code, true);
+        assert_eq!((of(Code::SettingsWrong), of(Code::PortBusy), of(Code::StoreDamaged)), (4, 5, 1));
+        assert_eq!((of(Code::CodeUsed), of(Code::KeyRetired), of(Code::NoKey)), (6, 6, 6));
+        assert_eq!((of(Code::CentreUnreachable), exit_code(Code::RecordNotFound, false)), (7, 1));
     }
 }

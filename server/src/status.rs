@@ -1,7 +1,7 @@
 //! `licenceserver status`: whether the server of this computer runs, asked of the server itself.
 
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use licence::error::{Lang, Result};
@@ -19,8 +19,8 @@ const MAX_ANSWER: u64 = 64 * 1024;
 
 /// Asks, and tells what it heard.
 pub fn run(options: &Status, settings: &ServerSettings, lang: Lang) -> Result<Outcome> {
-    let first = settings.addresses.first().copied().unwrap_or(Ipv4Addr::LOCALHOST.into());
-    let address = SocketAddr::new(nearest(first), options.port.unwrap_or(settings.port));
+    let nearest = settings.nearest();
+    let address = SocketAddr::new(nearest.ip(), options.port.unwrap_or(nearest.port()));
     let (text, outcome) = match ask(address) {
         Some(health) => {
             (running(&health, address, lang), if health.failing.is_none() { Outcome::Done } else { Outcome::Unhealthy })
@@ -29,15 +29,6 @@ pub fn run(options: &Status, settings: &ServerSettings, lang: Lang) -> Result<Ou
     };
     let _ = writeln!(io::stdout(), "{text}");
     Ok(outcome)
-}
-
-/// The address of this computer at which a server with that setting listens.
-fn nearest(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    }
 }
 
 /// What the server says of itself; `None` when nobody, or somebody else, answers.

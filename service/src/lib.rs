@@ -4,6 +4,7 @@
 pub mod access;
 mod activation;
 mod api;
+pub mod backup;
 pub mod client;
 mod console;
 mod datafiles;
@@ -39,7 +40,7 @@ use web::{Method, Rejection, Reply, Request, Response, Service};
 
 pub use health::Health;
 
-use access::Guard;
+use access::{Guard, Pass};
 use activation::Activations;
 use api::Api;
 use client::Clients;
@@ -158,7 +159,11 @@ impl LicenceService {
         };
         let timekeeper = Arc::new(Timekeeper::start(&paths.data, clock.clone()));
         let keys = Arc::new(KeyStore::open(sources, timekeeper.now())?);
-        let guard = Arc::new(Guard::new(crypto, clock.clone(), settings.clone())?);
+        let pass = match scope {
+            Scope::Full => Some(Pass::issue(&paths.data, crypto, settings.get().nearest_url())?),
+            Scope::Embedded => None,
+        };
+        let guard = Arc::new(Guard::new(crypto, clock.clone(), settings.clone(), pass)?);
         let datafiles = Datafiles::new(crypto, paths.data.clone());
         let clients = Clients::new(crypto, clock, timekeeper.clone(), keys.clone(), ledger.clone(), datafiles)?;
         let activations = Activations::new(&paths.data)?;

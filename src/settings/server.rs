@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::table::{Effect, Setting, settings};
@@ -155,6 +155,23 @@ pub struct ServerSettings {
     pub tls: Tls,
     /// `[Limits]`.
     pub limits: Limits,
+}
+
+impl ServerSettings {
+    /// Address at which a program of the same computer reaches a server with these settings.
+    pub fn nearest(&self) -> SocketAddr {
+        let nearest = match self.addresses.first() {
+            Some(IpAddr::V6(ip)) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            Some(ip) if !ip.is_unspecified() => *ip,
+            _ => Ipv4Addr::LOCALHOST.into(),
+        };
+        SocketAddr::new(nearest, self.port)
+    }
+
+    /// The same as an address of a web server. The port serves `http://` whether it has a certificate or not.
+    pub fn nearest_url(&self) -> String {
+        format!("http://{}", self.nearest())
+    }
 }
 
 impl Default for ServerSettings {

@@ -3,6 +3,7 @@
 mod check;
 mod console;
 mod daemon;
+mod life;
 mod settings;
 
 use std::fs;

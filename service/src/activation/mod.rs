@@ -31,6 +31,7 @@ use centre::Centre;
 use pending::Pending;
 
 pub use order::{Order, ReserveOrder, UpdateOrder};
+pub use pending::FILE as PENDING_FILE;
 
 const THREADS: usize = 2;
 const QUEUE: usize = 16;

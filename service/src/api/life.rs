@@ -100,6 +100,12 @@ pub fn code(call: &Call, asked: AskedCode) -> Result<CodeParameters> {
     activation::parameters(&call.core, asked.activation_code_string.parse()?)
 }
 
+/// `POST /api/backup`: a copy of the ledger at one moment, an SQLite database. The other files of the data folder can be copied as
+/// they are.
+pub fn backup(call: &Call, done: impl FnOnce(Result<Vec<u8>>) + Send + 'static) {
+    call.core.ledger.copy(done);
+}
+
 /// Answer of `GET /api/fingerprint`.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]

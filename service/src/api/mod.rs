@@ -89,7 +89,9 @@ impl Api {
             Err(error) => return Reply::Now(answer::refusal(&error, lang)),
         };
         let (answer, reply) = Answer::to(core.clone(), query, lang);
-        if let Err(error) = core.guard.check_network(&request) {
+        if core.guard.is_own_command(&request) {
+            self.admit(request, lang, answer);
+        } else if let Err(error) = core.guard.check_network(&request) {
             answer.refuse(&error);
         } else if is_api(&request.path) && !core.settings.get().api {
             answer.refuse(&Code::ApiDisabled.into());

@@ -194,6 +194,18 @@ impl Operation {
         Operation { body: Some(described::<B>), ..operation }
     }
 
+    /// Gives a copy of the ledger.
+    pub fn ledger_copy(summary: &'static str) -> Operation {
+        const MEDIA: &str = "application/vnd.sqlite3";
+        let serve = move |call: Call, answer: Answer| {
+            super::life::backup(&call, move |copy| match copy {
+                Ok(bytes) => answer.give(Response::new(200, MEDIA, bytes)),
+                Err(error) => answer.refuse(&error),
+            });
+        };
+        Operation::new(summary, &[200], Content::Other(MEDIA), Box::new(serve))
+    }
+
     /// Reads a text of some media type.
     pub fn text(summary: &'static str, media: &'static str, get: fn(&Call) -> Result<String>) -> Operation {
         let serve = move |call: Call, answer: Answer| match get(&call) {

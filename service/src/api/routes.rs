@@ -159,6 +159,7 @@ fn routes() -> Vec<Route<Operation>> {
             Viewer,
             Operation::read("Parts of this machine, and which of them the keys know", life::fingerprint),
         ),
+        route(Post, "/api/backup", Administrator, Operation::ledger_copy("A copy of the ledger, for a backup")),
         route(Get, METRICS, Viewer, Operation::work_text("Figures for Prometheus", metrics::MEDIA, metrics::metrics)),
         route(
             Get,

@@ -6,8 +6,8 @@
 mod carriers;
 mod load;
 mod memory;
-mod state;
-mod statements;
+pub(crate) mod state;
+pub(crate) mod statements;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

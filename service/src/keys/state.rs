@@ -65,9 +65,14 @@ impl State {
     pub fn read(folder: &Path) -> Result<State> {
         let path = folder.join(FILE);
         let Some(text) = files::read_text_if_there(&path, LIMIT)? else { return Ok(State::default()) };
+        State::parse(&path, &text)
+    }
+
+    /// Reads the text of the file `path`.
+    pub fn parse(path: &Path, text: &str) -> Result<State> {
         let place = path.display();
         let state: State =
-            serde_json::from_str(&text).map_err(|e| Error::new(Code::DocumentDamaged).with(place).with(e))?;
+            serde_json::from_str(text).map_err(|e| Error::new(Code::DocumentDamaged).with(place).with(e))?;
         if state.kind != KIND || state.version != VERSION {
             return Err(Error::new(Code::DocumentVersion).with(path.display()).with(state.version));
         }
@@ -119,5 +124,13 @@ impl State {
     pub fn seen(&self, series: SeriesId, key_no: KeyNo) -> u32 {
         let key = Numbered { series, key_no };
         self.issues.iter().find(|known| known.key == key).map_or(1, |known| known.issue)
+    }
+
+    /// Takes over what another file knows that can't be undone: revocations and issues.
+    pub fn absorb(&mut self, other: State) {
+        self.revoked.absorb(other.revoked);
+        for Issued { key, issue } in other.issues {
+            self.see(key.series, key.key_no, issue);
+        }
     }
 }

@@ -22,6 +22,8 @@ use super::schema::{self, APPLICATION, MIGRATIONS, private};
 pub const FILE: &str = "ledger.db";
 /// Name of the file whose lock makes a process the owner of the folder.
 pub const OWNER: &str = "owner.lock";
+/// Largest store that is copied, in bytes.
+const MAX_COPY: u64 = 1 << 30;
 /// Columns of a session, in the order in which [`record`] reads them.
 pub const COLUMNS: &str = "id, key_id, root, key_no, seat, ordinal, generation, secret_hash, granted, connection, \
     access_code, asker, identity";
@@ -157,6 +159,18 @@ impl Store {
     /// Runs a query over what was kept for people.
     pub fn query<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
         query(&self.connection).map_err(|e| failed(&self.path, e))
+    }
+
+    /// The bytes of a copy: one database file without a journal.
+    pub fn copy(&self) -> Result<Vec<u8>, Error> {
+        let path = self.path.with_extension("copy");
+        // What a crash has left behind; SQLite writes into no file that has something in it.
+        let _ = fs::remove_file(&path);
+        private().create(true).truncate(true).open(&path).map_err(|e| licence::host::files::failed(&path, &e))?;
+        let copied = self.query(|connection| connection.execute("VACUUM INTO ?1", [path.to_string_lossy()]));
+        let bytes = copied.and_then(|_| licence::host::files::read(&path, MAX_COPY));
+        let _ = fs::remove_file(&path);
+        bytes
     }
 
     /// Writes changes and notes down, all or none, and synced; the number of this commit, or of the last one of changes when

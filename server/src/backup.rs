@@ -1,0 +1,70 @@
+//! `licenceserver backup` and `licenceserver restore`: the data folder as one file.
+
+use std::io::{self, IsTerminal, Write};
+
+use licence::error::{Code, Error, Lang, Result};
+use licence::host::clock::SystemClock;
+use licence::host::paths::Paths;
+use licence::time::Clock;
+use serde_json::json;
+use service::backup::{self, Summary};
+
+use crate::arguments::{Backup, Shown};
+use crate::desk::Desk;
+use crate::{CRYPTO, Outcome, say};
+
+/// Packs the data folder. Works beside a running server: each of its files is replaced whole, and the ledger gives a copy of itself.
+pub fn pack(desk: &Desk, paths: &Paths, options: &Backup, lang: Lang) -> Result<Outcome> {
+    let ledger = desk.ask("POST", "/api/backup", Some(&json!({})))?;
+    let now = SystemClock.now().wall;
+    let summary = backup::pack(&paths.data, ledger, &options.file, (CRYPTO, now), &mut progress(lang))?;
+    tell(&options.shown, &summary, || {
+        format!(
+            "{} {}: {} {}, {} {}.\n{}",
+            lang.pick("Резервная копия:", "Backup:"),
+            options.file.display(),
+            lang.pick("файлов", "files"),
+            summary.files,
+            lang.pick("байт", "bytes"),
+            summary.bytes,
+            lang.pick(
+                "В ней закрытые ключи сервера: храните её как пароль.",
+                "It holds the server's private keys: keep it like a password.",
+            )
+        )
+    })
+}
+
+/// Restores the data folder. The server must be stopped.
+pub fn restore(paths: &Paths, options: &Backup, lang: Lang) -> Result<Outcome> {
+    let now = SystemClock.now().wall;
+    let summary = backup::restore(&paths.data, &options.file, (CRYPTO, now), &mut progress(lang))?;
+    tell(&options.shown, &summary, || {
+        let mut text = format!("{} {}.", lang.pick("Восстановлено состояние на", "Restored as of"), summary.created);
+        if let Some(aside) = &summary.aside {
+            text += &format!(
+                "\n{} {}",
+                lang.pick("Прежние файлы отложены:", "Former files were put aside:"),
+                aside.display()
+            );
+        }
+        text
+    })
+}
+
+fn tell(shown: &Shown, summary: &Summary, text: impl FnOnce() -> String) -> Result<Outcome> {
+    let json = serde_json::to_value(summary).map_err(|e| Error::new(Code::Internal).with(e))?;
+    say(shown, &json, text);
+    Ok(Outcome::Done)
+}
+
+/// Counts files for somebody at a terminal; scripts see nothing of it.
+fn progress(lang: Lang) -> impl FnMut(usize, usize) {
+    let shown = io::stderr().is_terminal();
+    move |done, total| {
+        if shown {
+            let end = if done == total { "\n" } else { "" };
+            let _ = write!(io::stderr(), "\r{} {done}/{total}{end}", lang.pick("Файлы:", "Files:"));
+        }
+    }
+}

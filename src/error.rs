@@ -359,6 +359,30 @@ catalogue! {
     512 ComponentPanic "EExecuteError" 500
         ru "Внутренняя ошибка компоненты.", "Сообщите разработчику журнал компоненты.";
         en "Internal error of the component.", "Send the component's log to the developer.";
+    520 ArgumentCount "EExecuteError" 400
+        ru "{0}: передано параметров: {1}, требуется: {2}.", "Исправьте вызов.";
+        en "{0}: {1} arguments given, {2} needed.", "Correct the call.";
+    521 MemberUnknown "EExecuteError" 404
+        ru "У компоненты нет свойства или метода с номером {0}.", "Исправьте вызов или обновите компоненту.";
+        en "The component has no property or method number {0}.", "Correct the call or update the component.";
+    522 OutOfMemory "EExecuteError" 500
+        ru "Платформа не выделила память для результата.", "Освободите память и повторите вызов.";
+        en "The platform gave no memory for the result.", "Free some memory and repeat the call.";
+    523 ParameterRefused "EExecuteError" 400
+        ru "Параметр \"{0}\" серии {1} не сохранён: {2}.", "Исправьте вызов.";
+        en "Parameter \"{0}\" of series {1} was not stored: {2}.", "Correct the call.";
+    524 LockHeld "EExecuteError" 409
+        ru "Блокировку \"{0}\" серии {1} удерживает другой сеанс.", "Повторите позже.";
+        en "Lock \"{0}\" of series {1} is held by another session.", "Try again later.";
+    525 LockRefused "EExecuteError" 400
+        ru "Блокировка \"{0}\" серии {1} не установлена: {2}.", "Исправьте вызов.";
+        en "Lock \"{0}\" of series {1} was not taken: {2}.", "Correct the call.";
+    526 ManagerUnavailable "EExecuteError" 500
+        ru "Менеджер объектов не записан во временный файл {0}: {1}.", "Проверьте место и права на эту папку.";
+        en "The object manager was not written to the temporary file {0}: {1}.", "Check the space and the rights of that folder.";
+    527 LogUnreadable "EExecuteError" 500
+        ru "Журнал компоненты не прочитан: {0}.", "Проверьте права на папку журналов.";
+        en "The component's log could not be read: {0}.", "Check the rights of the folder of logs.";
     540 NoDatafile "EExecuteError" 404
         ru "На сервере нет файла данных защиты {0}.", "Положите файл в папку данных сервера.";
         en "The server has no datafile {0}.", "Put the file into the server's data folder.";

@@ -1,6 +1,6 @@
 //! A key: one licence document `672B.7121172.licence`, its fields, and what makes it genuine.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -120,6 +120,10 @@ pub struct Licence {
     /// The licence must be updated at the centre before this moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renew_by: Option<Time>,
+    /// Values by name that the vendor gives to the configuration with this licence. No secrets: whoever can reach the server
+    /// can read the licence.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
     /// The server that it belongs to.
     pub identity: PublicIdentity,
     /// The computer or carrier that it is bound to.
@@ -252,6 +256,7 @@ mod tests {
             article_name: String::new(),
             issued: Time(0),
             renew_by: None,
+            parameters: BTreeMap::new(),
             identity,
             binding: Binding::Blank(1),
             sealed: Vec::new(),

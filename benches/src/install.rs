@@ -156,6 +156,7 @@ fn licence(identity: PublicIdentity, binding: Binding, seats: u32) -> Outcome<(S
         article_name: "Измерения".into(),
         issued: yesterday,
         renew_by: None,
+        parameters: std::collections::BTreeMap::new(),
         identity,
         binding,
         sealed: Vec::new(),

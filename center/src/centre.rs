@@ -171,6 +171,7 @@ impl Centre {
             article_name: terms.article_name.clone(),
             issued: now,
             renew_by: None,
+            parameters: std::collections::BTreeMap::new(),
             identity: activation.identity,
             binding,
             sealed: Vec::new(),

@@ -95,6 +95,7 @@ impl Bench {
             article_name: "Основная поставка".into(),
             issued: time("2026-02-04"),
             renew_by: Some(time("2027-01-01")),
+            parameters: std::collections::BTreeMap::new(),
             identity: identity.public(),
             binding: Binding::Computer(self.machine().fingerprint(CRYPTO, identity.salt())),
             sealed: Vec::new(),

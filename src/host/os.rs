@@ -4,6 +4,8 @@ use std::env;
 use std::fs;
 use std::path::PathBuf;
 
+use crate::time::Time;
+
 /// Network name of the computer.
 pub fn computer_name() -> String {
     let name = if cfg!(windows) {
@@ -119,6 +121,26 @@ pub fn process_lives(pid: u32) -> bool {
     if cfg!(target_os = "linux") { fs::metadata(format!("/proc/{pid}")).is_ok() } else { true }
 }
 
+/// When a live process was started, by the system's clock; `None` when it can't be known.
+#[cfg(target_os = "linux")]
+pub fn process_started(pid: u32) -> Option<Time> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in brackets may hold anything, so fields are counted behind its end: the start is field 22 of proc(5).
+    let ticks: i64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
+    let system = fs::read_to_string("/proc/stat").ok()?;
+    let boot: i64 = system.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+    // SAFETY: sysconf(3) reads a constant of the system.
+    let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    let since_boot = ticks.checked_mul(1000)?.checked_div(per_second)?;
+    Some(Time(boot.checked_mul(1000)?.checked_add(since_boot)?))
+}
+
+/// When a live process was started: other systems tell it when their packages are built.
+#[cfg(not(target_os = "linux"))]
+pub fn process_started(_pid: u32) -> Option<Time> {
+    None
+}
+
 /// Who listens on a local TCP port, as ` (name, PID n)`; empty when it can't be known.
 pub fn port_owner(port: u16) -> String {
     let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| listening_inode(table, port));
@@ -149,6 +171,8 @@ fn listening_inode(table: &str, port: u16) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::clock::SystemClock;
+    use crate::time::Clock;
 
     #[test]
     fn code_of_this_program_lies_in_its_file() {
@@ -168,6 +192,13 @@ mod tests {
     #[test]
     fn this_process_lives_and_the_computer_has_a_name() {
         assert!(process_lives(std::process::id()));
+        if cfg!(target_os = "linux") {
+            let started = process_started(std::process::id()).unwrap();
+            let now = SystemClock.now().wall;
+            // The system counts both in seconds and hundredths of them.
+            assert!(started.0 <= now.0 + 2_000 && started.0 > now.0 - 3_600_000, "{started} {now}");
+            assert_eq!(process_started(u32::MAX), None);
+        }
         assert!(!computer_name().is_empty() && os_version().contains(env::consts::ARCH));
     }
 }

@@ -41,6 +41,14 @@ impl Paths {
         }
     }
 
+    /// Folder for files that live as long as a process: the system's, or below `SLK_ROOT`.
+    pub fn temporary() -> PathBuf {
+        match env::var_os("SLK_ROOT").filter(|root| !root.is_empty()) {
+            Some(root) => PathBuf::from(root).join("tmp"),
+            None => env::temp_dir(),
+        }
+    }
+
     /// The server's settings file.
     pub fn server_conf(&self) -> PathBuf {
         self.settings.join("licenceserver.conf")

@@ -85,6 +85,47 @@ pub enum Call {
     },
     /// The connection ends; its sessions stay for a take-over until their lease is over.
     Disconnect,
+    /// The keys of the server.
+    Licences {
+        /// Of all series, not of the connection's only.
+        all_series: bool,
+        /// Without those that can't be used.
+        only_available: bool,
+    },
+    /// Numbers of the series.
+    Counters,
+    /// A value that the vendor has put into a licence.
+    Parameter {
+        /// The key; the main key of the series without it.
+        key_no: Option<KeyNo>,
+        /// Name of the value.
+        name: String,
+        /// Asks the main key when this one has no such value.
+        or_main: bool,
+    },
+    /// A value that the server keeps for the series.
+    ServerParameter {
+        /// Name of the value.
+        name: String,
+    },
+    /// Lets the server keep a value for the series, durably.
+    SetServerParameter {
+        /// The session that asks; it must hold a seat.
+        session: SessionId,
+        /// Name of the value.
+        name: String,
+        /// The value; `None` removes it.
+        value: Option<String>,
+    },
+    /// Takes a named lock among the sessions of the series, or gives it back. It ends with its session or connection.
+    SetLock {
+        /// The session that asks; it must hold a seat.
+        session: SessionId,
+        /// Name of the lock.
+        name: String,
+        /// Whether it is taken or given back.
+        locked: bool,
+    },
 }
 
 /// What came of a call.
@@ -117,6 +158,36 @@ pub enum Outcome {
     },
     /// A piece of a datafile.
     Datafile(DatafilePiece),
+    /// Keys, as many as fit into an answer.
+    Licences {
+        /// Their fields, as the REST API gives them; of an activation code only the last group is shown.
+        licences: Vec<LicenceInfo>,
+    },
+    /// Numbers of the series.
+    Counters(Counters),
+    /// A named value.
+    Value {
+        /// `None` when there is none of this name.
+        value: Option<String>,
+    },
+}
+
+/// Numbers of one series on one server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Counters {
+    /// Keys, usable or not.
+    pub licences: u64,
+    /// Connections of components.
+    pub connections: u64,
+    /// Sessions, external ones included.
+    pub sessions: u64,
+    /// Seats that the usable keys give.
+    pub total_licence_count: u64,
+    /// Seats taken.
+    pub use_licence_count: u64,
+    /// Seats free.
+    pub free_licence_count: u64,
 }
 
 /// The client as its connection shows it (`/api/connections`).

@@ -42,7 +42,7 @@ impl Series {
 
     /// A piece of a datafile from the first server that has it; `None` when no server has.
     pub fn datafile_piece(&self, query: DatafileQuery, deadline: &Deadline) -> Result<Option<DatafilePiece>> {
-        match self.ask_anyone(&Call::Datafile(query), deadline) {
+        match self.ask_anyone(None, &Call::Datafile(query), deadline) {
             Ok(Outcome::Datafile(piece)) => Ok(Some(piece)),
             Ok(_) => Err(unexpected()),
             Err(error) if error.code == Code::NoDatafile => Ok(None),

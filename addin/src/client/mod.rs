@@ -8,6 +8,7 @@ pub mod connection;
 mod data;
 mod heartbeat;
 mod ledger;
+pub mod presence;
 pub mod registry;
 pub mod series;
 pub mod session;

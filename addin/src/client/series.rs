@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex, Weak};
 use licence::api::LicenceInfo;
 use licence::datafile::Datafile;
 use licence::error::{Code, Error, Result};
+use licence::id::SessionId;
 use licence::protocol::message::{Acquire, Call, ObjectKeyQuery, Outcome};
 use licence::revocation::RevocationLists;
 use licence::settings::Endpoint;
 use licence::subkeys::Subkey;
+use licence::time::Tick;
 
 use super::connection::{Connection, Wanted};
-use super::session::{Held, Session};
+use super::session::{Held, Session, Terms};
 use super::turn::Turn;
 use super::{Deadline, FAREWELL_LIMIT, Net, SERVER_LIMIT, TOTAL_LIMIT, Trouble, locked};
 
@@ -63,12 +65,11 @@ impl Series {
         Err(search.error())
     }
 
-    /// Takes a licence for a session, or finds the one that it has, for one more object of 1C.
+    /// Takes a licence for a session, or finds the one that it has, for one more object of 1C. The claim holds its terms.
     pub fn join(&self, claim: Acquire) -> Result<Arc<Session>> {
+        let terms = Terms::of(&claim);
         let session = self.enlist(claim);
-        let deadline = self.net.within(TOTAL_LIMIT);
-        let claimed = self.turn(&deadline).and_then(|_turn| self.claim(&self.net, &session, &deadline));
-        match claimed {
+        match self.rejoin(&session, terms) {
             Ok(()) => Ok(session),
             Err(error) => {
                 self.leave(&session, false);
@@ -77,11 +78,53 @@ impl Series {
         }
     }
 
-    /// Asks once more for the seat of a session that an object has joined.
-    pub fn rejoin(&self, session: &Session) -> Result<()> {
+    /// Asks once more for the seat of a session that an object has joined. The terms are the session's, whichever object
+    /// has set them; after a refusal it goes on with those before.
+    pub fn rejoin(&self, session: &Session, terms: Terms) -> Result<()> {
         let deadline = self.net.within(TOTAL_LIMIT);
         let _turn = self.turn(&deadline)?;
-        self.claim(&self.net, session, &deadline)
+        let before = session.set_terms(terms);
+        let claimed = self.claim(&self.net, session, &deadline);
+        if claimed.is_err() {
+            session.set_terms(before);
+        }
+        claimed
+    }
+
+    /// The licence of a usable key that meets a claim with `key_only`. No seat is taken.
+    pub fn presence(&self, claim: &Acquire) -> Result<Box<LicenceInfo>> {
+        let call = Call::Acquire(Box::new(claim.clone()));
+        match self.ask_anyone(None, &call, &self.net.within(TOTAL_LIMIT))? {
+            Outcome::Present { licence } => self.check_key(licence.key_no).map(|()| licence),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Makes a call that needs no session: of the server that holds `session`, else of the first that answers.
+    pub fn inquire(&self, session: Option<&Session>, call: &Call) -> Result<Outcome> {
+        let first = session.and_then(|session| Some(session.held()?.connection.index));
+        self.ask_anyone(first, call, &self.net.within(TOTAL_LIMIT))
+    }
+
+    /// Makes a call for a session that holds a seat.
+    pub fn command(&self, session: &Session, call: impl Fn(SessionId) -> Call) -> Result<Outcome> {
+        self.ask(session, |held| call(held.id)).map(|(_, outcome)| outcome)
+    }
+
+    /// The connection to the server that holds `session`, else the preferred one; opened if there is none.
+    pub fn present_connection(&self, session: Option<&Session>) -> Result<Arc<Connection>> {
+        let held = session.and_then(|session| session.held()).map(|held| held.connection);
+        if let Some(connection) = held.filter(|connection| !connection.is_gone()) {
+            return Ok(connection);
+        }
+        self.connect()?;
+        let open = self.connections().into_iter().find(|connection| !connection.is_gone());
+        open.ok_or_else(|| Code::ConnectionUnknown.into())
+    }
+
+    /// Now, on the clock that fences count by.
+    pub fn now(&self) -> Tick {
+        self.net.now()
     }
 
     fn enlist(&self, claim: Acquire) -> Arc<Session> {
@@ -168,7 +211,7 @@ impl Series {
         let call = |session| Call::ObjectKey(ObjectKeyQuery { session, ..query.clone() });
         let outcome = match session {
             Some(session) => self.ask(session, |held| call(Some(held.id)))?.1,
-            None => self.ask_anyone(&call(None), &self.net.within(TOTAL_LIMIT))?,
+            None => self.ask_anyone(None, &call(None), &self.net.within(TOTAL_LIMIT))?,
         };
         match outcome {
             Outcome::ObjectKey { key, key_no } => key_no.map_or(Ok(()), |key_no| self.check_key(key_no)).map(|()| key),
@@ -246,10 +289,14 @@ impl Series {
         Err(last.unwrap_or_else(unexpected))
     }
 
-    /// Makes a call that needs no session.
-    pub(super) fn ask_anyone(&self, call: &Call, deadline: &Deadline) -> Result<Outcome> {
+    /// Makes a call that needs no session: of the server at `first`, if it is not out of reach, else of the others in order.
+    pub(super) fn ask_anyone(&self, first: Option<usize>, call: &Call, deadline: &Deadline) -> Result<Outcome> {
         let mut search = Search::default();
-        for index in self.order() {
+        let mut order = self.order();
+        if let Some(first) = first.filter(|first| !locked(&self.state).down.contains(first)) {
+            order.sort_by_key(|index| *index != first);
+        }
+        for index in order {
             for _ in 0..2 {
                 let connection = {
                     let _turn = self.turn(deadline)?;
@@ -263,6 +310,9 @@ impl Series {
                     },
                     Err(trouble) => trouble,
                 };
+                if let Trouble::Unreachable(cause) = &trouble {
+                    self.is_down(index, cause);
+                }
                 search.note(&self.endpoints[index], trouble);
                 break;
             }
@@ -338,8 +388,7 @@ impl Series {
         loop {
             let connection = self.connection(net, index, &deadline)?;
             let sent = net.now();
-            let resume = session.proof(&connection.server_key);
-            let call = Call::Acquire(Box::new(Acquire { resume, ..session.claim.clone() }));
+            let call = Call::Acquire(Box::new(session.claim_at(&connection.server_key)));
             match connection.call(net, call, &deadline) {
                 Ok(Outcome::Granted(granted)) => {
                     self.is_up(index);
@@ -436,7 +485,8 @@ fn released() -> Error {
     Error::new(Code::BadSession).with_text("лицензия освобождена", "the licence was released")
 }
 
-pub(super) fn unexpected() -> Error {
+/// The server answered another call.
+pub fn unexpected() -> Error {
     Error::new(Code::FrameRefused).with("an answer to another call")
 }
 

@@ -8,7 +8,7 @@ use licence::accounting::InfoBase;
 use licence::api::LicenceInfo;
 use licence::error::{Code, Error};
 use licence::id::{Bytes32, KeyNo, SessionId};
-use licence::protocol::message::{Acquire, Granted, Resume, SessionData};
+use licence::protocol::message::{Acquire, Control, Granted, Resume, SessionData};
 use licence::time::{Tick, Time};
 
 use super::connection::Connection;
@@ -16,12 +16,34 @@ use super::locked;
 
 /// A session of 1C, shared by all objects of this process that speak for it.
 pub struct Session {
-    /// Who asks, without proof of an earlier hold.
+    /// Who asks, without proof of an earlier hold and without terms.
     pub claim: Acquire,
     state: Mutex<State>,
 }
 
+/// What a session asks of its licence: sent with each of its claims, to whatever server.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// What the licence must be like.
+    pub control: Control,
+    /// Access code, for keys that are set aside.
+    pub access_code: Option<String>,
+}
+
+impl Terms {
+    /// The terms of a claim.
+    pub fn of(claim: &Acquire) -> Terms {
+        Terms { control: claim.control.clone(), access_code: claim.access_code.clone() }
+    }
+
+    /// A claim on these terms.
+    pub fn apply(&self, claim: Acquire) -> Acquire {
+        Acquire { control: self.control.clone(), access_code: self.access_code.clone(), ..claim }
+    }
+}
+
 struct State {
+    terms: Terms,
     held: Option<Held>,
     /// Why it is not held, when it was and isn't.
     lost: Option<Error>,
@@ -81,8 +103,27 @@ impl Session {
     /// A session that is not held yet.
     pub fn new(claim: Acquire) -> Session {
         let (proofs, rests_until) = (Vec::new(), Tick(0));
-        let state = State { held: None, lost: None, proofs, home: 0, rests_until, licence: None };
+        let terms = Terms::of(&claim);
+        let claim = Terms::default().apply(claim);
+        let state = State { terms, held: None, lost: None, proofs, home: 0, rests_until, licence: None };
         Session { claim, state: Mutex::new(state) }
+    }
+
+    /// The claim on the terms in force.
+    pub fn whole_claim(&self) -> Acquire {
+        locked(&self.state).terms.apply(self.claim.clone())
+    }
+
+    /// The same for the server with this key, with the proof of an earlier hold there.
+    pub fn claim_at(&self, server: &Bytes32) -> Acquire {
+        let state = locked(&self.state);
+        let proof = state.proofs.iter().find(|(key, _)| key == server);
+        Acquire { resume: proof.map(|(_, resume)| resume.clone()), ..state.terms.apply(self.claim.clone()) }
+    }
+
+    /// Other terms for the next claim; gives those before.
+    pub fn set_terms(&self, terms: Terms) -> Terms {
+        std::mem::replace(&mut locked(&self.state).terms, terms)
     }
 
     /// What makes two descriptions the same session.
@@ -128,11 +169,6 @@ impl Session {
     /// The session stays where it is.
     pub fn settle(&self, home: usize) {
         locked(&self.state).home = home;
-    }
-
-    /// Proof for `server` of an earlier hold.
-    pub fn proof(&self, server: &Bytes32) -> Option<Resume> {
-        locked(&self.state).proofs.iter().find(|(key, _)| key == server).map(|(_, resume)| resume.clone())
     }
 
     /// Takes a new seat; gives the former.
@@ -185,6 +221,16 @@ impl Session {
         let mut state = locked(&self.state);
         if state.held.as_ref().is_some_and(|now| now.is(held)) {
             state.licence = Some(licence);
+        }
+    }
+
+    /// Number of the key that the seat is on, by what is known at `now`.
+    pub fn key_no(&self, now: Tick) -> Result<KeyNo, Error> {
+        let state = locked(&self.state);
+        match &state.held {
+            Some(held) if now < held.fence() => Ok(held.key_no),
+            Some(_) => Err(Error::new(Code::FenceReached)),
+            None => Err(state.lost.clone().unwrap_or_else(|| Error::new(Code::FenceReached))),
         }
     }
 

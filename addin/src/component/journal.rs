@@ -1,24 +1,29 @@
-//! The component's log: one file per process in the guide's folders, open while any object has started a series.
-//! Never an error to 1C, and nothing left behind when the last object goes.
+//! The component's log: files of this process in the guide's folder, open while any object has started a series.
+//! Never an error to 1C, and nothing left behind in memory when the last object goes.
 
-use std::fs::File;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use licence::error::{Code, Error, Result};
 use licence::host::clock::SystemClock;
-use licence::host::journal::{self, Journal};
+use licence::host::journal::{self, Journal, Pages};
 use licence::host::paths::Paths;
 use licence::time::{Clock, Time};
 use log::{LevelFilter, Log, Metadata, Record};
-use simplelog::{ConfigBuilder, WriteLogger};
+use simplelog::WriteLogger;
 
 use super::process;
 
-static OPEN: Mutex<Open> = Mutex::new(Open { writers: 0, file: None });
+/// How much of its end 1C code may read, in bytes.
+const TAIL: u64 = 64 * 1024;
+
+static OPEN: Mutex<Open> = Mutex::new(Open { writers: 0, began: None, file: None });
 
 struct Open {
     writers: usize,
-    file: Option<(PathBuf, Box<WriteLogger<File>>)>,
+    /// When the last file was begun: objects come and go, and go on in that file.
+    began: Option<Time>,
+    file: Option<(Pages, Box<WriteLogger<Pages>>)>,
 }
 
 /// Keeps the log open.
@@ -30,7 +35,8 @@ impl Writing {
         let mut open = locked();
         open.writers += 1;
         if open.file.is_none() {
-            open.file = file(paths, keep_previous);
+            let began = *open.began.get_or_insert_with(|| SystemClock.now().wall);
+            open.file = file(paths, keep_previous, began);
             // Fails only when there is a logger already: it is this one.
             let _ = log::set_logger(&Forward);
             log::set_max_level(LevelFilter::Info);
@@ -40,7 +46,7 @@ impl Writing {
 
     /// The log's file.
     pub fn path(&self) -> Option<PathBuf> {
-        locked().file.as_ref().map(|(path, _)| path.clone())
+        locked().file.as_ref().map(|(pages, _)| pages.path())
     }
 }
 
@@ -50,18 +56,23 @@ impl Drop for Writing {
         open.writers -= 1;
         if open.writers == 0 {
             log::set_max_level(LevelFilter::Off);
-            open.file = None;
+            open.began = open.file.take().map(|(pages, _)| pages.began()).or(open.began);
         }
     }
+}
+
+/// The last lines; nothing while no log is open.
+pub fn tail() -> Result<String> {
+    let pages = locked().file.as_ref().map(|(pages, _)| pages.clone());
+    let text = pages.map(|pages| pages.tail(TAIL)).transpose();
+    text.map(Option::unwrap_or_default).map_err(|e| Error::new(Code::LogUnreadable).with(e))
 }
 
 fn locked() -> MutexGuard<'static, Open> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn file(paths: &Paths, keep_previous: bool) -> Option<(PathBuf, Box<WriteLogger<File>>)> {
-    // Objects come and go; all of a process write one file.
-    static STARTED: OnceLock<Time> = OnceLock::new();
+fn file(paths: &Paths, keep_previous: bool, began: Time) -> Option<(Pages, Box<WriteLogger<Pages>>)> {
     let own = paths.user_logs().filter(|_| !process::is_web_server());
     let folder = own.unwrap_or_else(|| paths.logs());
     let module = process::module();
@@ -74,9 +85,9 @@ fn file(paths: &Paths, keep_previous: bool) -> Option<(PathBuf, Box<WriteLogger<
         keep_current_date: false,
         to_terminal: false,
     };
-    let (path, file) = journal::open(&journal, *STARTED.get_or_init(|| SystemClock.now().wall))?;
-    let config = ConfigBuilder::new().set_time_format_rfc3339().set_target_level(LevelFilter::Debug).build();
-    Some((path, WriteLogger::new(LevelFilter::Info, config, file)))
+    let pages = journal::open(&journal, began)?;
+    let writer = WriteLogger::new(LevelFilter::Info, journal::format(), pages.clone());
+    Some((pages, writer))
 }
 
 struct Forward;

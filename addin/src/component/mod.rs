@@ -7,11 +7,15 @@
 //! for a second at most.
 
 mod anchors;
+mod arguments;
+mod control;
 mod data;
 mod diagnostics;
 mod journal;
+mod manager;
 mod parameters;
 mod process;
+mod server;
 mod slot;
 
 #[cfg(test)]
@@ -20,6 +24,7 @@ mod tests;
 use std::sync::Arc;
 
 use licence::accounting::InfoBase;
+use licence::crypto::Crypto;
 use licence::crypto::ring::PROVIDER;
 use licence::error::{Code, Error, Lang};
 use licence::host::clock::SleepCountingClock;
@@ -34,7 +39,12 @@ use crate::client::connection::Wanted;
 use crate::client::registry::Nets;
 use crate::client::transport::HttpTransport;
 use crate::native::{Component, Failure, HostInfo, Method, Preset, Property, Value};
+use arguments::{argument, handle_at, optional_text_at, text, text_at, wrong_kind};
+use server::json;
 use slot::Slot;
+
+/// The default of a parameter that may be left out: hosts take Неопределено for a parameter without a default.
+const NOTHING: Preset = Preset::Text("");
 
 /// The add-in's one class.
 pub struct LicenceExtension {
@@ -48,6 +58,7 @@ pub struct LicenceExtension {
     handle: Option<i64>,
     last: Option<Error>,
     writing: Option<journal::Writing>,
+    manager: Option<manager::Placed>,
 }
 
 impl Component for LicenceExtension {
@@ -58,6 +69,7 @@ impl Component for LicenceExtension {
         Property::new("TrustAnchor", "ЯкорьДоверия", Self::anchor, Self::set_anchor),
         Property::read_only("SeriesHandle", "ДескрипторСерии", Self::series_handle),
         Property::read_only("ErrorCode", "КодОшибки", Self::error_code),
+        Property::read_only("ObjectManager", "МенеджерОбъектов", Self::object_manager),
     ];
     const METHODS: &'static [Method<Self>] = &[
         Method::function("CheckVersion", "ПроверитьВерсию", 1, &[], Self::check_version),
@@ -77,6 +89,35 @@ impl Component for LicenceExtension {
         Method::function("GetDiagnostics", "ПолучитьДиагностику", 0, &[], Self::diagnostics),
         Method::function("GetErrorDescription", "ПолучитьОписаниеОшибки", 0, &[], Self::error_description),
         Method::function("ObjectCreationError", "ОшибкаСозданияОбъекта", 1, &[], Self::object_creation_error),
+        Method::function("GetObjectManager", "ПолучитьМенеджерОбъектов", 0, &[], Self::get_object_manager),
+        Method::function(
+            "GetLicences",
+            "ПолучитьЛицензии",
+            1,
+            &[Preset::Bool(false), Preset::Bool(false)],
+            Self::licences,
+        ),
+        Method::function("GetCounters", "ПолучитьСчетчики", 1, &[], Self::counters),
+        Method::function("GetServerInfo", "ПолучитьИнформациюОСервере", 1, &[], Self::server_info),
+        Method::function("GetConsoleAddress", "ПолучитьАдресКонсоли", 1, &[], Self::console_address),
+        Method::function(
+            "SetControlParameters",
+            "УстановитьПараметрыКонтроляЛицензии",
+            1,
+            &[Preset::Bool(false), NOTHING, NOTHING, NOTHING, NOTHING, NOTHING],
+            Self::set_control_parameters,
+        ),
+        Method::function("SetAccessCode", "УстановитьКодДоступа", 2, &[], Self::set_access_code),
+        Method::function("GetKeyNo", "ПолучитьНомерКлюча", 1, &[], Self::key_no),
+        Method::function("CheckSessionLicence", "ПроверитьЛицензиюСеанса", 1, &[], Self::check_session_licence),
+        Method::function("GetObjectList", "ПолучитьСписокОбъектов", 1, &[NOTHING], Self::object_list),
+        Method::function("IsLoaded", "МакетЗагружен", 2, &[], Self::is_loaded),
+        Method::function("GetLog", "ПолучитьЛог", 0, &[], Self::log),
+        Method::function("GetHashCode", "ПолучитьХэшКод", 1, &[], Self::hash_code),
+        Method::function("GetServerParameter", "ПолучитьСерверныйПараметр", 2, &[], Self::server_parameter),
+        Method::function("SetServerParameter", "УстановитьСерверныйПараметр", 3, &[], Self::set_server_parameter),
+        Method::function("SetLock", "УстановитьБлокировку", 2, &[Preset::Bool(true)], Self::set_lock),
+        Method::function("GetParameter", "ПолучитьПараметр", 3, &[Preset::Bool(false)], Self::parameter),
     ];
 
     fn create() -> Self {
@@ -89,6 +130,7 @@ impl Component for LicenceExtension {
             handle: None,
             last: None,
             writing: None,
+            manager: None,
         }
     }
 
@@ -107,7 +149,13 @@ impl Component for LicenceExtension {
     fn done(&mut self) {
         // The series first: what they do at their end is still written down.
         self.slots = Vec::new();
+        self.manager = None;
         self.writing = None;
+    }
+
+    fn failed(&mut self, error: &Error) {
+        log::info!("a wrong call: {error}");
+        self.last = Some(error.clone());
     }
 }
 
@@ -229,8 +277,7 @@ impl LicenceExtension {
     /// The licence of the session, JSON with the fields of the REST API; Неопределено before the session is known.
     fn licence(&mut self, arguments: &mut [Value]) -> Result<Value, Failure> {
         self.on_series(arguments, ("GetLicence", "ПолучитьЛицензию"), Value::Undefined, |slot, _| {
-            let licence = slot.licence()?;
-            serde_json::to_string(&licence).map(Value::Text).map_err(|e| Error::new(Code::Internal).with(e))
+            json(&slot.licence()?)
         })
     }
 
@@ -265,6 +312,48 @@ impl LicenceExtension {
             // Wiped by the native side once it is copied for 1C.
             slot.object(&name).map(|mut plain| Value::Blob(std::mem::take(&mut *plain)))
         })
+    }
+
+    /// Names of the loaded protected objects with their aliases, a JSON array; of one alias only, if it is given.
+    fn object_list(&mut self, arguments: &mut [Value]) -> Result<Value, Failure> {
+        let names = ("GetObjectList", "ПолучитьСписокОбъектов");
+        let alias = optional_text_at(arguments, 1, names)?;
+        self.on_series(arguments, names, Value::Undefined, |slot, _| json(&slot.data.names(alias.as_deref())))
+    }
+
+    /// Whether protected data are loaded under an alias.
+    fn is_loaded(&mut self, arguments: &mut [Value]) -> Result<Value, Failure> {
+        let names = ("IsLoaded", "МакетЗагружен");
+        let alias = text_at(arguments, 1, names.0, names.1)?.trim().to_owned();
+        self.on_series(arguments, names, Value::Bool(false), |slot, _| Ok(Value::Bool(slot.data.is_loaded(&alias))))
+    }
+
+    /// File name of the object manager, an external data processor; the file is there until this object goes.
+    fn get_object_manager(&mut self, _: &mut [Value]) -> Result<Value, Failure> {
+        self.object_manager()
+    }
+
+    /// The same as a property, as older configurations read it.
+    fn object_manager(&mut self) -> Result<Value, Failure> {
+        Ok(match manager::place(&mut self.manager) {
+            Ok(path) => self.succeed(path.into()),
+            Err(error) => self.refuse(error, Value::Undefined),
+        })
+    }
+
+    /// The end of this process's log.
+    fn log(&mut self, _: &mut [Value]) -> Result<Value, Failure> {
+        Ok(match journal::tail() {
+            Ok(text) => self.succeed(text.into()),
+            Err(error) => self.refuse(error, Value::Undefined),
+        })
+    }
+
+    /// SHA-256 of the text in UTF-8, 64 hex digits.
+    fn hash_code(&mut self, arguments: &mut [Value]) -> Result<Value, Failure> {
+        let text = text_at(arguments, 0, "GetHashCode", "ПолучитьХэшКод")?;
+        let hash = licence::id::hex(&PROVIDER.sha256(&[text.as_bytes()]));
+        Ok(self.succeed(hash.into()))
     }
 
     /// Releases and disconnects one series, or all of this object without an argument.
@@ -367,26 +456,4 @@ fn session_data(json: &str) -> licence::Result<SessionData> {
     let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json).map_err(wrong)?;
     fields.retain(|_, value| !value.is_null());
     serde_json::from_value(fields.into()).map_err(|e| Error::new(Code::BadSession).with(e))
-}
-
-fn argument(english: &str, russian: &str) -> Error {
-    Error::new(Code::BadArgument).with_text(russian, english)
-}
-
-fn wrong_kind((english, russian): (&str, &str), wanted_russian: &str, wanted_english: &str) -> Failure {
-    let error = argument(english, russian);
-    Failure(error.with_text(format_args!("ожидается {wanted_russian}"), format_args!("{wanted_english} is expected")))
-}
-
-fn text<'a>(value: &'a Value, english: &str, russian: &str) -> Result<&'a str, Failure> {
-    value.as_text().ok_or_else(|| wrong_kind((english, russian), "Строка", "a string"))
-}
-
-fn text_at<'a>(arguments: &'a [Value], at: usize, english: &str, russian: &str) -> Result<&'a str, Failure> {
-    text(arguments.get(at).unwrap_or(&Value::Undefined), english, russian)
-}
-
-fn handle_at(arguments: &[Value], names: (&str, &str)) -> Result<i64, Failure> {
-    let handle = arguments.first().and_then(Value::as_int);
-    handle.ok_or_else(|| wrong_kind(names, "Число: дескриптор серии", "a number: the handle of a series"))
 }

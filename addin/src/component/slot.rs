@@ -7,14 +7,15 @@ use licence::api::LicenceInfo;
 use licence::crypto::Provider;
 use licence::datafile::Datafile;
 use licence::error::{Code, Error, Result};
-use licence::id::RootHash;
+use licence::id::{KeyNo, RootHash};
 use licence::protocol::message::{Acquire, ObjectKeyQuery};
 use licence::settings::Endpoint;
 use zeroize::Zeroizing;
 
 use crate::client::connection::Wanted;
+use crate::client::presence::Presence;
 use crate::client::registry::{self, Nets, Started};
-use crate::client::session::Session;
+use crate::client::session::{Session, Terms};
 
 use super::data::{self, Data, Found};
 use super::process;
@@ -28,6 +29,9 @@ pub struct Slot {
     /// Protected data.
     pub data: Data,
     session: Option<Arc<Session>>,
+    /// What was found when the terms ask for the presence of a key only; then there is no session.
+    presence: Option<Presence>,
+    terms: Terms,
     crypto: Provider,
 }
 
@@ -40,7 +44,8 @@ impl Slot {
         nets: impl FnOnce() -> Nets,
     ) -> Result<Slot> {
         let started = registry::start(wanted, endpoints, nets)?;
-        Ok(Slot { started, base: None, data: Data::new(crypto), session: None, crypto })
+        let (session, presence, terms) = (None, None, Terms::default());
+        Ok(Slot { started, base: None, data: Data::new(crypto), session, presence, terms, crypto })
     }
 
     /// The object's session.
@@ -51,27 +56,86 @@ impl Slot {
     /// Takes a licence for the session.
     pub fn take_licence(&mut self, claim: Acquire) -> Result<()> {
         self.base = process::base(&claim.session);
+        self.settle(claim, self.terms.clone())
+    }
+
+    /// Other terms of licence control, or another access code: a session that is known already goes on under them, and they count
+    /// for the next one. A refusal leaves those before in force.
+    pub fn set_terms(&mut self, terms: Terms) -> Result<()> {
+        let claim = match (&self.session, &self.presence) {
+            (Some(session), _) => Some(session.claim.clone()),
+            (None, Some(presence)) => Some(presence.claim().clone()),
+            (None, None) => None,
+        };
+        if let Some(claim) = claim {
+            self.settle(claim, terms.clone())?;
+        }
+        self.terms = terms;
+        Ok(())
+    }
+
+    /// The terms in force.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// Takes a licence, or finds one present, whichever the terms ask for; then leaves what was had before.
+    fn settle(&mut self, claim: Acquire, terms: Terms) -> Result<()> {
+        if terms.control.key_only {
+            let found = Presence::find(&self.started, terms.apply(claim))?;
+            if let Some(session) = self.session.take() {
+                self.started.leave(&session, true);
+            }
+            self.presence = Some(found);
+            return Ok(());
+        }
         let same =
             |session: &&Arc<Session>| Session::identity(&session.claim.session) == Session::identity(&claim.session);
         if let Some(session) = self.session.as_ref().filter(same) {
-            return self.started.rejoin(session);
+            return self.started.rejoin(session, terms);
         }
         if let Some(other) = self.session.take() {
             self.started.leave(&other, false);
         }
-        self.session = Some(self.started.join(claim)?);
+        self.session = Some(self.started.join(terms.apply(claim))?);
+        self.presence = None;
         Ok(())
     }
 
-    /// The licence of the session.
-    pub fn licence(&self) -> Result<Box<LicenceInfo>> {
-        let missing = || Error::new(Code::BadSession).with_text("они не заданы", "they were not given");
-        self.started.licence(self.session.as_ref().ok_or_else(missing)?)
+    /// The licence of the session, or the one that was found present.
+    pub fn licence(&mut self) -> Result<Box<LicenceInfo>> {
+        match (&mut self.presence, &self.session) {
+            (Some(presence), _) => presence.licence(&self.started),
+            (None, Some(session)) => self.started.licence(session),
+            (None, None) => Err(no_session()),
+        }
+    }
+
+    /// Number of the key that the licence is of, without asking anybody.
+    pub fn key_no(&self) -> Result<KeyNo> {
+        match (&self.presence, &self.session) {
+            (Some(presence), _) => Ok(presence.key_no()),
+            (None, Some(session)) => session.key_no(self.started.now()),
+            (None, None) => Err(no_session()),
+        }
     }
 
     /// Gives the session's seat back; nothing to do without one.
-    pub fn release(&self) -> Result<()> {
+    pub fn release(&mut self) -> Result<()> {
+        self.presence = None;
         self.session.as_ref().map_or(Ok(()), |session| self.started.release(session))
+    }
+
+    /// The session that holds a seat, for what is done in its name.
+    pub fn seated(&self) -> Result<&Session> {
+        match (&self.session, &self.presence) {
+            (Some(session), _) => Ok(session),
+            (None, Some(_)) => Err(Error::new(Code::BadSession).with_text(
+                "контролируется только наличие ключа, место не занято",
+                "only the presence of a key is controlled, no seat was taken",
+            )),
+            (None, None) => Err(no_session()),
+        }
     }
 
     /// Loads protected data that 1C code passes. They must be signed by the root that the anchor names; without an anchor
@@ -98,11 +162,14 @@ impl Slot {
         let wanted = Wanted { anchor: Some(root), ..self.started.wanted };
         let started = registry::start(wanted, self.started.endpoints.clone(), nets)?;
         if let Some(session) = &self.session {
-            let joined = started.join(session.claim.clone())?;
+            let joined = started.join(session.whole_claim())?;
             let id = |session: &Session| session.held().map(|held| held.id);
             // Without an anchor the server may have granted a seat of another vendor's series under the same number.
             self.started.leave(session, id(session) != id(&joined));
             self.session = Some(joined);
+        }
+        if let Some(presence) = &mut self.presence {
+            *presence = Presence::find(&started, presence.claim().clone())?;
         }
         self.started = started;
         Ok(())
@@ -152,4 +219,8 @@ impl Drop for Slot {
             self.started.leave(&session, false);
         }
     }
+}
+
+fn no_session() -> Error {
+    Error::new(Code::BadSession).with_text("они не заданы", "they were not given")
 }

@@ -29,6 +29,9 @@ pub trait Component: Send + Sized + 'static {
     /// The language of the user interface, `ru` or `en`.
     fn set_language(&mut self, _code: &str) {}
 
+    /// A call was an error of the calling code: of arguments, of a member, or a panic inside. The host is told after this.
+    fn failed(&mut self, _error: &licence::Error) {}
+
     /// The object's last call: join all threads here, as the library may be unmapped right after. Comes once, also
     /// from hosts that destroy an object without saying Done, before the drop; not if `init` never came.
     fn done(&mut self) {}
@@ -236,6 +239,7 @@ pub(super) trait AnyComponent: Send {
     fn init(&mut self, host: &HostInfo);
     fn set_locale(&mut self, locale: &str);
     fn set_language(&mut self, code: &str);
+    fn failed(&mut self, error: &licence::Error);
     fn done(&mut self);
 }
 
@@ -288,6 +292,10 @@ impl<C: Component> AnyComponent for C {
 
     fn set_language(&mut self, code: &str) {
         Component::set_language(self, code);
+    }
+
+    fn failed(&mut self, error: &licence::Error) {
+        Component::failed(self, error);
     }
 
     fn done(&mut self) {

@@ -17,9 +17,8 @@ pub enum Unreadable {
 }
 
 /// No member has this number.
-pub fn unknown_member() -> Failure {
-    let who = Error::new(Code::BadArgument).with_text("Компонента", "The component");
-    Failure(who.with_text("такого свойства или метода нет", "there is no such property or method"))
+pub fn unknown_member(number: c_long) -> Failure {
+    Failure(Error::new(Code::MemberUnknown).with(number))
 }
 
 /// The property can't be read.
@@ -35,10 +34,7 @@ pub fn not_writable(names: Names) -> Failure {
 /// The wrong number of arguments for a method that takes from `least` to `most`.
 pub fn count(names: Names, least: usize, most: usize, given: c_long) -> Failure {
     let range = if least == most { least.to_string() } else { format!("{least}–{most}") };
-    Failure(about(names).with_text(
-        format_args!("передано параметров: {given}, требуется: {range}"),
-        format_args!("{given} arguments given, {range} needed"),
-    ))
+    Failure(Error::new(Code::ArgumentCount).with_text(names.russian, names.english).with(given).with(range))
 }
 
 /// An argument that is no value, counted from 1; 0 is the new value of a property.
@@ -66,10 +62,7 @@ pub fn panic() -> Failure {
 
 /// The host gave no memory for the result.
 pub fn no_memory() -> Failure {
-    let error = Error::new(Code::AttachFailed);
-    Failure(
-        error.with_text("платформа не выделила память для результата", "the platform gave no memory for the result"),
-    )
+    Failure(Code::OutOfMemory.into())
 }
 
 fn about(names: Names) -> Error {
@@ -87,8 +80,8 @@ mod tests {
     #[test]
     fn a_fault_names_the_member_in_the_language_of_the_session() {
         let Failure(fault) = count(START, 1, 2, 0);
-        assert_eq!(fault.cause(Lang::Russian), "Запуск: неверный параметр: передано параметров: 0, требуется: 1–2.");
-        assert_eq!(fault.cause(Lang::English), "Start: wrong argument: 0 arguments given, 1–2 needed.");
+        assert_eq!(fault.cause(Lang::Russian), "Запуск: передано параметров: 0, требуется: 1–2.");
+        assert_eq!(fault.cause(Lang::English), "Start: 0 arguments given, 1–2 needed.");
         let Failure(fault) = argument(START, 2, Unreadable::Kind(9));
         assert_eq!(fault.cause(Lang::English), "Start: wrong argument: argument 2 has the unsupported type 9.");
     }

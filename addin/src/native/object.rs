@@ -147,7 +147,7 @@ impl Object {
     /// As of [`variant::write`], but `out` may be NULL.
     pub unsafe fn get(&self, property: c_long, out: *mut Variant) -> bool {
         let got = self.attempt(|| {
-            let access = self.property(property).ok_or_else(fault::unknown_member)?;
+            let access = self.property(property).ok_or_else(|| fault::unknown_member(property))?;
             self.member(property, |component, property| component.get(property))
                 .ok_or_else(|| fault::not_readable(access.names))?
         });
@@ -159,7 +159,7 @@ impl Object {
     /// As of [`variant::read`], but `value` may be NULL.
     pub unsafe fn set(&self, property: c_long, value: *const Variant) -> bool {
         self.attempt(|| {
-            let names = self.property(property).ok_or_else(fault::unknown_member)?.names;
+            let names = self.property(property).ok_or_else(|| fault::unknown_member(property))?.names;
             // SAFETY: the caller promises it.
             let value = unsafe { self.take(names, 0, value) }?;
             self.member(property, |component, property| component.set(property, value))
@@ -211,12 +211,12 @@ impl Object {
         result: Option<*mut Variant>,
     ) -> bool {
         let value = self.attempt(|| {
-            let signature = self.method(method).ok_or_else(fault::unknown_member)?;
+            let signature = self.method(method).ok_or_else(|| fault::unknown_member(method))?;
             // SAFETY: the caller promises it.
             let mut arguments = unsafe { self.arguments(&signature, arguments, count) }?;
             let value = self
                 .member(method, |component, method| component.call(method, &mut arguments))
-                .ok_or_else(fault::unknown_member)??;
+                .ok_or_else(|| fault::unknown_member(method))??;
             Ok(if signature.has_result { value } else { Value::Undefined })
         });
         match (value, result) {
@@ -310,10 +310,14 @@ impl Object {
         }
     }
 
+    /// Tells the component, which keeps the text for a host that shows none, then the host.
     fn report(&self, failure: &Failure) {
+        let Failure(error) = failure;
+        guard::entry((), || {
+            self.with(|component| component.failed(error));
+        });
         let connection = self.links.lock().connection;
         if let Some(connection) = connection {
-            let Failure(error) = failure;
             connection.add_error(self.class.name, &error.message(*self.language.lock()));
         }
     }

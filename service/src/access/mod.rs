@@ -2,7 +2,7 @@
 //!
 //! It owns failures and remembered sign-ins, in memory only. It must never hash a password on a front's thread, nor keep one.
 
-mod attempts;
+pub(crate) mod attempts;
 mod pass;
 mod password;
 

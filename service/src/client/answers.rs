@@ -60,6 +60,15 @@ impl<W> Answers<W> {
         Admission::New
     }
 
+    /// Keeps nothing of call `id`, and gives everybody who waits for its answer.
+    pub fn forget(&mut self, id: u64) -> Vec<W> {
+        let place = self.calls.iter().position(|(known, _)| *known == id);
+        match place.and_then(|place| self.calls.remove(place)) {
+            Some((_, State::Waiting(waiters))) => waiters,
+            _ => Vec::new(),
+        }
+    }
+
     /// Stores the answer of call `id` and gives everybody who waits for it.
     pub fn answered(&mut self, id: u64, answer: &Answer) -> Vec<W> {
         let Some((_, state)) = self.calls.iter_mut().find(|(known, _)| *known == id) else { return Vec::new() };
@@ -85,6 +94,14 @@ mod tests {
         assert!(matches!(answers.admit(1, 'b'), Admission::Joined));
         assert_eq!(answers.answered(1, &answer("x")), ['a', 'b']);
         assert!(matches!(answers.admit(1, 'c'), Admission::Answered('c', stored) if *stored == b"x"));
+    }
+
+    #[test]
+    fn a_call_that_is_forgotten_is_carried_out_again() {
+        let mut answers = Answers::new();
+        assert!(matches!(answers.admit(1, 'a'), Admission::New));
+        assert_eq!(answers.forget(1), ['a']);
+        assert!(matches!(answers.admit(1, 'b'), Admission::New));
     }
 
     #[test]

@@ -6,18 +6,21 @@
 mod answers;
 mod channels;
 mod claim;
+mod codes;
+mod locks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use licence::accounting::book::{self, Beat};
+use licence::accounting::book::{self, Beat, SessionState};
 use licence::accounting::{Book, Claim, Grant};
+use licence::api::LicenceInfo;
 use licence::crypto::Provider;
 use licence::protocol::handshake::{Accepted, MAX_HELLO};
 use licence::protocol::message::{
-    Alive, Call, ClientInfo, DatafileQuery, Envelope, Granted, Lost, ObjectKeyQuery, Outcome, ReplyEnvelope, Secret,
-    ServerHello,
+    Acquire, Alive, Call, ClientInfo, Counters, DatafileQuery, Envelope, Granted, Lost, ObjectKeyQuery, Outcome,
+    ReplyEnvelope, Secret, ServerHello,
 };
 use licence::protocol::{Channel, MEDIA_TYPE};
 use licence::time::Clock;
@@ -28,11 +31,13 @@ use zeroize::Zeroizing;
 
 use crate::datafiles::Datafiles;
 use crate::keys::KeyStore;
-use crate::ledger::Ledger;
+use crate::ledger::{Assignment, Ledger};
 use crate::queue::hand_over;
 use crate::timekeeper::Timekeeper;
 use answers::{Admission, Answer, Answers};
 use channels::Channels;
+use codes::{Attempt, CodeGuard};
+use locks::{Holder, Locks};
 
 /// How often a component should be heard.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -40,6 +45,8 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 const CHANNEL_KEPT: Duration = Duration::from_secs(60);
 /// A channel whose client has not introduced itself is forgotten sooner.
 const UNOPENED_KEPT: Duration = Duration::from_secs(10);
+/// Keys that are told at once, in bytes of JSON: chunks and numbers around them leave the frame below its limit.
+const MAX_LICENCES: usize = 512 * 1024;
 /// How often forgotten channels are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
 
@@ -65,6 +72,9 @@ struct Core {
     /// Threads that read datafiles.
     readers: Crew,
     computer: String,
+    codes: Mutex<CodeGuard>,
+    /// Looked at and changed inside the ledger's lock only, as sessions end there.
+    locks: Mutex<Locks>,
 }
 
 /// One channel with a component.
@@ -93,7 +103,9 @@ impl Clients {
         let swept = Mutex::new(clock.now().tick);
         let computer = licence::host::os::computer_name();
         let readers = Crew::new("datafiles", READERS, READS_WAITING).map_err(|e| Error::new(Code::Internal).with(e))?;
-        let core = Arc::new(Core { crypto, clock, timekeeper, keys, ledger, datafiles, readers, computer });
+        let (codes, locks) = (Mutex::default(), Mutex::default());
+        let core =
+            Arc::new(Core { crypto, clock, timekeeper, keys, ledger, datafiles, readers, computer, codes, locks });
         Ok(Clients { core, channels: RwLock::new(Channels::new()), swept })
     }
 
@@ -201,10 +213,14 @@ impl Core {
         }
         let (key, series) = (connection.id, connection.series);
         let result = match call {
-            Call::Acquire(acquire) => match claim::claim(self.crypto, &connection, &acquire) {
-                Ok((claim, _)) if acquire.control.key_only => self.present(series, claim),
-                Ok((claim, secret)) => {
-                    let hold = move |book: &mut Book, now| Ok((book.claim(claim, now)?, book.leases().hold()));
+            Call::Acquire(acquire) => match self.claim(&connection, &acquire) {
+                Ok((claim, _, attempt)) if acquire.control.key_only => self.present(series, claim, attempt),
+                Ok((claim, secret, attempt)) => {
+                    let core = self.clone();
+                    let hold = move |book: &mut Book, now| {
+                        let grant = core.judged(attempt, book.claim(claim, now))?;
+                        Ok((grant, book.leases().hold()))
+                    };
                     return self.durably(connection, id, hold, |(grant, hold)| granted(grant, hold, secret));
                 }
                 Err(error) => Err(error),
@@ -238,6 +254,24 @@ impl Core {
             Call::ObjectKey(query) => self.object_key(key, series, &query),
             // Only `admit` knows who waits for it.
             Call::Datafile(_) => Err(Code::Internal.into()),
+            Call::Licences { all_series, only_available } => Ok(self.licences(series, all_series, only_available)),
+            Call::Counters => Ok(Outcome::Counters(self.counters(series))),
+            Call::Parameter { key_no, name, or_main } => {
+                self.keys.parameter(&series, key_no, &name, or_main).map(|value| Outcome::Value { value })
+            }
+            Call::ServerParameter { name } => Ok(Outcome::Value { value: self.ledger.parameter(series, &name) }),
+            Call::SetServerParameter { session, name, value } => {
+                let core = self.clone();
+                return self.ledger.set_parameter(
+                    Assignment { series, name, value },
+                    |book, now| book.use_session(key, session, now).map(drop),
+                    move |set| core.answer(&connection, id, set.map(|()| Outcome::Done)),
+                );
+            }
+            Call::SetLock { session, name, locked } => {
+                let holder = Holder { session, connection: key };
+                self.set_lock(series, &name, holder, locked).map(|()| Outcome::Done)
+            }
         };
         self.answer(&connection, id, result);
     }
@@ -259,9 +293,25 @@ impl Core {
         }
     }
 
+    /// The claim of a call, the secret for its grant, and the attempt that its access code is.
+    fn claim(&self, connection: &Connection, acquire: &Acquire) -> Result<(Claim, Secret, Option<Attempt>)> {
+        let (claim, secret) = claim::claim(self.crypto, connection, acquire)?;
+        let now = self.clock.now().tick;
+        let attempt = self.codes.lock().admit(self.crypto, connection.peer, &connection.series, &claim, now)?;
+        Ok((claim, secret, attempt))
+    }
+
+    fn judged<T>(&self, attempt: Option<Attempt>, outcome: Result<T>) -> Result<T> {
+        if let Some(attempt) = attempt {
+            self.codes.lock().judged(attempt, &outcome, self.clock.now().tick);
+        }
+        outcome
+    }
+
     /// A key that is there: nothing is granted, so there is no session that an object's key could be asked for with.
-    fn present(&self, series: SeriesId, claim: Claim) -> Result<Outcome> {
-        let key_no = self.ledger.touch(|book, now| book.find_key(claim, now))?;
+    fn present(&self, series: SeriesId, claim: Claim, attempt: Option<Attempt>) -> Result<Outcome> {
+        let found = self.ledger.touch(|book, now| book.find_key(claim, now));
+        let key_no = self.judged(attempt, found)?;
         let licence = self.keys.info(&series, key_no, self.timekeeper.now());
         let licence = licence.ok_or_else(|| Error::new(Code::NoKey).with(series.key_id))?;
         Ok(Outcome::Present { licence: Box::new(licence) })
@@ -272,6 +322,52 @@ impl Core {
         let licence = self.keys.info(&series, key_no, self.timekeeper.now());
         let licence = licence.ok_or_else(|| Error::new(Code::NoKey).with(series.key_id))?;
         Ok(Outcome::Licence { licence: Box::new(licence) })
+    }
+
+    /// The keys of the connection's series or of all. Clients are strangers, so of activation codes they see the last group only.
+    fn licences(&self, series: SeriesId, all_series: bool, only_available: bool) -> Outcome {
+        let mut licences = self.keys.list((!all_series).then_some(&series), self.timekeeper.now());
+        licences.retain(|licence| licence.workable || !only_available);
+        for licence in &mut licences {
+            let last = licence.activation_code.rsplit('-').next().unwrap_or_default();
+            licence.activation_code = format!("****-****-****-****-{last}");
+        }
+        let mut room = MAX_LICENCES;
+        let size = |licence: &LicenceInfo| serde_json::to_vec(licence).map_or(MAX_LICENCES, |json| json.len());
+        let too_far = licences.iter().position(|licence| {
+            let left = room.checked_sub(size(licence));
+            room = left.unwrap_or(0);
+            left.is_none()
+        });
+        licences.truncate(too_far.unwrap_or(licences.len()));
+        Outcome::Licences { licences }
+    }
+
+    fn counters(&self, series: SeriesId) -> Counters {
+        let (tally, usage) = self.ledger.read(|book, _| (book.tally(series), book.usage(series).unwrap_or_default()));
+        Counters {
+            licences: self.keys.count(&series),
+            connections: tally.connections,
+            sessions: tally.sessions,
+            total_licence_count: usage.total,
+            use_licence_count: usage.used,
+            free_licence_count: usage.total.saturating_sub(usage.used),
+        }
+    }
+
+    fn set_lock(&self, series: SeriesId, name: &str, holder: Holder, locked: bool) -> Result<()> {
+        self.ledger.touch(|book, now| {
+            book.use_session(holder.connection, holder.session, now)?;
+            let lives = |holder: &Holder| {
+                let session = book.session(holder.session, now);
+                session.is_some_and(|session| session.state == SessionState::Attached(holder.connection))
+            };
+            let mut locks = self.locks.lock();
+            match locked {
+                true => locks.take(series, name, holder, lives),
+                false => locks.give_back(series, name, holder.session, lives),
+            }
+        })
     }
 
     fn object_key(&self, connection: ConnectionId, series: SeriesId, query: &ObjectKeyQuery) -> Result<Outcome> {
@@ -317,8 +413,12 @@ impl Core {
 
     /// Stores the answer of a call and sends it to everybody who waits for it.
     fn answer(&self, connection: &Connection, id: u64, result: Result<Outcome>) {
+        // A list may be large, and to ask for it again changes nothing.
+        let is_kept = !matches!(result, Ok(Outcome::Licences { .. }));
         let Some(answer) = self.reply(id, result) else { return };
-        let waiters = connection.answers.lock().answered(id, &answer);
+        let mut answers = connection.answers.lock();
+        let waiters = if is_kept { answers.answered(id, &answer) } else { answers.forget(id) };
+        drop(answers);
         for completer in waiters {
             completer.complete(connection.seal(&answer));
         }

@@ -23,7 +23,7 @@ use licence::error::{Code, Error, Lang, Result};
 use licence::fingerprint::{Fingerprint, Machine};
 use licence::host::files::{self, Access};
 use licence::identity::Identity;
-use licence::key::{Key, Licence};
+use licence::key::{Key, KeyType, Licence};
 use licence::protocol::message::ObjectKeyQuery;
 use licence::revocation::Revocations;
 use licence::subkeys::{ObjectRef, Subkey};
@@ -333,6 +333,48 @@ impl KeyStore {
             LicenceEntry::Readable(info) => Some(*info),
             LicenceEntry::Unreadable(_) => None,
         }
+    }
+
+    /// The keys of a series, or of all, at `now`, without copies and older issues: those that can be used first.
+    pub fn list(&self, series: Option<&SeriesId>, now: Time) -> Vec<LicenceInfo> {
+        let snapshot = self.snapshot();
+        let fits = |view: &View<'_>| {
+            let key = view.entry.key.as_ref().filter(|_| view.is_current());
+            key.is_some_and(|key| series.is_none_or(|series| key.series == *series))
+        };
+        let infos = snapshot.views().filter(fits).filter_map(|view| match view.info(now, self.sources.lang) {
+            LicenceEntry::Readable(info) => Some(*info),
+            LicenceEntry::Unreadable(_) => None,
+        });
+        let mut infos: Vec<LicenceInfo> = infos.collect();
+        infos.sort_by_key(|info| !info.workable);
+        infos
+    }
+
+    /// How many keys a series has, usable or not, without copies and older issues.
+    pub fn count(&self, series: &SeriesId) -> u64 {
+        self.snapshot().of_series(series).filter(|(view, _)| view.is_current()).count() as u64
+    }
+
+    /// A value that the vendor has put into a licence of the series: into that of the key, or without a number into the main key's.
+    /// With `or_main` the main key is asked when the key has no such value. [`Code::KeyNoMissing`] when the key is not here.
+    pub fn parameter(
+        &self,
+        series: &SeriesId,
+        key_no: Option<KeyNo>,
+        name: &str,
+        or_main: bool,
+    ) -> Result<Option<String>> {
+        let snapshot = self.snapshot();
+        let mut keys: Vec<(View<'_>, &Key)> =
+            snapshot.of_series(series).filter(|(view, _)| view.is_current()).collect();
+        keys.sort_by_key(|(view, key)| (key.licence.key_type != KeyType::Main, view.usable.is_err()));
+        let of = |key: &Key| key.licence.parameters.get(name).cloned();
+        let main = keys.first().and_then(|(_, key)| of(key));
+        let Some(key_no) = key_no else { return Ok(main) };
+        let key = keys.iter().find(|(_, key)| key.licence.key_no == key_no);
+        let (_, key) = key.ok_or_else(|| Error::new(Code::KeyNoMissing).with(series.key_id).with(key_no))?;
+        Ok(of(key).or(main.filter(|_| or_main)))
     }
 
     /// The key of an object under a usable key of the series, with that key's number: the session's first, then any that has

@@ -13,6 +13,7 @@ use rusqlite::{Connection, OpenFlags, Row};
 use serde::{Serialize, Serializer};
 
 use super::notes;
+use super::parameters;
 use super::schema::{self, APPLICATION, MIGRATIONS};
 use super::store::{self, FILE, failed};
 
@@ -179,6 +180,11 @@ fn look(path: &Path, report: &mut Report) -> Result<()> {
             .map_err(failed)?;
         let acts = "SELECT at, user, address, act, object, status, error FROM audit";
         read_all(&connection, "audit", acts, |row| notes::act_of(row).map(drop), report).map_err(failed)?;
+    }
+    if version >= 3 {
+        let all = "SELECT key_id, root, name, value FROM parameter";
+        read_all(&connection, "parameter", all, |row| parameters::assignment_of(row).map(drop), report)
+            .map_err(failed)?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@
 mod audit;
 pub mod check;
 mod notes;
+mod parameters;
 mod schema;
 mod store;
 mod writer;
@@ -22,14 +23,16 @@ use licence::accounting::denial::Denial;
 use licence::accounting::history::{self, History, Interval};
 use licence::accounting::{Book, Change, Leases};
 use licence::time::{Clock, Moment};
-use licence::{Code, Error, Tick};
+use licence::{Code, Error, SeriesId, Tick};
 use parking_lot::{Condvar, Mutex};
 
 use self::notes::Notes;
+use self::parameters::Parameters;
 use self::store::{CommitHook, Store};
 
 pub use self::audit::AuditEntry;
 pub use self::notes::{AuditFilter, DenialFilter, HistoryFilter};
+pub use self::parameters::Assignment;
 pub(crate) use self::store::{FILE, OWNER, own};
 
 /// How often leases are looked at when none runs out earlier; well below [`Leases::gap`].
@@ -45,11 +48,13 @@ type Query = Box<dyn FnOnce(Result<&Store, &Error>) + Send>;
 
 struct Entry {
     changes: Vec<Change>,
+    assignment: Option<Assignment>,
     done: Completion,
 }
 
 struct State {
     book: Book,
+    parameters: Parameters,
     /// Decisions that aren't being written yet.
     queue: Vec<Entry>,
     /// Whether the writer has decisions in hand.
@@ -127,7 +132,7 @@ impl State {
         let changes = self.book.take_changes();
         let any = !changes.is_empty();
         if any {
-            self.queue.push(Entry { changes, done: Box::new(|_| {}) });
+            self.queue.push(Entry { changes, assignment: None, done: Box::new(|_| {}) });
         }
         any
     }
@@ -174,9 +179,10 @@ impl Ledger {
         let owner = store::own(folder)?;
         let now = clock.now();
         let mut store = Store::open(folder, hook.clone(), now.wall)?;
-        let (records, noted) = (store.load()?, store.noted()?);
+        let (records, parameters, noted) = (store.load()?, store.parameters()?, store.noted()?);
         let state = State {
             book: Book::restore(leases, records, now),
+            parameters,
             queue: Vec::new(),
             writing: false,
             touched: 0,
@@ -224,19 +230,49 @@ impl Ledger {
         decide: impl FnOnce(&mut Book, Moment) -> Result<T, Error>,
         done: impl FnOnce(Result<T, Error>) + Send + 'static,
     ) {
+        self.decide(|state, now| (decide(&mut state.book, now), None), done);
+    }
+
+    /// Sets or removes a value that a series keeps here, if `allow` lets it; `done` is called as by [`Ledger::submit`].
+    ///
+    /// Errors: those of `allow`, [`Code::ParameterRefused`], [`Code::StoreFailed`].
+    pub fn set_parameter(
+        &self,
+        assignment: Assignment,
+        allow: impl FnOnce(&mut Book, Moment) -> Result<(), Error>,
+        done: impl FnOnce(Result<(), Error>) + Send + 'static,
+    ) {
+        let decide = |state: &mut State, now| {
+            let changed = allow(&mut state.book, now).and_then(|()| state.parameters.assign(&assignment));
+            let assignment = (changed == Ok(true)).then_some(assignment);
+            (changed.map(drop), assignment)
+        };
+        self.decide(decide, done);
+    }
+
+    /// A value that a series keeps here.
+    pub fn parameter(&self, series: SeriesId, name: &str) -> Option<String> {
+        self.shared.state.lock().parameters.get(series, name).map(str::to_owned)
+    }
+
+    fn decide<T: Send + 'static>(
+        &self,
+        decide: impl FnOnce(&mut State, Moment) -> (Result<T, Error>, Option<Assignment>),
+        done: impl FnOnce(Result<T, Error>) + Send + 'static,
+    ) {
         let mut state = self.shared.state.lock();
         if let Some(error) = state.failing.clone() {
             drop(state);
             return done(Err(error));
         }
-        let outcome = decide(&mut state.book, self.shared.clock.now());
+        let (outcome, assignment) = decide(&mut state, self.shared.clock.now());
         let changes = state.book.take_changes();
-        if changes.is_empty() && state.queue.is_empty() && !state.writing {
+        if changes.is_empty() && assignment.is_none() && state.queue.is_empty() && !state.writing {
             drop(state);
             return done(outcome);
         }
         let done: Completion = Box::new(move |durable| done(durable.and(outcome)));
-        state.queue.push(Entry { changes, done });
+        state.queue.push(Entry { changes, assignment, done });
         drop(state);
         self.shared.work.notify_one();
     }

@@ -13,7 +13,7 @@ use super::store::{FILE, damaged, failed};
 pub const APPLICATION: i64 = 0x534C_4B4C;
 
 /// What brings a store from each schema version to the next one, from an empty file on.
-pub const MIGRATIONS: [&str; 2] = [
+pub const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     INSERT INTO counter VALUES ('sequence', 0);
@@ -98,6 +98,15 @@ pub const MIGRATIONS: [&str; 2] = [
         error TEXT
     ) STRICT;
     CREATE INDEX audit_at ON audit (at);
+",
+    "
+    CREATE TABLE parameter (
+        key_id INTEGER NOT NULL,
+        root BLOB NOT NULL,
+        name TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (key_id, root, name)
+    ) STRICT, WITHOUT ROWID;
 ",
 ];
 

@@ -16,6 +16,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
 
 use super::notes::{self, Notes};
+use super::parameters::{self, Assignment, Parameters};
 use super::schema::{self, APPLICATION, MIGRATIONS, private};
 
 /// Name of the store in the data folder.
@@ -138,6 +139,11 @@ impl Store {
         Ok(records)
     }
 
+    /// The values that series keep here.
+    pub fn parameters(&self) -> Result<Parameters, Error> {
+        self.query(parameters::read)
+    }
+
     /// Number of the last commit of changes.
     pub fn sequence(&self) -> Result<u64, Error> {
         self.counter("sequence")
@@ -173,11 +179,12 @@ impl Store {
         bytes
     }
 
-    /// Writes changes and notes down, all or none, and synced; the number of this commit, or of the last one of changes when
-    /// there are only notes.
+    /// Writes changes, assignments and notes down, all or none, and synced; the number of this commit, or of the last one of changes
+    /// when there are only notes.
     pub fn commit<'a>(
         &mut self,
         changes: impl IntoIterator<Item = &'a Change>,
+        assignments: impl IntoIterator<Item = &'a Assignment>,
         notes: &Notes,
         now: Moment,
     ) -> Result<u64, Error> {
@@ -203,6 +210,10 @@ impl Store {
                 },
             }
             .map_err(failed)?;
+        }
+        for assignment in assignments {
+            count += 1;
+            parameters::write(&transaction, assignment).map_err(failed)?;
         }
         let mut trimmed = self.trimmed;
         if !notes.is_empty() {

@@ -264,9 +264,9 @@ fn every_kind_of_session_reads_back_from_the_store_as_it_was() {
     let owner = store::own(&folder.0).unwrap();
     let mut store = Store::open(&folder.0, None, Time(0)).unwrap();
     let changes: Vec<Change> = records.iter().map(|record| Change::Put(Box::new(record.clone()))).collect();
-    store.commit(&changes, &Notes::default(), NOW).unwrap();
+    store.commit(&changes, [], &Notes::default(), NOW).unwrap();
     assert_eq!(store.load().unwrap(), records);
-    store.commit(&[Change::Delete(records[1].id, EndCause::Released)], &Notes::default(), NOW).unwrap();
+    store.commit(&[Change::Delete(records[1].id, EndCause::Released)], [], &Notes::default(), NOW).unwrap();
     assert_eq!(store.load().unwrap().len(), 2);
     drop((store, owner));
     assert_eq!(open(&folder, None).unwrap().records().len(), 2);

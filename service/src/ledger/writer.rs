@@ -52,9 +52,11 @@ pub fn write(shared: &Shared, mut store: Store, mut noted: u64) {
         drop(state);
 
         let changes = || batch.iter().flat_map(|entry| &entry.changes);
-        let committed = match changes().next() {
-            None if notes.is_empty() => Ok(None),
-            _ => store.commit(changes(), &notes, shared.clock.now()).map(Some),
+        let assignments = || batch.iter().filter_map(|entry| entry.assignment.as_ref());
+        let committed = if changes().next().is_none() && assignments().next().is_none() && notes.is_empty() {
+            Ok(None)
+        } else {
+            store.commit(changes(), assignments(), &notes, shared.clock.now()).map(Some)
         };
 
         let mut state = shared.state.lock();
@@ -134,14 +136,15 @@ fn recover(
         // A commit of nothing shows whether the store takes writes again.
         let now = shared.clock.now();
         let opened = Store::open(&shared.folder, shared.hook.clone(), now.wall).and_then(|mut store| {
-            let sequence = store.commit([], &Notes::default(), now)?;
-            Ok((store.load()?, sequence, store.noted()?, store))
+            let sequence = store.commit([], [], &Notes::default(), now)?;
+            Ok((store.load()?, store.parameters()?, sequence, store.noted()?, store))
         });
         let mut state = shared.state.lock();
         match opened {
-            Ok((records, sequence, kept, store)) => {
+            Ok((records, parameters, sequence, kept, store)) => {
                 let now = shared.clock.now();
                 state.book.reload(records, now);
+                state.parameters = parameters;
                 state.sequence = sequence;
                 state.failing = None;
                 // A ledger that closes does not try them again: it could go on for ever.

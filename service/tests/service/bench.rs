@@ -130,6 +130,7 @@ impl Vendor {
             article_name: "Тестовая номенклатура".into(),
             issued: Time(NOW - DAY),
             renew_by: None,
+            parameters: std::collections::BTreeMap::new(),
             identity,
             binding: Binding::Computer(machine().fingerprint(CRYPTO, licence::id::Bytes32([5; 32]))),
             sealed: Vec::new(),

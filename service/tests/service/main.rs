@@ -15,3 +15,4 @@ mod life;
 mod lists;
 mod monitoring;
 mod past;
+mod series;

@@ -332,7 +332,7 @@ impl Book {
         self.changes.push(Change::Put(Box::new(record.clone())));
         let grant = granted(&record, Granted::New);
         let (cause, demands) = (EndCause::Expired, boxed(demands));
-        self.sessions.insert(id, Box::new(Session { record, state, until, cause, armed: None, demands }));
+        self.add_session(id, Session { record, state, until, cause, armed: None, demands });
         self.arm(id);
         Ok(grant)
     }

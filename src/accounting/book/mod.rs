@@ -101,6 +101,8 @@ pub struct Book {
     /// When something may happen by itself. An entry may come too early, never too late: it is looked at again when due.
     deadlines: BTreeSet<(Tick, Due)>,
     computers: HashMap<ComputerId, Sightings>,
+    /// Counted as they come and go, so that asking costs nothing however many there are.
+    tallies: BTreeMap<SeriesId, Tally>,
     ended: HashMap<SessionId, Error>,
     ended_order: VecDeque<SessionId>,
     next_ordinal: u64,
@@ -128,6 +130,7 @@ impl Book {
             identities: HashMap::new(),
             deadlines: BTreeSet::new(),
             computers: HashMap::new(),
+            tallies: BTreeMap::new(),
             ended: HashMap::new(),
             ended_order: VecDeque::new(),
             next_ordinal: 1,
@@ -155,6 +158,7 @@ impl Book {
         let mut before = std::mem::take(&mut self.sessions);
         self.changes.clear();
         self.identities.clear();
+        self.tallies.values_mut().for_each(|tally| tally.sessions = 0);
         self.deadlines.retain(|(_, due)| matches!(due, Due::Connection(_)));
         self.tables.values_mut().for_each(SeatTable::clear);
         self.sessions.reserve(records.len());
@@ -219,8 +223,13 @@ impl Book {
             t.plus(self.leases.detached_kept),
         );
         self.identify(series, &record.identity, id);
-        self.sessions.insert(id, Box::new(session));
+        self.add_session(id, session);
         self.arm(id);
+    }
+
+    fn add_session(&mut self, id: SessionId, session: Session) {
+        self.tallies.entry(session.record.series).or_default().sessions += 1;
+        self.sessions.insert(id, Box::new(session));
     }
 
     /// What was decided since the last call and must be made durable before any of it is answered.
@@ -384,6 +393,9 @@ impl Book {
         let Some(session) = self.sessions.remove(&id) else { return };
         let active = session.is_active();
         let SessionRecord { series, seat, identity, .. } = session.record;
+        if let Some(tally) = self.tallies.get_mut(&series) {
+            tally.sessions -= 1;
+        }
         if let Some(armed) = session.armed {
             self.deadlines.remove(&(armed, Due::Session(id)));
         }
@@ -433,6 +445,7 @@ impl Book {
             }
         }
         self.deadlines.insert((t.plus(self.leases.connection), Due::Connection(id)));
+        self.tallies.entry(info.series).or_default().connections += 1;
         self.connections.insert(
             id,
             Connection {
@@ -449,6 +462,9 @@ impl Book {
 
     fn remove_connection(&mut self, id: ConnectionId) -> Option<Connection> {
         let connection = self.connections.remove(&id)?;
+        if let Some(tally) = self.tallies.get_mut(&connection.info.series) {
+            tally.connections -= 1;
+        }
         if let Some(computer) = connection.info.computer
             && let Some(seen) = self.computers.get_mut(&computer)
         {
@@ -575,9 +591,14 @@ impl Book {
 
 #[cfg(test)]
 impl Book {
-    /// See [`SeatTable::check`].
+    /// See [`SeatTable::check`]; the tallies are what counting anew gives.
     pub(crate) fn check_tables(&self) {
         self.tables.values().for_each(SeatTable::check);
+        for (series, tally) in &self.tallies {
+            let connections = self.connections.values().filter(|connection| connection.info.series == *series).count();
+            let sessions = self.sessions.values().filter(|session| session.record.series == *series).count();
+            assert_eq!(*tally, Tally { connections: connections as u64, sessions: sessions as u64 });
+        }
     }
 }
 

@@ -288,6 +288,15 @@ pub struct KeyUsage {
     pub used: u32,
 }
 
+/// How many connections and sessions a series has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Connections of components.
+    pub connections: u64,
+    /// Sessions, those that nobody holds now included.
+    pub sessions: u64,
+}
+
 /// Seats of one series.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Usage {

@@ -1,6 +1,6 @@
 //! What the API and the console show of the book. Changes nothing.
 
-use super::{Book, Connection, ConnectionView, Session, SessionState, SessionView, Usage};
+use super::{Book, Connection, ConnectionView, Session, SessionState, SessionView, Tally, Usage};
 use crate::id::{ConnectionId, SeriesId, SessionId};
 use crate::time::{Moment, Tick};
 
@@ -30,6 +30,11 @@ impl Book {
     /// Seats of a series; `None` when it has neither keys nor seats.
     pub fn usage(&self, series: SeriesId) -> Option<Usage> {
         self.tables.get(&series).map(|table| table.usage())
+    }
+
+    /// How many connections and sessions a series has.
+    pub fn tally(&self, series: SeriesId) -> Tally {
+        self.tallies.get(&series).copied().unwrap_or_default()
     }
 
     /// Series that have keys or seats.

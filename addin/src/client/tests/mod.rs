@@ -6,14 +6,18 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::Duration;
 
+use licence::accounting::Demands;
 use licence::error::{Code, Error};
 use licence::identity::Identity;
+use licence::protocol::message::Control;
 use licence::settings::Endpoint;
 
 use super::connection::{Connection, Wanted};
 use super::heartbeat::beat;
+use super::presence::Presence;
 use super::registry;
 use super::series::Series;
+use super::session::Terms;
 use super::transport::{Answer, Fault, Transport};
 use super::{TOTAL_LIMIT, Trouble};
 use server::*;
@@ -63,6 +67,73 @@ fn without_an_anchor_any_server_is_connected() {
     let network = Network::new();
     network.add("a").licences.lock().unwrap().clear();
     assert!(open(&network, Wanted { anchor: None, ..wanted() }).is_ok());
+}
+
+fn terms(itn: &str, code: &str) -> Terms {
+    let demands = Demands { itn: Some(itn.into()), ..Demands::default() };
+    Terms { control: Control { key_only: false, demands }, access_code: Some(code.into()) }
+}
+
+#[test]
+fn demands_and_access_code_go_with_every_claim_to_whatever_server() {
+    let network = Network::new();
+    let (a, b) = (network.add("a"), network.add("b"));
+    let series = series(&network, &["a", "b"]);
+    let session = series.join(terms("1", "x").apply(claim(1))).unwrap();
+    series.rejoin(&session, terms("2", "y")).unwrap();
+    let asked = |server: &Server, number: usize, expected: &Terms| {
+        let claims = std::mem::take(&mut *server.claims.lock().unwrap());
+        assert_eq!(claims.len(), number);
+        assert!(claims.iter().all(|claim| Terms::of(claim) == *expected), "{}", claims.len());
+        claims
+    };
+    let former = a.claims.lock().unwrap().remove(0);
+    assert!(Terms::of(&former) == terms("1", "x"));
+    asked(&a, 1, &terms("2", "y"));
+    a.restart();
+    series.licence(&session).unwrap();
+    assert!(asked(&a, 1, &terms("2", "y"))[0].resume.is_some(), "after a restart");
+    a.stop();
+    pulse(&series, &network);
+    asked(&b, 1, &terms("2", "y"));
+    a.restart();
+    pulse(&series, &network);
+    pulse(&series, &network);
+    assert!(asked(&a, 1, &terms("2", "y"))[0].resume.is_some(), "back home");
+    asked(&b, 0, &terms("2", "y"));
+}
+
+#[test]
+fn terms_that_are_refused_leave_the_session_as_it_was() {
+    let network = Network::new();
+    let a = network.add("a");
+    let series = series(&network, &["a"]);
+    let session = series.join(terms("1", "x").apply(claim(1))).unwrap();
+    *a.refuses_claims.lock().unwrap() = Some(Code::AccessCodeWrong.into());
+    assert_eq!(series.rejoin(&session, terms("1", "y")).unwrap_err().code, Code::AccessCodeWrong);
+    *a.refuses_claims.lock().unwrap() = None;
+    a.restart();
+    series.licence(&session).unwrap();
+    let last = a.claims.lock().unwrap().pop().unwrap();
+    assert!(Terms::of(&last) == terms("1", "x"));
+}
+
+#[test]
+fn a_key_that_is_present_is_asked_for_anew_and_relied_on_for_a_while_without_a_server() {
+    let network = Network::new();
+    let a = network.add("a");
+    let series = series(&network, &["a"]);
+    let only = Terms { control: Control { key_only: true, ..Control::default() }, access_code: None };
+    let mut presence = Presence::find(&series, only.apply(claim(1))).unwrap();
+    assert_eq!((presence.licence(&series).unwrap().key_no, a.held()), (presence.key_no(), 0));
+    a.stop();
+    presence.licence(&series).unwrap();
+    network.clock.pass(Duration::from_secs(14 * 60));
+    assert_eq!(presence.licence(&series).unwrap_err().code, Code::ServerNotFound);
+    a.restart();
+    presence.licence(&series).unwrap();
+    *a.refuses_claims.lock().unwrap() = Some(Error::new(Code::NoUsableKey));
+    assert_eq!(presence.licence(&series).unwrap_err().code, Code::NoUsableKey);
 }
 
 #[test]
@@ -218,7 +289,7 @@ fn a_session_that_is_over_is_not_asked_for_again_until_1c_code_asks() {
         pulse(&series, &network);
         assert_eq!(series.licence(&session).unwrap_err().code, code);
         assert_eq!(network.events(), Vec::<String>::new());
-        series.rejoin(&session).unwrap();
+        series.rejoin(&session, Terms::default()).unwrap();
         assert!(series.licence(&session).is_ok());
     }
 }
@@ -273,7 +344,7 @@ fn a_released_seat_is_free_at_once_even_after_the_server_was_started_again() {
     series.release(&session).unwrap();
     assert_eq!((a.held(), session.held().is_none()), (0, true));
     assert_eq!(series.licence(&session).unwrap_err().code, Code::BadSession);
-    series.rejoin(&session).unwrap();
+    series.rejoin(&session, Terms::default()).unwrap();
     assert_eq!(a.held(), 1);
 }
 

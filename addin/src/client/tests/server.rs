@@ -15,8 +15,8 @@ use licence::identity::Identity;
 use licence::key::Key;
 use licence::protocol::handshake::Accepted;
 use licence::protocol::message::{
-    Acquire, Alive, Call, DatafilePiece, Envelope, Granted, Lost, Outcome, ReplyEnvelope, Secret, ServerHello,
-    SessionData,
+    Acquire, Alive, Call, Counters, DatafilePiece, Envelope, Granted, Lost, Outcome, ReplyEnvelope, Secret,
+    ServerHello, SessionData,
 };
 use licence::protocol::{CONNECT_PATH, Channel};
 use licence::series::{Certificate, Issuer, RootKey};
@@ -74,6 +74,10 @@ pub struct Server {
     pub performed: AtomicUsize,
     pub refuses_connections: Mutex<Option<Error>>,
     pub refuses_claims: Mutex<Option<Error>>,
+    /// Claims that came.
+    pub claims: Mutex<Vec<Acquire>>,
+    /// Values that it keeps.
+    pub values: Mutex<BTreeMap<String, String>>,
     /// Calls are refused outside the channel with this.
     pub refuses_in_clear: Mutex<Option<Error>>,
     pub sequence: AtomicU64,
@@ -159,6 +163,8 @@ impl Network {
             performed: AtomicUsize::default(),
             refuses_connections: Mutex::default(),
             refuses_claims: Mutex::default(),
+            claims: Mutex::default(),
+            values: Mutex::default(),
             refuses_in_clear: Mutex::default(),
             sequence: AtomicU64::new(1),
             datafiles: Mutex::default(),
@@ -283,9 +289,31 @@ impl Server {
             }
             Call::Licence { session } => {
                 self.holds(connection, session)?;
-                let key = Key::read(&PROVIDER, "golden", LICENCE)?;
-                let licence = LicenceInfo::of(&key, self.name.clone(), true, &Ok(()), Time(0), Lang::English);
-                return Ok(Outcome::Licence { licence: Box::new(licence) });
+                return Ok(Outcome::Licence { licence: self.licence()? });
+            }
+            Call::Licences { .. } => return Ok(Outcome::Licences { licences: vec![*self.licence()?] }),
+            Call::Counters => {
+                let sessions = self.held() as u64;
+                return Ok(Outcome::Counters(Counters { sessions, ..Counters::default() }));
+            }
+            // A value that names what was asked, so that tests see it.
+            Call::Parameter { key_no, name, or_main } => {
+                return Ok(Outcome::Value { value: Some(format!("{key_no:?} {name} {or_main}")) });
+            }
+            Call::ServerParameter { name } => {
+                return Ok(Outcome::Value { value: locked(&self.values).get(&name).cloned() });
+            }
+            Call::SetServerParameter { session, name, value } => {
+                self.holds(connection, session)?;
+                let mut values = locked(&self.values);
+                match value {
+                    Some(value) => drop(values.insert(name, value)),
+                    None => drop(values.remove(&name)),
+                }
+            }
+            Call::SetLock { session, name, locked } => {
+                self.holds(connection, session)?;
+                network.event(self, &format!("{} {name}", if locked { "lock" } else { "unlock" }));
             }
             Call::ObjectKey(query) => {
                 match query.session {
@@ -327,10 +355,19 @@ impl Server {
         Ok(Outcome::Done)
     }
 
+    fn licence(&self) -> Result<Box<LicenceInfo>> {
+        let key = Key::read(&PROVIDER, "golden", LICENCE)?;
+        Ok(Box::new(LicenceInfo::of(&key, self.name.clone(), true, &Ok(()), Time(0), Lang::English)))
+    }
+
     fn acquire(&self, network: &Network, connection: ConnectionId, acquire: &Acquire) -> Result<Outcome> {
         network.event(self, if acquire.resume.is_some() { "resume" } else { "acquire" });
         if let Some(error) = locked(&self.refuses_claims).clone() {
             return Err(error);
+        }
+        locked(&self.claims).push(acquire.clone());
+        if acquire.control.key_only {
+            return Ok(Outcome::Present { licence: self.licence()? });
         }
         let mut sessions = locked(&self.sessions);
         let fresh = (SessionId(PROVIDER.random_id()?), None);

@@ -46,6 +46,18 @@ impl Data {
         &self.loaded
     }
 
+    /// Names of the loaded objects, each with its alias; of one alias only, if it is given.
+    pub fn names(&self, alias: Option<&str>) -> Vec<String> {
+        let loaded = self.loaded.iter().filter(|(known, _)| alias.is_none_or(|alias| same_name(known, alias)));
+        let names = loaded.flat_map(|(alias, datafile)| {
+            datafile.index.objects.iter().map(move |object| match alias.as_str() {
+                "" => object.name.clone(),
+                alias => format!("{alias}.{}", object.name),
+            })
+        });
+        names.collect()
+    }
+
     /// Whether something is loaded under an alias.
     pub fn is_loaded(&self, alias: &str) -> bool {
         self.loaded.iter().any(|(known, _)| same_name(known, alias))

@@ -163,7 +163,7 @@ fn null_in_the_place_of_any_pointer_is_answered() {
         assert!(!(members.call_as_func)(this, 0, ptr::null_mut(), ptr::null_mut(), 1));
         assert_eq!(
             bench.last_error(),
-            "Probe|(EExecuteError) Эхо: неверный параметр: передано параметров: 0, требуется: 1. Исправьте вызов."
+            "Probe|(EExecuteError) Эхо: передано параметров: 0, требуется: 1. Исправьте вызов."
         );
         assert!(!(members.call_as_proc)(this, 0, ptr::null_mut(), 1));
         let mut argument = variant(vt::NULL);

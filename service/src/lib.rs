@@ -165,7 +165,6 @@ impl LicenceService {
         };
         let guard = Arc::new(Guard::new(crypto, clock.clone(), settings.clone(), pass)?);
         let datafiles = Datafiles::new(crypto, paths.data.clone());
-        let clients = Clients::new(crypto, clock, timekeeper.clone(), keys.clone(), ledger.clone(), datafiles)?;
         let activations = Activations::new(&paths.data)?;
         let core = Arc::new(Core {
             paths,
@@ -186,6 +185,7 @@ impl LicenceService {
             _instance: instance,
         });
         core.change_keys(|keys| Ok(keys.snapshot()))?;
+        let clients = Clients::new(core.clone(), clock, datafiles)?;
         let keeper = Keeper::start(&core)?;
         Ok(Arc::new(LicenceService {
             api: Api::new(core.clone())?,

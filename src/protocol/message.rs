@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::keys::{KeyCall, KeyOutcome};
 use crate::accounting::Demands;
 use crate::api::LicenceInfo;
 use crate::datafile::Part;
@@ -73,6 +74,8 @@ pub enum Call {
     ObjectKey(ObjectKeyQuery),
     /// A piece of a datafile that lies beside the server. Its answer is not stored: asking again changes nothing.
     Datafile(DatafileQuery),
+    /// Something about the keys of the series, beyond seats.
+    Key(Box<KeyCall>),
     /// Give the seat back at once.
     Release {
         /// The session.
@@ -148,6 +151,8 @@ pub enum Outcome {
         /// Its fields, as the REST API gives them.
         licence: Box<LicenceInfo>,
     },
+    /// To a call about keys.
+    Key(Box<KeyOutcome>),
     /// The key of an object.
     ObjectKey {
         /// AES-256-GCM key.

@@ -2,6 +2,7 @@
 
 pub mod channel;
 pub mod handshake;
+pub mod keys;
 pub mod message;
 mod replay;
 

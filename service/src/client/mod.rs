@@ -7,6 +7,7 @@ mod answers;
 mod channels;
 mod claim;
 mod codes;
+mod keys;
 mod locks;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use licence::protocol::{Channel, MEDIA_TYPE};
 use licence::time::Clock;
 use licence::{Code, ConnectionId, Error, KeyNo, Lang, Moment, Result, SeriesId, SessionId, Tick};
 use parking_lot::{Mutex, RwLock};
+use web::limits::Buckets;
 use web::{Completer, Crew, Reply, Request, Response};
 use zeroize::Zeroizing;
 
@@ -71,6 +73,9 @@ struct Core {
     datafiles: Datafiles,
     /// Threads that read datafiles.
     readers: Crew,
+    /// The service, for calls about keys, and how many of them each address has made.
+    life: Arc<crate::Core>,
+    tries: Mutex<Buckets>,
     computer: String,
     codes: Mutex<CodeGuard>,
     /// Looked at and changed inside the ledger's lock only, as sessions end there.
@@ -91,21 +96,25 @@ struct Connection {
 }
 
 impl Clients {
-    /// An endpoint over a key store and a ledger.
-    pub(crate) fn new(
-        crypto: Provider,
-        clock: Arc<dyn Clock>,
-        timekeeper: Arc<Timekeeper>,
-        keys: Arc<KeyStore>,
-        ledger: Arc<Ledger>,
-        datafiles: Datafiles,
-    ) -> Result<Clients> {
+    /// The endpoint over the service.
+    pub(crate) fn new(life: Arc<crate::Core>, clock: Arc<dyn Clock>, datafiles: Datafiles) -> Result<Clients> {
         let swept = Mutex::new(clock.now().tick);
         let computer = licence::host::os::computer_name();
         let readers = Crew::new("datafiles", READERS, READS_WAITING).map_err(|e| Error::new(Code::Internal).with(e))?;
-        let (codes, locks) = (Mutex::default(), Mutex::default());
-        let core =
-            Arc::new(Core { crypto, clock, timekeeper, keys, ledger, datafiles, readers, computer, codes, locks });
+        let core = Arc::new(Core {
+            crypto: life.crypto,
+            clock,
+            timekeeper: life.timekeeper.clone(),
+            keys: life.keys.clone(),
+            ledger: life.ledger.clone(),
+            datafiles,
+            readers,
+            life,
+            tries: Mutex::new(Buckets::new(keys::TRIES, keys::TRIES_EVERY, keys::ADDRESSES)),
+            computer,
+            codes: Mutex::default(),
+            locks: Mutex::default(),
+        });
         Ok(Clients { core, channels: RwLock::new(Channels::new()), swept })
     }
 
@@ -252,6 +261,7 @@ impl Core {
             }
             Call::Licence { session } => self.licence(key, series, session),
             Call::ObjectKey(query) => self.object_key(key, series, &query),
+            Call::Key(call) => return self.about_keys(connection, id, *call),
             // Only `admit` knows who waits for it.
             Call::Datafile(_) => Err(Code::Internal.into()),
             Call::Licences { all_series, only_available } => Ok(self.licences(series, all_series, only_available)),

@@ -4,17 +4,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use licence::Code;
 use licence::activation::{
     Activate, Answer, ApiCertificate, CodeParameters, CodeState, Memory, Offer, Outcome, Purpose, Request, Reserved,
     Retirement, Revocations, Updated,
 };
 use licence::code::ActivationCode;
 use licence::key::{Binding, KeyType};
+use licence::protocol::keys::{Deactivate, Hidden, Install, KeyCall, KeyOutcome, Wish};
+use licence::protocol::message::{Call, Outcome as Reply};
 use licence::time::Time;
 use serde_json::{Value, json};
 
 use crate::activation::{bench, centre, honest, signed};
 use crate::bench::*;
+use crate::client::{Client, connect};
 
 /// The code that this centre gives for key 1.
 fn reserve_code() -> ActivationCode {
@@ -303,4 +307,102 @@ fn news_come_by_themselves_once_a_day_where_it_is_allowed() {
     bench.clock.jump_days(1);
     told.recv().unwrap();
     assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+fn hidden(text: &str) -> Hidden {
+    Hidden(text.into())
+}
+
+/// A component's call about keys.
+fn ask(client: &mut Client, bench: &Bench, call: KeyCall) -> Result<KeyOutcome, Code> {
+    match client.call(bench, Call::Key(Box::new(call))) {
+        Ok(Reply::Key(outcome)) => Ok(*outcome),
+        Ok(other) => panic!("{other:?}"),
+        Err(error) => Err(error.code),
+    }
+}
+
+#[test]
+fn the_memory_of_a_key_is_behind_its_passwords_and_guessing_has_to_wait() {
+    let stand = Stand::new("memory");
+    stand.bench.install(1, |_| {});
+    let mut client = connect(&stand.bench);
+    let mut ask = |call| ask(&mut client, &stand.bench, call);
+    let read = |password: &str| KeyCall::ReadMemory { key_no: 1, password: hidden(password) };
+    let write =
+        |password: &str, data: &str| KeyCall::WriteMemory { key_no: 1, password: hidden(password), data: hidden(data) };
+    let set = |old: [&str; 2], new: [&str; 2]| KeyCall::SetPasswords {
+        key_no: 1,
+        old: old.map(hidden),
+        new: new.map(hidden),
+    };
+    let memory = |text: &str| Ok(KeyOutcome::Memory { data: hidden(text) });
+    assert_eq!(ask(read("")), memory(""));
+    assert_eq!(ask(write("", "тайна")), Ok(KeyOutcome::Done));
+    assert_eq!(ask(set(["", ""], ["чтение", "запись"])), Ok(KeyOutcome::Done));
+    assert_eq!(ask(read("чтение")), memory("тайна"));
+    assert_eq!(ask(read("запись")), Err(Code::MemoryClosed));
+    assert_eq!(ask(write("чтение", "x")), Err(Code::MemoryClosed));
+    assert_eq!(ask(KeyCall::ClearMemory { key_no: 1, password: hidden("") }), Err(Code::MemoryClosed));
+    assert_eq!(ask(set(["чтение", ""], ["", ""])), Err(Code::MemoryClosed));
+    assert_eq!(ask(write("запись", &"x".repeat(401))), Err(Code::MemoryTooLong));
+    assert_eq!(ask(set(["чтение", "запись"], ["123456789", ""])), Err(Code::MemoryTooLong));
+    assert_eq!(ask(KeyCall::ReadMemory { key_no: 77, password: hidden("") }), Err(Code::RecordNotFound));
+    let stored = std::fs::read_to_string(stand.file("keys.memory")).unwrap();
+    assert!(!stored.contains("чтение") && stored.contains("$argon2id$"), "{stored}");
+
+    let mut guesses = 0;
+    while ask(read("guess")) == Err(Code::MemoryClosed) {
+        guesses += 1;
+        assert!(guesses < 10);
+    }
+    assert_eq!(ask(read("чтение")), Err(Code::TooManyAttempts));
+    stand.bench.clock.advance(600_000);
+    let mut client = connect(&stand.bench);
+    assert_eq!(self::ask(&mut client, &stand.bench, read("чтение")), memory("тайна"));
+    let clear = KeyCall::ClearMemory { key_no: 1, password: hidden("запись") };
+    assert_eq!(self::ask(&mut client, &stand.bench, clear), Ok(KeyOutcome::Done));
+    assert_eq!(self::ask(&mut client, &stand.bench, read("чтение")), memory(""));
+}
+
+#[test]
+fn a_component_installs_updates_and_gives_up_keys_of_its_series() {
+    let stand = Stand::new("component");
+    stand.bench.install(9, |licence| licence.key_type = KeyType::Demo);
+    let mut client = connect(&stand.bench);
+    let mut ask = |call| ask(&mut client, &stand.bench, call);
+    let code = ActivationCode::random(CRYPTO).unwrap();
+    let install = Install { code: hidden(&code.to_string()), ..Install::default() };
+    match ask(KeyCall::CodeParameters { code: install.code.clone() }) {
+        Ok(KeyOutcome::CodeParameters { parameters }) => assert_eq!(parameters.offer.licence_count, 5),
+        other => panic!("{other:?}"),
+    }
+    match ask(KeyCall::Install(install.clone())) {
+        Ok(KeyOutcome::Installed { licence }) => assert_eq!((licence.key_no, licence.workable), (1, true)),
+        other => panic!("{other:?}"),
+    }
+    stand.issue.store(2, Ordering::SeqCst);
+    let news = ask(KeyCall::Update);
+    assert_eq!(news, Ok(KeyOutcome::Updated { updated: vec![1], retired: vec![], revoked: vec![] }));
+    let give_up = |login: &str, password: &str| Deactivate {
+        key_no: 1,
+        login: login.into(),
+        password: hidden(password),
+        ..Deactivate::default()
+    };
+    assert_eq!(ask(KeyCall::Deactivate(give_up("admin", "wrong"))), Err(Code::Unauthorized));
+    assert_eq!(ask(KeyCall::Request { wish: Wish::Deactivate(give_up("", "")) }), Err(Code::Unauthorized));
+    assert_eq!(stand.error(), "");
+    let file = match ask(KeyCall::Request { wish: Wish::Deactivate(give_up("admin", "another password")) }) {
+        Ok(KeyOutcome::Request { text, .. }) => text,
+        other => panic!("{other:?}"),
+    };
+    let response = answer(&Request::read(CRYPTO, "test", &file).unwrap(), 2).1;
+    let reserved = Ok(KeyOutcome::Reserved { key_no: 1, code: hidden(&reserve_code().to_string()) });
+    assert_eq!(ask(KeyCall::Respond { text: response }), reserved);
+    assert!(stand.error().contains("deactivated"));
+    assert_eq!(ask(KeyCall::Deactivate(give_up("admin", "another password"))), reserved);
+    // Whoever has no account may not make this server ask for ever.
+    let refused = (0..20).find_map(|_| ask(KeyCall::CodeParameters { code: install.code.clone() }).err());
+    assert_eq!(refused, Some(Code::TooManyAttempts));
 }

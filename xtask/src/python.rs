@@ -1,5 +1,6 @@
-//! Tools in Python that look at what is made for 1C: another reader of `.epf` files and a linter of the 1C language. They live in
-//! a virtual environment below the target folder, made by the first test run. Without Python a run goes on and says so.
+//! Tools in Python that look at our work from outside: another reader of `.epf` files, a linter of the 1C language, a fuzzer of
+//! the REST API, a library that verifies its signatures. They live in virtual environments below the target folder, made by the
+//! first test run. Without Python a run goes on and says so.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,9 @@ struct Package {
 
 const UNPACKER: Package = Package { requirement: "v8unpack==1.2.15", program: "v8unpack", python: (3, 8) };
 const LINTER: Package = Package { requirement: "onec-hbk-bsl-core==0.8.53", program: "onec-hbk-bsl", python: (3, 12) };
+const FUZZER: Package = Package { requirement: "schemathesis==4.32.5", program: "schemathesis", python: (3, 10) };
+/// For the verifier of signatures, which is a script of ours.
+const CRYPTOGRAPHY: Package = Package { requirement: "cryptography==50.0.2", program: "python", python: (3, 9) };
 
 /// The tools of this run; those that can't be had are absent, and it has been told why.
 #[derive(Default)]
@@ -25,6 +29,10 @@ pub struct Tools {
     pub unpacker: Option<PathBuf>,
     /// Checks sources for 1C.
     pub linter: Option<PathBuf>,
+    /// Asks the REST API for everything that its description allows.
+    pub fuzzer: Option<PathBuf>,
+    /// A Python with a library for signatures.
+    pub python: Option<PathBuf>,
 }
 
 /// Installs what is not there yet.
@@ -40,12 +48,17 @@ pub fn provide() -> Result<Tools, String> {
         let found = install(package, &environment, &python, version);
         found.inspect_err(|why| println!("skipped: {}: {why}", package.program)).ok()
     };
-    Ok(Tools { unpacker: tool(&UNPACKER), linter: tool(&LINTER) })
+    Ok(Tools {
+        unpacker: tool(&UNPACKER),
+        linter: tool(&LINTER),
+        fuzzer: tool(&FUZZER),
+        python: tool(&CRYPTOGRAPHY),
+    })
 }
 
 /// The rest of the run does not depend on Python.
 fn skip(why: &str) -> Result<Tools, String> {
-    println!("skipped: what is made for 1C is not checked by tools in Python: {why}");
+    println!("skipped: nothing is checked by tools in Python: {why}");
     Ok(Tools::default())
 }
 

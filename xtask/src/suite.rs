@@ -23,7 +23,7 @@ pub fn run() -> Result<(), String> {
     steps.command("format", cargo(&["fmt", "--all", "--check"]));
     steps.command("lints", cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]));
     steps.step("licences, bans and sources of dependencies", deny);
-    steps.step("tools that look at what is made for 1C", || python::provide().map(|found| tools = found));
+    steps.step("tools in Python", || python::provide().map(|found| tools = found));
     steps.step("sources for 1C", || bsl(&tools));
     // The tests start the programs and load the library, which are not test targets.
     if steps.command("build", cargo(&["build", "--workspace"])) {
@@ -50,7 +50,12 @@ fn bsl(tools: &Tools) -> Result<(), String> {
 fn tests(tools: &Tools, sum: &mut Sum) -> Result<(), String> {
     let mut command = cargo(&["test", "--workspace", "--no-fail-fast"]);
     // Tests that look at built files with them are skipped where they are not named.
-    for (name, tool) in [("SLK_EPF_UNPACKER", &tools.unpacker), ("SLK_BSL_LINTER", &tools.linter)] {
+    for (name, tool) in [
+        ("SLK_EPF_UNPACKER", &tools.unpacker),
+        ("SLK_BSL_LINTER", &tools.linter),
+        ("SLK_SCHEMATHESIS", &tools.fuzzer),
+        ("SLK_PYTHON", &tools.python),
+    ] {
         if let Some(tool) = tool {
             command.env(name, tool);
         }

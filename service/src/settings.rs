@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use licence::error::{Error, Result};
-use licence::host::files;
+use licence::host::files::{self, Access};
 use licence::host::paths::Paths;
 use licence::settings::{Ini, MAX_FILE, ServerSettings};
 use parking_lot::{Mutex, RwLock};
+use zeroize::Zeroizing;
 
 /// The settings in force.
 pub struct Live {
@@ -83,6 +84,17 @@ impl Live {
 /// When the file can't be read, or is no ini file in UTF-8.
 pub fn load(paths: &Paths) -> Result<(ServerSettings, Vec<Error>)> {
     read(paths).map(|ini| ServerSettings::read(&ini))
+}
+
+/// Changes the text of the settings file, one change after the other. It may hold passwords, so only its owner reads it.
+pub fn edit(paths: &Paths, change: impl FnOnce(String) -> Result<String>) -> Result<()> {
+    static EDITING: Mutex<()> = Mutex::new(());
+    let _editing = EDITING.lock();
+    let path = paths.server_conf();
+    let text = files::read_text_if_there(&path, MAX_FILE)?.unwrap_or_default();
+    let text = Zeroizing::new(change(text)?);
+    files::create_folder(&paths.settings)?;
+    files::write_atomically(&path, text.as_bytes(), Access::Private)
 }
 
 fn read(paths: &Paths) -> Result<Ini> {

@@ -8,6 +8,7 @@ mod licence;
 mod record;
 mod server;
 mod session;
+mod settings;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ pub use licence::{Activate, Digits, LicenceEntry, LicenceInfo, SwitchKey, Unread
 pub use record::{DenialInfo, EventInfo, UsageInfo};
 pub use server::{ApiInfo, OperationInfo, SeatsByKey, SeatsByKind, SeriesSummary, ServerInfo, Summary, WarningInfo};
 pub use session::{ConnectionInfo, ExternalSession, SessionInfo, truth};
+pub use settings::{ChangeSettings, ChangedSettings, SettingChange, SettingInfo};
 
 /// Body of every refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

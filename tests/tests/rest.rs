@@ -13,8 +13,7 @@ use serde_json::json;
 /// How long the fuzzer may take, in seconds.
 const FUZZING: &str = "40";
 /// What it checks: nothing fails inside, and nothing is answered that the description does not say.
-const CHECKS: &str =
-    "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance";
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance";
 
 /// A tool that the test run has named by this variable.
 fn tool(variable: &str) -> Option<Command> {

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 
-/// Methods that some route may serve; any other is answered 501 by the fronts.
+/// Methods that are told apart: what no route serves is answered 405. Any other is answered 501 by the fronts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the names are those of HTTP")]
 pub enum Method {
@@ -18,6 +18,7 @@ pub enum Method {
     Patch,
     Delete,
     Options,
+    Trace,
 }
 
 impl Method {
@@ -31,6 +32,7 @@ impl Method {
             "PATCH" => Self::Patch,
             "DELETE" => Self::Delete,
             "OPTIONS" => Self::Options,
+            "TRACE" => Self::Trace,
             _ => return None,
         })
     }
@@ -45,12 +47,13 @@ impl Method {
             Self::Patch => "PATCH",
             Self::Delete => "DELETE",
             Self::Options => "OPTIONS",
+            Self::Trace => "TRACE",
         }
     }
 
     /// Whether a request of this method may change something.
     pub fn is_write(self) -> bool {
-        !matches!(self, Self::Get | Self::Head | Self::Options)
+        !matches!(self, Self::Get | Self::Head | Self::Options | Self::Trace)
     }
 }
 

@@ -48,12 +48,7 @@ pub fn provide() -> Result<Tools, String> {
         let found = install(package, &environment, &python, version);
         found.inspect_err(|why| println!("skipped: {}: {why}", package.program)).ok()
     };
-    Ok(Tools {
-        unpacker: tool(&UNPACKER),
-        linter: tool(&LINTER),
-        fuzzer: tool(&FUZZER),
-        python: tool(&CRYPTOGRAPHY),
-    })
+    Ok(Tools { unpacker: tool(&UNPACKER), linter: tool(&LINTER), fuzzer: tool(&FUZZER), python: tool(&CRYPTOGRAPHY) })
 }
 
 /// The rest of the run does not depend on Python.

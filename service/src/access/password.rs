@@ -4,10 +4,9 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use licence::crypto::Provider;
 use licence::error::{Code, Error, Result};
-use licence::host::files::{self, Access};
+
 use licence::host::paths::Paths;
 use licence::settings::{self, Role, ServerSettings, USERS};
-use zeroize::Zeroizing;
 
 /// Name and password that a new server has.
 pub const DEFAULT: &str = "admin";
@@ -71,7 +70,7 @@ pub fn acceptable(user: &str, password: &str) -> Result<()> {
 pub fn set_password(paths: &Paths, crypto: Provider, user: &str, password: &str) -> Result<String> {
     acceptable(user, password)?;
     let hash = hash_password(crypto, password)?;
-    edit(paths, |text| {
+    crate::settings::edit(paths, |text| {
         let text = settings::with_value(&text, "Console", "UserName", user)?;
         settings::with_value(&text, "Console", "Password", &hash)
     })?;
@@ -82,12 +81,12 @@ pub fn set_password(paths: &Paths, crypto: Provider, user: &str, password: &str)
 pub fn set_account(paths: &Paths, crypto: Provider, user: &str, role: Role, password: &str) -> Result<()> {
     acceptable(user, password)?;
     let hash = hash_password(crypto, password)?;
-    edit(paths, |text| settings::with_value(&text, USERS, user, &format!("{role} {hash}")))
+    crate::settings::edit(paths, |text| settings::with_value(&text, USERS, user, &format!("{role} {hash}")))
 }
 
 /// Removes an account of section `[Users]`.
 pub fn remove_account(paths: &Paths, user: &str) -> Result<()> {
-    edit(paths, |text| Ok(settings::without_value(&text, USERS, user)))
+    crate::settings::edit(paths, |text| Ok(settings::without_value(&text, USERS, user)))
 }
 
 /// Replaces passwords that stand in the settings in plain text by their hashes, in memory and in the file; the default one
@@ -108,20 +107,11 @@ pub fn hash_plain_passwords(paths: &Paths, crypto: Provider, settings: &mut Serv
     let all = |text: String| {
         changes.iter().try_fold(text, |text, (section, key, value)| settings::with_value(&text, section, key, value))
     };
-    match edit(paths, all) {
+    match crate::settings::edit(paths, all) {
         Ok(()) => log::info!("{}: plain passwords are replaced by their hashes", paths.server_conf().display()),
         Err(error) => log::warn!("plain passwords stay in the settings: {error}"),
     }
     Ok(())
-}
-
-/// Changes the text of the settings file.
-fn edit(paths: &Paths, change: impl FnOnce(String) -> Result<String>) -> Result<()> {
-    let path = paths.server_conf();
-    let text = files::read_text_if_there(&path, settings::MAX_FILE)?.unwrap_or_default();
-    let text = Zeroizing::new(change(text)?);
-    files::create_folder(&paths.settings)?;
-    files::write_atomically(&path, text.as_bytes(), Access::Private)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod records;
 mod routes;
 mod server;
 mod sessions;
+mod settings;
 mod summary;
 
 use std::sync::Arc;
@@ -130,8 +131,8 @@ fn dispatch(core: Arc<Core>, shared: Arc<Shared>, request: Request, visitor: &Vi
         true => answer.audited(act(&core, route, &request, visitor)),
         false => answer,
     };
-    // The one change that the default password is good for.
-    let changes = request.method.is_write() && route.pattern != routes::PASSWORD;
+    // The one change that the default password is good for; settings it does not even show.
+    let changes = request.method.is_write() && route.pattern != routes::PASSWORD || route.pattern == routes::SETTINGS;
     let allowed = visitor.may(route.access, changes).and_then(|()| core.guard.check_origin(&request));
     if let Err(error) = allowed {
         return answer.refuse(&error);

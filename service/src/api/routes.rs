@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use web::{Access, Method, Route, Router};
 
 use super::operation::Operation;
-use super::{external, licences, life, metrics, records, server, sessions, summary};
+use super::{external, licences, life, metrics, records, server, sessions, settings, summary};
 
 /// Address of the keys.
 pub const LICENCES: &str = "/api/licences";
@@ -16,6 +16,9 @@ pub const METRICS: &str = "/metrics";
 pub const READY: &str = "/readyz";
 /// Address of the account's name and password.
 pub const PASSWORD: &str = "/api/password";
+
+/// Address of the settings.
+pub const SETTINGS: &str = "/api/settings";
 
 const KEY: &str = "/api/licences/{KeyNo}";
 const SESSIONS: &str = "/api/sessions";
@@ -160,6 +163,8 @@ fn routes() -> Vec<Route<Operation>> {
             Operation::read("Parts of this machine, and which of them the keys know", life::fingerprint),
         ),
         route(Post, "/api/backup", Administrator, Operation::ledger_copy("A copy of the ledger, for a backup")),
+        route(Get, SETTINGS, Administrator, Operation::list("Settings", "Settings", vec![], settings::list)),
+        route(Put, SETTINGS, Administrator, Operation::work_with("Changes settings", &[202], settings::change)),
         route(Get, METRICS, Viewer, Operation::work_text("Figures for Prometheus", metrics::MEDIA, metrics::metrics)),
         route(
             Get,

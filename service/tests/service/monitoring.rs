@@ -171,3 +171,40 @@ fn the_list_of_addresses_and_the_description_name_every_route() {
     assert_eq!(session["schema"]["$ref"], "#/components/schemas/SessionInfo");
     assert_eq!(document["components"]["schemas"]["SessionInfo"]["properties"]["ExpireTime"]["format"], "date-time");
 }
+
+#[test]
+fn settings_are_read_and_changed_without_touching_the_rest_of_the_file() {
+    let conf = "; keep me\n[Console]\nPassword=another password\n[API]\n; and me\nEnabled=1\n";
+    let bench = Bench::new("settings", conf);
+    let value = |key: &str| bench.get(&format!("/api/settings?Key={key}")).1["Settings"][0].clone();
+    assert_eq!(value("Password")["Value"], Value::Null);
+    assert_eq!((&value("Lang")["Value"], &value("ServerPort")["AfterRestart"]), (&json!("ru"), &json!(true)));
+    let change = |section: &str, key: &str, value: Value| json!({ "Section": section, "Key": key, "Value": value });
+    let put = |changes: &[Value]| bench.write("PUT", "/api/settings", &json!({ "Settings": changes }));
+    let (status, changed) =
+        put(&[change("common", "lang", json!("en")), change("Console", "HostNames", json!("lic.example"))]);
+    assert_eq!((status, &changed["Settings"][0]["Value"]), (202, &json!("en")));
+    let path = bench.root.join("settings/licenceserver.conf");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        text.contains("HostNames=lic.example")
+            && text.contains("; keep me\n")
+            && text.contains("; and me\nEnabled=1\n"),
+        "{text}"
+    );
+    assert_eq!(put(&[change("Common", "Lang", Value::Null)]).1["Settings"][0]["Value"], "ru", "its default");
+
+    let before = std::fs::read_to_string(&path).unwrap();
+    for (section, key, new, code) in [
+        ("Common", "Nothing", "1", 121),
+        ("API", "Enabled", "perhaps", 122),
+        ("Console", "Password", "x", 100),
+        ("Console", "UserName", "a\nb", 100),
+    ] {
+        let (status, refusal) = put(&[change("Common", "Lang", json!("en")), change(section, key, json!(new))]);
+        assert_eq!((status, &refusal["ErrorCode"]), (400, &json!(code)), "{key}: {refusal}");
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), before, "all changes or none");
+    let fresh = Bench::new("settings-default", "");
+    assert_eq!(json(&fresh.ask(request("GET", "/api/settings", DEFAULT)))["ErrorCode"], 105);
+}

@@ -1,10 +1,13 @@
-//! The example of a protected configuration: its files hold together.
+//! The example of a protected configuration: its files hold together, and what its script builds works.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use e2e::{Failure, Outcome, check};
+use e2e::bsl::Module;
+use e2e::component::{Kind, Process, server_session};
+use e2e::{Center, Failure, Outcome, Programs, Root, Server, check};
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples-1c")
@@ -100,5 +103,45 @@ fn every_handler_and_field_of_a_form_is_there() -> Outcome {
         let unique: BTreeSet<_> = numbers.iter().collect();
         check(unique.len() == numbers.len(), || format!("{}: numbers of elements repeat", path.display()))?;
     }
+    Ok(())
+}
+
+#[test]
+fn what_the_script_builds_works_from_the_series_to_the_protected_object() -> Outcome {
+    let root = Root::new("example")?;
+    let out = root.path().join("example");
+    let programs = Programs::built()?;
+    let library = programs.library();
+    let bin = library.parent().ok_or_else(|| Failure::new("the library lies nowhere"))?;
+    let mut script = Command::new(examples().join("build.sh"));
+    let output = script.arg(&out).env("BIN", bin).stdin(std::process::Stdio::null()).output()?;
+    check(output.status.success(), || {
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    })?;
+    let configuration = out.join("configuration");
+    let template = |name: &str| fs::read(configuration.join("CommonTemplates").join(name).join("Ext/Template.bin"));
+    check(template("КомпонентаСЛК")?.starts_with(b"PK"), || {
+        "the component's template is no archive".to_owned()
+    })?;
+    check(Module::below(&configuration)?.len() >= 6, || "modules are missing".to_owned())?;
+
+    // The customer: a server, the code, 1C.
+    let center = Center::start(&out.join("vendor/center"))?;
+    let server = Server::ready(Root::new("example-customer")?, Some(center.url()))?;
+    server.activate(fs::read_to_string(out.join("activation-code.txt"))?.trim())?;
+    let client = Root::new("example-1c")?;
+    let mut process = Process::start(Kind::Server, client.path())?;
+    let anchor = fs::read_to_string(out.join("vendor/672B.anchor"))?;
+    let address = format!("ServerAddr=127.0.0.1;ServerPort={}", server.port());
+    let attached = process.work(&address, &anchor, &server_session(1))?.map_err(|refusal| refusal.failure())?;
+    process.load_datafile(&attached, &template("ДанныеСЛК")?)?.map_err(|refusal| refusal.failure())?;
+    let object = process.object(&attached, "ЗащищеннаяОбработка")?.map_err(|refusal| refusal.failure())?;
+    let source =
+        fs::read_to_string(examples().join("ExternalDataProcessors/ЗащищеннаяОбработка/Ext/ObjectModule.bsl"))?;
+    check(epf::processor::module_text(&object)? == source.trim_start_matches('\u{feff}'), || {
+        "not the module".to_owned()
+    })?;
+    process.detach(attached)?;
+    process.finish()?;
     Ok(())
 }

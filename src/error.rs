@@ -132,6 +132,15 @@ catalogue! {
     126 TooManyCodes "EServerResult.EAccessCode" 403
         ru "С этого адреса передано слишком много неверных кодов доступа.", "Повторите через {0} с.";
         en "Too many wrong access codes came from this address.", "Try again in {0} s.";
+    140 AddressTooLong "EHTTPBadRequest" 414
+        ru "Адрес запроса слишком длинный.", "Сократите его; данные передают в теле запроса.";
+        en "The address of the request is too long.", "Shorten it; data belong into the body.";
+    141 HeaderTooLarge "EHTTPBadRequest" 431
+        ru "Заголовки запроса слишком велики.", "Уменьшите их или увеличьте [Limits] HeaderSize.";
+        en "The header of the request is too large.", "Make it smaller or raise [Limits] HeaderSize.";
+    142 HttpVersion "EHTTPBadRequest" 505
+        ru "Версия HTTP не поддерживается.", "Используйте HTTP/1.1.";
+        en "The version of HTTP is not supported.", "Use HTTP/1.1.";
 
     // Keys: why one can't be used.
     200 DocumentDamaged "ELicenceFile" 400
@@ -430,6 +439,9 @@ catalogue! {
     609 ListenFailed "EListen" 500
         ru "Не удалось открыть {0} для приёма соединений: {1}.", "Проверьте ServerAddr, ServerPort и права.";
         en "{0} can't be opened for connections: {1}.", "Check ServerAddr, ServerPort and the rights.";
+    630 CertificateUnusable "EConfig" 500
+        ru "Сертификат TLS не подходит: {0}.", "Проверьте [TLS] Certificate и Key: цепочка и ключ в формате PEM.";
+        en "The TLS certificate can't be used: {0}.", "Check [TLS] Certificate and Key: a chain and its key in PEM.";
     620 ClockBehind "EClock" 409
         ru "Часы сервера отстают: сроки ключей считаются по времени {0}.", "Установите часы; отставание срок ключей не продлевает.";
         en "The server's clock is behind: periods of keys are judged at {0}.", "Set the clock; a clock that is behind gives keys no more time.";

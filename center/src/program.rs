@@ -95,7 +95,9 @@ fn run(serve: &Serve, lang: Lang) -> Outcome {
             files::write_atomically(path, format!("{line}\n").as_bytes(), Access::Common)?;
         }
         let limits = Limits { body_bytes: REQUEST_LIMIT, ..Limits::default() };
-        network::serve(listener, Arc::new(service), limits, stop).await.map_err(|e| cannot_listen(address, &e))
+        network::serve(vec![listener], None, Arc::new(service), limits, stop)
+            .await
+            .map_err(|e| cannot_listen(address, &e))
     })?;
     log::info!("stopped");
     Ok(())

@@ -7,6 +7,8 @@ mod backup;
 mod check;
 mod desk;
 mod keys;
+mod listen;
+mod manager;
 mod passwd;
 mod request;
 mod reserve;
@@ -111,7 +113,7 @@ fn print_example() -> Outcome {
 /// `about_keys`: the command asks something of keys, which may be refused.
 fn exit_code(code: Code, about_keys: bool) -> u8 {
     match code {
-        Code::SettingsWrong => exit::SETTINGS,
+        Code::SettingsWrong | Code::CertificateUnusable => exit::SETTINGS,
         Code::PortBusy | Code::IdentityServedElsewhere | Code::StoreOwned | Code::ServerRunning => exit::BUSY,
         Code::CentreUnreachable | Code::Busy | Code::TooManyAttempts => exit::UNREACHABLE,
         // What somebody asked for is no good, and nothing was changed: the numbers of keys and activation.

@@ -3,29 +3,33 @@
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use licence::error::{Code, Error, Result};
 use licence::host::clock::SystemClock;
 use licence::host::files::{self, Access};
 use licence::host::journal::{self, Journal};
+use licence::host::machine;
 use licence::host::paths::Paths;
-use licence::host::{machine, os};
-use licence::settings::ServerSettings;
+use licence::settings::{self, ServerSettings};
 use licence::time::Clock;
 use licence::version::SERVER_VERSION;
 use service::keys::NoCarriers;
 use service::{LicenceService, Options, Scope};
-use web::network::{self, Limits};
+use web::network::{self, Limits, Tls};
 
 use crate::arguments::Listen;
+use crate::manager::Word;
 use crate::signals::{Signal, Signals};
-use crate::{CRYPTO, Outcome, response_key};
+use crate::{CRYPTO, Outcome, listen, manager, response_key};
 
 /// Handlers only decide and enqueue, so a few threads are enough on any machine.
 const MAX_WORKERS: usize = 4;
+/// How often a renewed certificate is looked for.
+const RENEWAL: Duration = Duration::from_secs(30);
 
 /// Serves until it is told to stop.
-pub fn run(listen: &Listen, paths: Paths, mut settings: ServerSettings, wrong: &[Error]) -> Result<Outcome> {
+pub fn run(options: &Listen, paths: Paths, mut settings: ServerSettings, wrong: &[Error]) -> Result<Outcome> {
     let clock = Arc::new(SystemClock);
     let started = clock.now().wall;
     let logs = paths.logs();
@@ -43,14 +47,24 @@ pub fn run(listen: &Listen, paths: Paths, mut settings: ServerSettings, wrong: &
     log::info!("licenceserver {SERVER_VERSION}, PID {}", std::process::id());
     wrong.iter().for_each(|error| log::error!("{error}"));
 
+    raise_descriptors();
+
+    let handed = listen::handed_over().map_err(|cause| failed("socket activation", &cause))?;
+    let by_manager = !handed.is_empty();
+    let listeners = match by_manager {
+        true => handed,
+        false => {
+            let addresses = options.address.map_or_else(|| settings.addresses.clone(), |address| vec![address]);
+            listen::open(&addresses, options.port.unwrap_or(settings.port))?
+        }
+    };
+    let listening: std::io::Result<Vec<SocketAddr>> = listeners.iter().map(TcpListener::local_addr).collect();
+    let listening = listening.map_err(|cause| failed("sockets", &cause))?;
     // The service is told where it really listens: its console warns of passwords in the clear.
-    settings.port = listen.port.unwrap_or(settings.port);
-    settings.addresses = listen.address.map_or(settings.addresses, |address| vec![address]);
-    let first = settings.addresses.first().copied().unwrap_or(Ipv4Addr::LOCALHOST.into());
-    let wanted = SocketAddr::new(first, settings.port);
-    let listener = TcpListener::bind(wanted).map_err(|cause| cannot_listen(wanted, &cause))?;
-    let listening = listener.local_addr().map_err(|cause| cannot_listen(wanted, &cause))?;
-    settings.port = listening.port();
+    settings.addresses = listening.iter().map(SocketAddr::ip).collect();
+    settings.port = listening.first().map_or(settings.port, SocketAddr::port);
+    let tls = tls(&paths, &settings.tls)?;
+    let limits = limits(&settings.limits);
 
     let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, MAX_WORKERS);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
@@ -66,7 +80,8 @@ pub fn run(listen: &Listen, paths: Paths, mut settings: ServerSettings, wrong: &
         scope: Scope::Full,
         started,
     })?;
-    let served = runtime.block_on(serve(listener, listening, listen, &service));
+    let front = Front { listeners, listening, tls, limits };
+    let served = runtime.block_on(serve(front, options, &service));
     service.stop();
     // Connections first, then what they were served by: the ledger commits what it has accepted when it is dropped.
     drop(runtime);
@@ -75,34 +90,123 @@ pub fn run(listen: &Listen, paths: Paths, mut settings: ServerSettings, wrong: &
     served.map(|()| Outcome::Done)
 }
 
-async fn serve(
-    listener: TcpListener,
-    listening: SocketAddr,
-    listen: &Listen,
-    service: &Arc<LicenceService>,
-) -> Result<()> {
+/// What is listened on, and how.
+struct Front {
+    listeners: Vec<TcpListener>,
+    listening: Vec<SocketAddr>,
+    tls: Option<Arc<Tls>>,
+    limits: Limits,
+}
+
+async fn serve(front: Front, options: &Listen, service: &Arc<LicenceService>) -> Result<()> {
     let mut signals = Signals::new().map_err(|cause| failed("signals", &cause))?;
-    announce(listening, listen)?;
+    let Front { listeners, listening, tls, limits } = front;
+    announce(&listening, options)?;
+    manager::tell(Word::Ready);
+    let life = tokio::spawn(signs_of_life());
+    let renewal = tls.clone().map(|tls| tokio::spawn(renew(tls)));
     let shutdown = async {
         while signals.next().await == Signal::Reload {
             log::info!("licences and settings are read again");
-            let service = service.clone();
+            manager::tell(Word::Reloading);
+            let (service, tls) = (service.clone(), tls.clone());
             // Reading files blocks.
-            if tokio::task::spawn_blocking(move || service.reload_keys()).await.is_err() {
+            let reload = move || {
+                service.reload_keys();
+                tls.iter().for_each(|tls| refresh(tls));
+            };
+            if tokio::task::spawn_blocking(reload).await.is_err() {
                 log::error!("reading licences again has failed");
             }
+            manager::tell(Word::Ready);
         }
         log::info!("stopping");
+        manager::tell(Word::Stopping);
     };
-    let served = network::serve(listener, service.clone(), Limits::default(), shutdown).await;
-    served.map_err(|cause| cannot_listen(listening, &cause))
+    let first = listening.first().copied();
+    let served = network::serve(listeners, tls.clone(), service.clone(), limits, shutdown).await;
+    life.abort();
+    renewal.iter().for_each(tokio::task::JoinHandle::abort);
+    served.map_err(|cause| match first {
+        Some(address) => listen::cannot_listen(address, &cause),
+        None => failed("sockets", &cause),
+    })
+}
+
+/// Tells the service manager again and again that the threads that serve are alive.
+async fn signs_of_life() {
+    let Some(every) = manager::sign_of_life() else { return };
+    let mut clock = tokio::time::interval(every);
+    loop {
+        clock.tick().await;
+        manager::tell(Word::Alive);
+    }
+}
+
+/// Looks for a renewed certificate again and again.
+async fn renew(tls: Arc<Tls>) {
+    let mut clock = tokio::time::interval(RENEWAL);
+    loop {
+        clock.tick().await;
+        let tls = tls.clone();
+        // Reading files blocks.
+        if tokio::task::spawn_blocking(move || refresh(&tls)).await.is_err() {
+            log::error!("reading the certificate again has failed");
+        }
+    }
+}
+
+fn refresh(tls: &Tls) {
+    match tls.refresh() {
+        Ok(true) => log::info!("a renewed certificate is in force"),
+        Ok(false) => {}
+        Err(cause) => log::error!("the former certificate stays in force: {cause}"),
+    }
+}
+
+/// Certificate and key of the settings; paths begin at the settings' folder.
+fn tls(paths: &Paths, settings: &settings::Tls) -> Result<Option<Arc<Tls>>> {
+    if settings.certificate.is_empty() && settings.key.is_empty() {
+        return Ok(None);
+    }
+    let place = |name: &str| paths.settings.join(name);
+    match Tls::open(&place(&settings.certificate), &place(&settings.key)) {
+        Ok(tls) => Ok(Some(Arc::new(tls))),
+        Err(cause) => Err(Error::new(Code::CertificateUnusable).with(cause)),
+    }
+}
+
+fn limits(settings: &settings::Limits) -> Limits {
+    Limits {
+        header: settings.header,
+        body: settings.body,
+        idle: settings.idle,
+        write: settings.write,
+        grace: settings.stop,
+        header_bytes: settings.header_bytes,
+        body_bytes: settings.body_bytes,
+        connections: settings.connections,
+        connections_per_address: settings.connections_per_address,
+        ..Limits::default()
+    }
+}
+
+/// A connection is a descriptor, and the usual limit of 1024 is lower than what the settings allow.
+fn raise_descriptors() {
+    #[cfg(unix)]
+    if let Err(cause) = rlimit::increase_nofile_limit(rlimit::INFINITY) {
+        log::warn!("the limit of open files stays as it is: {cause}");
+    }
 }
 
 /// Says where it listens, to whoever started it.
-fn announce(listening: SocketAddr, listen: &Listen) -> Result<()> {
-    let url = format!("http://{}", reachable(listening));
-    log::info!("listening on {listening}");
-    if let Some(path) = &listen.address_file {
+fn announce(listening: &[SocketAddr], options: &Listen) -> Result<()> {
+    for address in listening {
+        log::info!("listening on {address}");
+    }
+    let Some(first) = listening.first() else { return Ok(()) };
+    let url = format!("http://{}", reachable(*first));
+    if let Some(path) = &options.address_file {
         files::write_atomically(path, format!("{url}\n").as_bytes(), Access::Common)?;
     }
     // Nobody may be reading.
@@ -118,13 +222,6 @@ fn reachable(listening: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, listening.port())
-}
-
-fn cannot_listen(address: SocketAddr, cause: &io::Error) -> Error {
-    if cause.kind() == io::ErrorKind::AddrInUse {
-        return Error::new(Code::PortBusy).with(address.port()).with(os::port_owner(address.port()));
-    }
-    Error::new(Code::ListenFailed).with(address).with(cause)
 }
 
 fn failed(what: &str, cause: &io::Error) -> Error {

@@ -33,10 +33,9 @@ use licence::identity::Identity;
 use licence::protocol::{CALL_PATH, CONNECT_PATH};
 use licence::settings::ServerSettings;
 use licence::time::{Clock, Time};
-use licence::version::SERVER_VERSION;
 use licence::{KeyNo, SeriesId};
 use parking_lot::Mutex;
-use web::{Method, Rejection, Reply, Request, Response, Service};
+use web::{Language, Method, Rejection, Reply, Request, Response, Service};
 
 pub use health::Health;
 
@@ -252,7 +251,30 @@ impl Service for LicenceService {
 
     fn reject(&self, rejection: Rejection) -> Response {
         // Nothing of such a request can be relied on, so nothing of it is signed.
-        rejection.response().with_header("Licence-ServerVersion", SERVER_VERSION)
+        let settings = self.core.settings.get();
+        let known = |tag: &str| Language::parse(tag.split(';').next().unwrap_or_default().trim());
+        let lang = match rejection.headers.get("accept-language").and_then(|tags| tags.split(',').find_map(known)) {
+            Some(Language::Russian) => Lang::Russian,
+            Some(Language::English) => Lang::English,
+            None => settings.lang,
+        };
+        api::refusal(&error_of(&rejection, settings.limits.body_bytes), lang)
+    }
+}
+
+/// What a front refuses, as an error of the catalogue.
+fn error_of(rejection: &Rejection, body_bytes: usize) -> Error {
+    let cause = rejection.reason.trim_end_matches('.');
+    match rejection.status {
+        408 => Code::Timeout.into(),
+        413 => Error::new(Code::TooLarge).with(body_bytes),
+        414 => Code::AddressTooLong.into(),
+        431 => Code::HeaderTooLarge.into(),
+        501 => Error::new(Code::NotImplemented).with(cause),
+        503 => Code::Busy.into(),
+        505 => Code::HttpVersion.into(),
+        500 => Error::new(Code::Internal).with(cause),
+        _ => Error::new(Code::BadRequest).with(cause),
     }
 }
 

@@ -26,9 +26,18 @@ pub struct Server {
 impl Server {
     /// Starts a server that activates at `centre`, on a free port of loopback.
     pub fn start(root: Root, centre: Option<&str>) -> Outcome<Server> {
+        Server::start_with(root, centre, "")
+    }
+
+    /// Starts a server that has a password and further sections of settings.
+    pub fn with_settings(root: Root, more: &str) -> Outcome<Server> {
+        Server::start_with(root, None, &format!("[Console]\nUserName={USER}\nPassword={PASSWORD}\n{more}"))
+    }
+
+    fn start_with(root: Root, centre: Option<&str>, more: &str) -> Outcome<Server> {
         let port = free_port()?;
         let centre = centre.map(|url| format!("LicenceCenterUrl={url}\nLicenceCenterUseProxy=0\n")).unwrap_or_default();
-        let settings = format!("[Common]\nServerAddr=127.0.0.1\nServerPort={port}\n{centre}");
+        let settings = format!("[Common]\nServerAddr=127.0.0.1\nServerPort={port}\n{centre}{more}");
         fs::write(root.settings().join("licenceserver.conf"), settings)?;
         let daemon = Daemon::start(command(root.path(), &["-r"])?)?;
         Ok(Server { root, port, daemon })
@@ -51,6 +60,11 @@ impl Server {
     /// Its address: `http://127.0.0.1:12345`.
     pub fn url(&self) -> &str {
         self.daemon.url()
+    }
+
+    /// Number of its process.
+    pub fn pid(&self) -> u32 {
+        self.daemon.pid()
     }
 
     /// Its port.

@@ -25,6 +25,6 @@ pub use events::{Event, Events, Feed};
 pub use headers::Headers;
 pub use percent::encode as percent_encode;
 pub use reply::{Completer, Pending, Rejection, Reply, Service};
-pub use request::{BodyError, Language, Method, Request};
+pub use request::{BodyError, Language, Method, Request, RequestId};
 pub use response::Response;
 pub use route::{Access, Found, Params, Route, Router};

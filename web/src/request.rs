@@ -5,7 +5,11 @@ use crate::{Headers, Rejection, percent};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
+use std::fmt;
 use std::net::SocketAddr;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 /// Methods that are told apart: what no route serves is answered 405. Any other is answered 501 by the fronts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -93,9 +97,39 @@ impl Language {
     }
 }
 
+/// Number of a request, unique over the runs of a server: in its log, and in the answer under [`RequestId::HEADER`], so that who
+/// has got an answer can find it in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestId {
+    run: u32,
+    number: u64,
+}
+
+impl RequestId {
+    /// Header field of answers.
+    pub const HEADER: &str = "x-request-id";
+
+    fn next() -> RequestId {
+        static RUN: LazyLock<u32> = LazyLock::new(|| {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            now.as_secs() as u32
+        });
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
+        RequestId { run: *RUN, number: NUMBER.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:08x}-{}", self.run, self.number)
+    }
+}
+
 /// One request: read in full, its path checked.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// Its number.
+    pub id: RequestId,
     /// Method.
     pub method: Method,
     /// Path, percent-decoded once. It begins with `/` and has no empty (but the last), `.` or `..` segments, no
@@ -124,8 +158,8 @@ pub struct BodyError {
     pub message: String,
 }
 
-impl std::fmt::Display for BodyError {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for BodyError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.message)
     }
 }
@@ -169,7 +203,7 @@ impl Request {
             return reject(400, "The query string is not properly percent-encoded.", headers);
         };
         let target = target.to_owned();
-        Ok(Self { method, path, target, query, headers, body: Vec::new(), peer, tls })
+        Ok(Self { id: RequestId::next(), method, path, target, query, headers, body: Vec::new(), peer, tls })
     }
 
     /// The first value of the parameter `name` of the query string.

@@ -37,7 +37,7 @@ fn with_few_descriptors() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    runtime.spawn(serve(listener, Arc::new(Hello), Limits::default(), std::future::pending()));
+    runtime.spawn(serve(vec![listener], None, Arc::new(Hello), Limits::default(), std::future::pending()));
 
     let mut first = TcpStream::connect(address).unwrap();
     ask(&mut first);

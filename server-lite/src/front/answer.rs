@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use web::{Headers, Rejection, Reply, Request, Response, Service, status};
+use web::{Headers, Rejection, Reply, Request, RequestId, Response, Service, status};
 
 use super::{DRAINED, Limits};
 
@@ -28,7 +28,8 @@ impl Answer {
                 return None;
             }
         };
-        let response = call(service, limits, request);
+        let id = request.id.to_string();
+        let response = call(service, limits, request).with_header(RequestId::HEADER, &id);
         Some(Answer { writer: incoming.into_writer(), bytes: bytes_of(response, is_head) })
     }
 

@@ -29,6 +29,7 @@ use answer::Answer;
 use external::Codes;
 use operation::Operation;
 
+pub use answer::refusal;
 pub use routes::{LICENCES, METRICS, READY};
 pub use server::server_info;
 pub use sessions::{connection_info, session_info};
@@ -87,7 +88,7 @@ impl Api {
         let query = match QueryId::of(&request) {
             Ok(query) => query,
             // Not signed: what is in the request must not reach the signature.
-            Err(error) => return Reply::Now(answer::refusal(&error, lang)),
+            Err(error) => return Reply::Now(refusal(&error, lang)),
         };
         let (answer, reply) = Answer::to(core.clone(), query, lang);
         if core.guard.is_own_command(&request) {

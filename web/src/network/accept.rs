@@ -1,14 +1,16 @@
 //! The accept loop. It must go on whatever happens to single connections, and when descriptors run out.
 
-use super::{Limits, connection};
+use super::{Limits, Tls, connection};
 use crate::limits::Connections;
 use crate::{Rejection, Service};
 use parking_lot::Mutex;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Shutdown};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -17,22 +19,27 @@ use tokio::task::JoinSet;
 /// After an error that concerns the process (no descriptors, no memory), not one connection.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves connections of `listener` until `shutdown` is ready, then lets requests in progress end for at most
-/// [`Limits::grace`]. Must run inside a tokio runtime with I/O and time; handlers run on its threads.
+/// Serves connections of `listeners` until `shutdown` is ready, then lets requests in progress end for at most
+/// [`Limits::grace`]. With `tls` a connection may begin with a TLS handshake; plain ones are served beside. Must run inside
+/// a tokio runtime with I/O and time; handlers run on its threads.
 ///
 /// # Errors
-/// Only when the listener can't be handed to the runtime.
+/// Only when a listener can't be handed to the runtime.
 pub async fn serve(
-    listener: std::net::TcpListener,
+    listeners: Vec<std::net::TcpListener>,
+    tls: Option<Arc<Tls>>,
     service: Arc<dyn Service>,
     limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let listener = TcpListener::from_std(listener)?;
+    let mut listening = Vec::new();
+    for listener in listeners {
+        listener.set_nonblocking(true)?;
+        listening.push(TcpListener::from_std(listener)?);
+    }
     let counted = Arc::new(Mutex::new(Connections::new(limits.connections, limits.connections_per_address)));
     let (stop, stopped) = watch::channel(false);
-    let front = Arc::new(connection::Front { service, limits, stopped });
+    let front = Arc::new(connection::Front { service, limits, tls, stopped });
     let mut tasks = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     let mut failing = false;
@@ -46,7 +53,7 @@ pub async fn serve(
                 }
                 continue;
             }
-            accepted = listener.accept() => accepted,
+            accepted = accept_any(&listening) => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -73,7 +80,7 @@ pub async fn serve(
             }
         }
     }
-    drop(listener);
+    drop(listening);
     let _ = stop.send(true);
     let all_ended = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(front.limits.grace, all_ended).await.is_err() {
@@ -81,6 +88,21 @@ pub async fn serve(
         tasks.shutdown().await;
     }
     Ok(())
+}
+
+/// The next connection of any listener. Each time another one is asked first, so that a busy one can't starve the others.
+async fn accept_any(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
+    static TURN: AtomicUsize = AtomicUsize::new(0);
+    poll_fn(|context| {
+        let first = TURN.fetch_add(1, Ordering::Relaxed);
+        for number in 0..listeners.len() {
+            if let Poll::Ready(accepted) = listeners[(first + number) % listeners.len()].poll_accept(context) {
+                return Poll::Ready(accepted);
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 fn concerns_one_connection(error: &io::Error) -> bool {

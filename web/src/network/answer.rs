@@ -4,7 +4,7 @@
 use super::body::Outgoing;
 use super::connection::Front;
 use super::transport::{Pulse, Turn};
-use crate::{Headers, Rejection, Reply, Request, Response};
+use crate::{Headers, Rejection, Reply, Request, RequestId, Response};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, HeaderName, HeaderValue, TRANSFER_ENCODING};
@@ -13,6 +13,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::time::timeout;
 
 type Answer = hyper::Response<Outgoing>;
@@ -22,23 +23,40 @@ pub(super) async fn answer(
     pulse: Arc<Pulse>,
     incoming: hyper::Request<Incoming>,
     peer: SocketAddr,
+    tls: bool,
 ) -> Result<Answer, Infallible> {
     let turn = pulse.turn();
-    let request = match read(&front, incoming, peer).await {
+    let begun = Instant::now();
+    let request = match read(&front, incoming, peer, tls).await {
         Ok(request) => request,
         Err(rejection) => {
             pulse.leave_unread();
+            log::debug!("{peer}: {} {}", rejection.status, rejection.reason);
             let mut answer = whole(front.service.reject(*rejection), turn);
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             return Ok(answer);
         }
     };
+    let (id, method, path) = (request.id, request.method, request.path.clone());
+    let mut answer = serve(&front, request, turn).await;
+    // The query may hold what is nobody's business: it is not logged.
+    let level = if answer.status().is_server_error() { log::Level::Warn } else { log::Level::Debug };
+    let (status, ms) = (answer.status().as_u16(), begun.elapsed().as_millis());
+    log::log!(level, "{id} {peer} {} {path:?} {status} {ms} ms", method.name());
+    if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+        answer.headers_mut().insert(HeaderName::from_static(RequestId::HEADER), id);
+    }
+    Ok(answer)
+}
+
+/// The service's answer, or what takes its place.
+async fn serve(front: &Front, request: Request, turn: Turn) -> Answer {
     let headers = request.headers.clone();
     let reject = |status, reason: &str| {
         front.service.reject(Rejection { status, reason: reason.to_owned(), headers: headers.clone() })
     };
     let reply = catch_unwind(AssertUnwindSafe(|| front.service.call(request)));
-    Ok(match reply {
+    match reply {
         Ok(Reply::Now(response)) => whole(response, turn),
         Ok(Reply::Later(pending)) => match timeout(front.limits.answer, pending).await {
             Ok(response) => whole(response, turn),
@@ -53,11 +71,16 @@ pub(super) async fn answer(
             log::error!("the service panicked");
             whole(reject(500, "The server has a fault; its log tells more."), turn)
         }
-    })
+    }
 }
 
 /// Reads a request in full, or says why it is refused.
-async fn read(front: &Front, incoming: hyper::Request<Incoming>, peer: SocketAddr) -> Result<Request, Box<Rejection>> {
+async fn read(
+    front: &Front,
+    incoming: hyper::Request<Incoming>,
+    peer: SocketAddr,
+    tls: bool,
+) -> Result<Request, Box<Rejection>> {
     let (parts, body) = incoming.into_parts();
     let mut headers = Headers::new();
     for (name, value) in &parts.headers {
@@ -76,7 +99,7 @@ async fn read(front: &Front, incoming: hyper::Request<Incoming>, peer: SocketAdd
     if parts.version == Version::HTTP_11 && !headers.contains("host") {
         return reject(400, "The Host field is missing.", &headers);
     }
-    let mut request = Request::build(parts.method.as_str(), &parts.uri.to_string(), headers, peer, false)?;
+    let mut request = Request::build(parts.method.as_str(), &parts.uri.to_string(), headers, peer, tls)?;
     let limit = front.limits.body_bytes;
     if body.size_hint().lower() > limit as u64 {
         return reject(413, &format!("The body may have at most {limit} bytes."), &request.headers);

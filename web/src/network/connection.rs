@@ -1,8 +1,9 @@
 //! One connection from its opening to its close: hyper does the protocol, this does the deadlines and the end.
 
-use super::Limits;
 use super::answer::answer;
+use super::tls::HANDSHAKE;
 use super::transport::{Pulse, Transport};
+use super::{Limits, Tls};
 use crate::{Rejection, Response, Service, status};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -13,7 +14,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
@@ -26,6 +27,7 @@ const LINGER_BYTES: usize = 1024 * 1024;
 pub(super) struct Front {
     pub(super) service: Arc<dyn Service>,
     pub(super) limits: Limits,
+    pub(super) tls: Option<Arc<Tls>>,
     /// Becomes true when the front stops.
     pub(super) stopped: watch::Receiver<bool>,
 }
@@ -33,11 +35,43 @@ pub(super) struct Front {
 /// Serves `stream` until either side, or a deadline, ends it.
 pub(super) async fn drive(front: &Arc<Front>, stream: TcpStream, peer: SocketAddr) {
     let _ = stream.set_nodelay(true);
+    match &front.tls {
+        None => converse(front, stream, peer, false).await,
+        Some(tls) => Box::pin(drive_with(tls, front, stream, peer)).await,
+    }
+}
+
+/// The same for a stream that may begin with a TLS handshake.
+async fn drive_with(tls: &Tls, front: &Arc<Front>, stream: TcpStream, peer: SocketAddr) {
+    match timeout(front.limits.header, first_byte(&stream)).await {
+        Ok(Some(HANDSHAKE)) => match timeout(front.limits.header, tls.acceptor().accept(stream)).await {
+            Ok(Ok(stream)) => converse(front, stream, peer, true).await,
+            Ok(Err(cause)) => log::debug!("{peer}: no TLS: {cause}"),
+            Err(_) => log::debug!("{peer}: the TLS handshake took too long"),
+        },
+        Ok(Some(_)) => converse(front, stream, peer, false).await,
+        Ok(None) => {}
+        Err(_) => close(stream, Some(refusal(front, 408)), false).await,
+    }
+}
+
+/// The first byte that a client sends, left in the stream; `None` when it sends none.
+async fn first_byte(stream: &TcpStream) -> Option<u8> {
+    let mut byte = [0];
+    matches!(stream.peek(&mut byte).await, Ok(1)).then_some(byte[0])
+}
+
+/// Thousands of connections do nothing most of the time: what only a request or the end needs is put on the heap when it comes,
+/// not kept in each task.
+async fn converse<S>(front: &Arc<Front>, stream: S, peer: SocketAddr, tls: bool)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let pulse = Pulse::new();
     let transport = TokioIo::new(Transport::new(stream, pulse.clone()));
     let handler = {
         let (front, pulse) = (front.clone(), pulse.clone());
-        service_fn(move |request| answer(front.clone(), pulse.clone(), request, peer))
+        service_fn(move |request| Box::pin(answer(front.clone(), pulse.clone(), request, peer, tls)))
     };
     let header_bytes = front.limits.header_bytes.max(8192);
     let mut connection = http1::Builder::new()
@@ -49,7 +83,7 @@ pub(super) async fn drive(front: &Arc<Front>, stream: TcpStream, peer: SocketAdd
     let mut stopped = front.stopped.clone();
     let mut stopping = false;
     let mut alarm = pin!(sleep_until(pulse.due(&front.limits)));
-    let refusal = loop {
+    let refused = loop {
         tokio::select! {
             biased;
             result = &mut connection => break match result {
@@ -65,8 +99,11 @@ pub(super) async fn drive(front: &Arc<Front>, stream: TcpStream, peer: SocketAdd
         }
     };
     let stream = connection.into_parts().io.into_inner().into_inner();
-    let refusal = refusal.map(|status| front.service.reject(Rejection::new(status, reason(status))));
-    close(stream, refusal, pulse.is_unread()).await;
+    Box::pin(close(stream, refused.map(|status| refusal(front, status)), pulse.is_unread())).await;
+}
+
+fn refusal(front: &Front, status: u16) -> Response {
+    front.service.reject(Rejection::new(status, reason(status)))
 }
 
 fn reason(status: u16) -> &'static str {
@@ -98,7 +135,7 @@ async fn expired(alarm: &mut Pin<&mut Sleep>, pulse: &Pulse, limits: &Limits) {
 }
 
 /// Writes a last response if there is one, and closes without a reset that could destroy it on its way.
-async fn close(mut stream: TcpStream, refusal: Option<Response>, unread: bool) {
+async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, refusal: Option<Response>, unread: bool) {
     let end = async {
         if let Some(response) = &refusal {
             stream.write_all(&closing_bytes(response)).await?;

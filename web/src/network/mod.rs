@@ -6,9 +6,11 @@ mod accept;
 mod answer;
 mod body;
 mod connection;
+mod tls;
 mod transport;
 
 pub use accept::serve;
+pub use tls::Tls;
 
 use std::time::Duration;
 

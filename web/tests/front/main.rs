@@ -2,6 +2,7 @@
 
 mod hostile;
 mod site;
+mod tls;
 
 use site::{PATIENCE, Site};
 use std::time::Duration;
@@ -187,4 +188,18 @@ fn a_stop_cuts_what_does_not_end() {
     site.stop();
     assert!(completer.is_abandoned());
     assert_eq!(busy.rest(), "");
+}
+
+#[test]
+fn every_answer_has_a_number_of_its_own() {
+    let site = Site::start(Limits::default());
+    let number = |path: &str| {
+        let mut client = site.connect();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        let head = client.head().to_lowercase();
+        head.lines().find_map(|line| line.strip_prefix("x-request-id: ").map(str::to_owned)).unwrap()
+    };
+    let (first, second) = (number("/1"), number("/panic"));
+    assert_ne!(first, second);
+    assert_eq!(first.split('-').next(), second.split('-').next(), "one run");
 }

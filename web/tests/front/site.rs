@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use web::events::events;
-use web::network::{Limits, serve};
+use web::network::{Limits, Tls, serve};
 use web::{Completer, Feed, Method, Rejection, Reply, Request, Response, Service};
 
 /// Longer than any limit under test; only a failing test waits that long.
@@ -51,7 +51,8 @@ impl Service for Echo {
             "/large" => Response::text(200, vec![b'x'; LARGE]).into(),
             path => {
                 let method = if request.method == Method::Head { "GET" } else { request.method.name() };
-                Response::text(200, format!("{method} {path} {}", request.body.len())).into()
+                let secure = if request.tls { " secure" } else { "" };
+                Response::text(200, format!("{method} {path} {}{secure}", request.body.len())).into()
             }
         }
     }
@@ -64,6 +65,10 @@ impl Service for Echo {
 
 impl Site {
     pub fn start(limits: Limits) -> Self {
+        Self::start_with(limits, None)
+    }
+
+    pub fn start_with(limits: Limits, tls: Option<Arc<Tls>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -75,7 +80,7 @@ impl Site {
             let shutdown = async {
                 let _ = stopped.await;
             };
-            runtime.block_on(serve(listener, service, limits, shutdown)).unwrap();
+            runtime.block_on(serve(vec![listener], tls, service, limits, shutdown)).unwrap();
         });
         Self { address, later, feeds, stop: Some(stop), thread: Some(thread) }
     }
@@ -97,6 +102,14 @@ impl Site {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Client { stream, buffer: Vec::new() }
+    }
+
+    /// The same with an answer that is no text.
+    pub fn connect_raw(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut client = self.connect();
+        client.send(bytes);
+        while client.fill() > 0 {}
+        client.buffer
     }
 
     /// Sends `bytes` on a new connection and reads until the server closes it.

@@ -17,6 +17,7 @@
 //   fail N, counts                      -> ok LIVE GIVEN BAD LATE
 //   expect WORD COMMAND…                                         -> the answer of the command, bad if its first value isn't WORD
 //   chaos SEED SECONDS THREADS WORD…                             -> ok STEPS FAULTS: the interface in a random order (chaos.hpp)
+//   time ID PROPERTY TIMES              -> ok NS NS: an empty call of the interface, and one that reads the property
 //   parallel LANES, then a line "TIMES COMMAND [; COMMAND]…" per lane  -> ok, then an answer per lane
 //   quit                                -> ok LIVE GIVEN BAD LATE OBJECTS
 #include <dlfcn.h>
@@ -131,6 +132,7 @@ private:
             const bool function = verb == "func" || (verb == "call" && object.component->HasRetVal(method));
             return call(object, method, function, Words(line.begin() + 3, line.end()));
         }
+        if (verb == "time") return time(object, find_property(object, at(line, 2)), number(at(line, 3)));
         if (verb == "raw") return raw(object, line);
         if (verb == "done") {
             object.component->Done();
@@ -365,6 +367,27 @@ private:
             return invoke(object, member, what == "func", arguments, count);
         }
         throw Bad("unknown command");
+    }
+
+    // Nanoseconds of one call on average: of the emptiest function of the interface, and of reading a property with what it gives
+    // freed.
+    std::string time(Object &object, long property, long times) {
+        if (times <= 0) throw Bad("how many times");
+        const auto measure = [times](auto &&body) {
+            const auto start = std::chrono::steady_clock::now();
+            for (long i = 0; i < times; ++i) body();
+            const auto passed = std::chrono::steady_clock::now() - start;
+            return std::to_string(std::chrono::duration_cast<std::chrono::nanoseconds>(passed).count() / times);
+        };
+        IComponentBase &component = *object.component;
+        const std::string empty = measure([&] { component.GetInfo(); });
+        const std::string read = measure([&] {
+            tVariant value;
+            std::memset(&value, 0, sizeof value);
+            component.GetPropVal(property, &value);
+            release(value, memory);
+        });
+        return "ok " + empty + " " + read;
     }
 
     std::string destroy(Object &object, bool done, bool with_delete) {

@@ -206,7 +206,8 @@ impl Process {
         }
     }
 
-    fn call(&mut self, attached: &Attached, method: &str, arguments: &[Value]) -> Outcome<Value> {
+    /// Calls a method for a started series: its handle goes before the arguments.
+    pub fn call(&mut self, attached: &Attached, method: &str, arguments: &[Value]) -> Outcome<Value> {
         let all: Vec<Value> = std::iter::once(attached.handle.clone()).chain(arguments.iter().cloned()).collect();
         Ok(self.host.call(attached.object, method, &all)?)
     }

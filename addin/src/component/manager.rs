@@ -107,10 +107,4 @@ mod tests {
         drop(other);
         assert!(!third.exists() && !first.exists());
     }
-
-    #[test]
-    fn the_file_is_a_processor_with_the_manager_in_it() {
-        let text = epf::processor::module_text(MANAGER).unwrap();
-        assert!(text.contains("УстановитьОбъектКомпоненты"));
-    }
 }

@@ -365,3 +365,149 @@ fn a_key_that_a_datafile_revokes_holds_no_seat_and_opens_nothing() {
     slot.take_licence(claim(1)).unwrap();
     assert_eq!((bytes(&mut slot, "Обработка").as_str(), a.held()), ("text", 1));
 }
+
+#[test]
+fn the_document_lists_every_member_and_nothing_else() {
+    let document = include_str!("../../../docs/component.md");
+    let member = |line: &str| -> Option<(String, String, String)> {
+        let mut columns = line.strip_prefix("| `")?.split('|').map(|column| column.trim().trim_matches('`'));
+        Some((columns.next()?.into(), columns.next()?.into(), columns.next()?.into()))
+    };
+    let listed: Vec<_> = document.lines().filter_map(member).collect();
+    let properties = LicenceExtension::PROPERTIES.iter().map(|property| {
+        let access = if property.access() == (true, true) { "read, write" } else { "read" };
+        (property.names(), access.to_owned())
+    });
+    let methods = LicenceExtension::METHODS.iter().map(|method| {
+        let (least, most) = method.arguments();
+        let count = if least == most { least.to_string() } else { format!("{least}–{most}") };
+        (method.names(), count)
+    });
+    let real = properties.chain(methods).map(|(names, shape)| (names.english.into(), names.russian.into(), shape));
+    assert_eq!(listed, real.collect::<Vec<(String, String, String)>>());
+}
+
+#[test]
+fn terms_count_for_the_next_session_and_move_the_one_that_is_known() {
+    let network = Network::new();
+    let a = network.add("a");
+    let mut object = LicenceExtension::create();
+    object.slots.push(Some(slot(&network, wanted())));
+    let handle = || Value::Int(1);
+    let last = || a.claims.lock().unwrap().last().cloned().unwrap();
+    let control = |object: &mut LicenceExtension, only: bool, itn: Value, key_no: Value| {
+        let nothing = || Value::from("");
+        let arguments = vec![handle(), Value::Bool(only), itn, nothing(), nothing(), nothing(), key_no];
+        call(object, LicenceExtension::set_control_parameters, arguments)
+    };
+    assert_eq!(control(&mut object, false, Value::Number(7_701_000_001.0), Value::Int(7)), Value::Bool(true));
+    let coded = call(&mut object, LicenceExtension::set_access_code, vec![handle(), " код ".into()]);
+    assert_eq!((coded, a.claims.lock().unwrap().len()), (Value::Bool(true), 0));
+    object.slots[0].as_mut().unwrap().take_licence(claim(1)).unwrap();
+    let claim = last();
+    assert_eq!((claim.control.demands.itn.as_deref(), claim.control.demands.key_no), (Some("7701000001"), Some(7)));
+    assert_eq!(claim.access_code.as_deref(), Some("код"));
+    assert_eq!(call(&mut object, LicenceExtension::key_no, vec![handle()]), Value::from("7"));
+    assert_eq!(control(&mut object, false, Value::Undefined, Value::Null), Value::Bool(true));
+    assert_eq!((last().control, last().access_code.as_deref()), (Default::default(), Some("код")));
+
+    *a.refuses_claims.lock().unwrap() = Some(Code::WrongItn.into());
+    assert_eq!(control(&mut object, false, "1".into(), "".into()), Value::Bool(false));
+    assert_eq!(object.error_code().unwrap(), Value::Int(315));
+    *a.refuses_claims.lock().unwrap() = None;
+    assert_eq!(call(&mut object, LicenceExtension::check_session_licence, vec![handle()]), Value::Bool(true));
+
+    assert_eq!(control(&mut object, true, Value::Undefined, Value::Null), Value::Bool(true));
+    assert_eq!(a.held(), 0, "the presence of a key takes no seat");
+    assert!(matches!(call(&mut object, LicenceExtension::licence, vec![handle()]), Value::Text(_)));
+    assert!(matches!(call(&mut object, LicenceExtension::key_no, vec![handle()]), Value::Text(_)));
+    let lock = vec![handle(), "a".into(), Value::Bool(true)];
+    assert_eq!(call(&mut object, LicenceExtension::set_lock, lock), Value::Bool(false));
+    let opened = object.slots[0].as_mut().unwrap().load(packed(ROOT, SERIES), "a", true, || network.nets());
+    opened.unwrap();
+    assert_eq!(code(object.slots[0].as_mut().unwrap().object("Обработка")), Code::SeatNeeded);
+    assert_eq!(control(&mut object, false, Value::Undefined, Value::Null), Value::Bool(true));
+    assert_eq!(a.held(), 1, "the same session takes its seat");
+}
+
+#[test]
+fn the_server_is_asked_in_the_name_of_the_session() {
+    let network = Network::new();
+    let a = network.add("a");
+    let mut object = LicenceExtension::create();
+    object.slots.push(Some(slot(&network, wanted())));
+    let handle = || Value::Int(1);
+    let json = |value: Value| -> serde_json::Value { serde_json::from_str(value.as_text().unwrap()).unwrap() };
+    let info = json(call(&mut object, LicenceExtension::server_info, vec![handle()]));
+    assert_eq!(
+        (&info["Version"], &info["OSType"], &info["CPU"]),
+        (&"3.0.100.0".into(), &"Linux".into(), &"x86_64".into())
+    );
+    let address = call(&mut object, LicenceExtension::console_address, vec![handle()]);
+    assert_eq!(address, Value::from(format!("http://{}/", network.endpoint("a"))));
+    assert_eq!(info["ConsoleUrl"], address.as_text().unwrap());
+
+    let set = |value: Value| vec![handle(), "имя".into(), value];
+    assert_eq!(call(&mut object, LicenceExtension::set_server_parameter, set("x".into())), Value::Bool(false));
+    assert_eq!(object.error_code().unwrap(), Value::Int(314), "no session");
+    object.slots[0].as_mut().unwrap().take_licence(claim(1)).unwrap();
+    assert_eq!(call(&mut object, LicenceExtension::set_server_parameter, set(Value::Int(5))), Value::Bool(true));
+    let get = || vec![handle(), "имя".into()];
+    assert_eq!(call(&mut object, LicenceExtension::server_parameter, get()), Value::from("5"));
+    assert_eq!(call(&mut object, LicenceExtension::set_server_parameter, set(Value::Undefined)), Value::Bool(true));
+    assert_eq!(call(&mut object, LicenceExtension::server_parameter, get()), Value::Undefined);
+    assert_eq!(object.error_code().unwrap(), Value::Int(0), "nothing there is no refusal");
+    network.events();
+    for locked in [true, false] {
+        let lock = vec![handle(), "обмен".into(), Value::Bool(locked)];
+        assert_eq!(call(&mut object, LicenceExtension::set_lock, lock), Value::Bool(true));
+    }
+    assert_eq!(network.events(), ["a lock обмен", "a unlock обмен"]);
+
+    let mut ask = |key: Value| {
+        let arguments = vec![handle(), key, "тариф".into(), Value::Bool(true)];
+        call(&mut object, LicenceExtension::parameter, arguments)
+    };
+    assert_eq!(ask(Value::Number(9.0)), Value::from("Some(9) тариф true"));
+    assert_eq!(ask("672b".into()), Value::from("None тариф true"), "the main key of the series");
+    assert_eq!(ask(Value::Undefined), Value::from("Some(7) тариф true"), "the session's own key");
+    assert_eq!(ask("x".into()), Value::Undefined);
+    assert_eq!(object.error_code().unwrap(), Value::Int(502));
+    assert_eq!(json(call(&mut object, LicenceExtension::counters, vec![handle()]))["Sessions"], 1);
+    let list = json(call(&mut object, LicenceExtension::licences, vec![handle(), Value::Int(0), Value::Null]));
+    assert_eq!(list.as_array().unwrap().len(), 1);
+    a.stop();
+    let from_memory = call(&mut object, LicenceExtension::console_address, vec![handle()]);
+    assert_eq!(from_memory, address);
+}
+
+#[test]
+fn loaded_objects_are_listed_with_their_aliases() {
+    let network = Network::new();
+    network.add("a");
+    let mut object = LicenceExtension::create();
+    object.slots.push(Some(slot(&network, wanted())));
+    let loaded = |object: &mut LicenceExtension, alias: &str| {
+        call(object, LicenceExtension::is_loaded, vec![Value::Int(1), alias.into()])
+    };
+    assert_eq!(loaded(&mut object, "а"), Value::Bool(false));
+    assert_eq!(object.error_code().unwrap(), Value::Int(0), "it is no refusal");
+    for alias in ["а", "б"] {
+        object.slots[0].as_mut().unwrap().load(packed(ROOT, SERIES), alias, true, || network.nets()).unwrap();
+    }
+    assert_eq!(loaded(&mut object, "А"), Value::Bool(true));
+    let mut list = |alias: &str| -> Vec<String> {
+        let names = call(&mut object, LicenceExtension::object_list, vec![Value::Int(1), alias.into()]);
+        serde_json::from_str(names.as_text().unwrap()).unwrap()
+    };
+    assert_eq!(list("б"), ["б.Обработка", "б.Открытая.Часть"]);
+    assert_eq!((list("").len(), list("в").len()), (4, 0));
+}
+
+#[test]
+fn the_hash_is_sha_256_of_the_text_in_utf_8() {
+    let mut object = LicenceExtension::create();
+    let hash = call(&mut object, LicenceExtension::hash_code, vec!["abc".into()]);
+    assert_eq!(hash, Value::from("BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD"));
+    assert!(LicenceExtension::hash_code(&mut object, &mut [Value::Int(1)]).is_err());
+}

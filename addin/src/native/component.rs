@@ -96,6 +96,16 @@ impl<C> Property<C> {
     pub const fn new(english: &'static str, russian: &'static str, get: Get<C>, set: Set<C>) -> Self {
         Self { names: Names { english, russian }, get: Some(get), set: Some(set) }
     }
+
+    /// Its names.
+    pub fn names(&self) -> Names {
+        self.names
+    }
+
+    /// Whether 1C can read it, and write it.
+    pub fn access(&self) -> (bool, bool) {
+        (self.get.is_some(), self.set.is_some())
+    }
 }
 
 /// The default of an optional parameter. Never Неопределено: hosts read that as "there is no default".
@@ -150,6 +160,16 @@ impl<C> Method<C> {
         call: Call<C>,
     ) -> Self {
         Self { names: Names { english, russian }, required, optional, has_result: false, call }
+    }
+
+    /// Its names.
+    pub fn names(&self) -> Names {
+        self.names
+    }
+
+    /// How many arguments it takes, from … to.
+    pub fn arguments(&self) -> (usize, usize) {
+        (self.required, self.required + self.optional.len())
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Diary {
     pub panic_in: Mutex<&'static str>,
     pub host: Mutex<HostInfo>,
     pub locale: Mutex<String>,
+    /// The last wrong call that the component was told of.
+    pub failed: Mutex<Option<licence::Code>>,
     pub done: AtomicUsize,
     pub dropped: AtomicUsize,
 }
@@ -105,6 +107,10 @@ impl Component for Probe {
     fn set_language(&mut self, code: &str) {
         self.step("language");
         self.diary.locale.lock().push_str(code);
+    }
+
+    fn failed(&mut self, error: &licence::Error) {
+        *self.diary.failed.lock() = Some(error.code);
     }
 
     fn done(&mut self) {

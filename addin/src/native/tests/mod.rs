@@ -313,6 +313,28 @@ fn omitted_arguments_get_their_defaults() {
 }
 
 #[test]
+fn a_wrong_call_is_told_to_the_component_before_the_host() {
+    let bench = Bench::ready();
+    let (this, members) = (bench.this(1), bench.members());
+    let told = || diary().failed.lock().take();
+    let mut value = variant(vt::EMPTY);
+    // SAFETY: members of a live object, places of ours; numbers that no member has are allowed.
+    unsafe {
+        for (number, code) in [(99, licence::Code::MemberUnknown), (-1, licence::Code::MemberUnknown)] {
+            assert!(!(members.call_as_func)(this, number, &mut value, ptr::null_mut(), 0));
+            assert_eq!(told(), Some(code), "method {number}");
+            assert!(!(members.get_prop_val)(this, number, &mut value));
+            assert_eq!(told(), Some(code), "property {number}");
+        }
+        assert!(!(members.call_as_func)(this, 0, &mut value, ptr::null_mut(), 0));
+        assert_eq!(told(), Some(licence::Code::ArgumentCount));
+        assert!(!(members.call_as_func)(this, 2, &mut value, ptr::null_mut(), 0));
+        assert_eq!(told(), Some(licence::Code::NoObject));
+    }
+    bench.delete(0);
+}
+
+#[test]
 fn a_failure_becomes_an_error_of_the_host_with_no_lock_held() {
     let mut bench = Bench::ready();
     bench.connection.reentered = bench.object.cast();

@@ -291,6 +291,8 @@ impl Server {
                 self.holds(connection, session)?;
                 return Ok(Outcome::Licence { licence: self.licence()? });
             }
+            // These servers have no centre and no store of keys.
+            Call::Key(_) => return Err(Error::new(Code::NotImplemented).with("key")),
             Call::Licences { .. } => return Ok(Outcome::Licences { licences: vec![*self.licence()?] }),
             Call::Counters => {
                 let sessions = self.held() as u64;

@@ -7,6 +7,7 @@ use crate::bare::{Bare, commits};
 use crate::counted::Counted;
 use crate::crowd::Crowd;
 use crate::install::{Installation, Server};
+use crate::objects;
 use crate::report::{Report, median};
 use crate::rest::Callers;
 use crate::{Outcome, Plan};
@@ -37,9 +38,11 @@ pub enum Group {
     Connections,
     /// Memory of 100 000 sessions, and a restart with them.
     Sessions,
+    /// A protected object of 10 MB, beside the bare cipher.
+    Objects,
 }
 
-const GROUPS: [(&str, Group); 7] = [
+const GROUPS: [(&str, Group); 8] = [
     ("client", Group::Client),
     ("claiming", Group::Claiming),
     ("pools", Group::Pools),
@@ -47,6 +50,7 @@ const GROUPS: [(&str, Group); 7] = [
     ("cost", Group::Cost),
     ("connections", Group::Connections),
     ("sessions", Group::Sessions),
+    ("objects", Group::Objects),
 ];
 
 impl Group {
@@ -76,6 +80,7 @@ impl Group {
             Group::Cost => cost(plan, report).await,
             Group::Connections => connections(report).await,
             Group::Sessions => sessions(plan, report).await,
+            Group::Objects => protected_objects(report),
         }
     }
 }
@@ -279,6 +284,15 @@ async fn sessions(plan: Plan, report: &mut Report) -> Outcome {
     }
     if let Some(resident) = server.process.resident() {
         report.add("sessions.restarted", resident, "MB");
+    }
+    Ok(())
+}
+
+fn protected_objects(report: &mut Report) -> Outcome {
+    const SIZE: usize = 10_000_000;
+    let [cipher, open] = objects::measure(SIZE)?;
+    for (name, times) in [("objects.cipher", cipher), ("objects.open", open)] {
+        report.add(name, median(times).unwrap_or_default(), "ms");
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ mod crowd;
 mod groups;
 mod install;
 mod load;
+mod objects;
 mod process;
 mod report;
 mod rest;

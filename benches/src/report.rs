@@ -76,6 +76,11 @@ const TARGETS: &[Target] = &[
         Bound::Under(200.0),
     ),
     ("100 000 sessions, s until a restarted server answers", |r| r.get("sessions.start"), Bound::Under(1.0)),
+    (
+        "a protected object of 10 MB, times the bare cipher",
+        |r| r.ratio("objects.open", "objects.cipher"),
+        Bound::Under(2.0),
+    ),
 ];
 
 impl Bound {

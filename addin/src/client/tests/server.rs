@@ -281,8 +281,6 @@ impl Server {
     fn perform(&self, network: &Network, connection: ConnectionId, call: Call) -> Result<Outcome> {
         match call {
             Call::Open(_) => {}
-            // Installing and giving up keys is tried against the real service.
-            Call::Key(_) => return Err(Code::FrameRefused.into()),
             Call::Acquire(acquire) => return self.acquire(network, connection, &acquire),
             Call::Heartbeat => {
                 let lost = std::mem::take(&mut *locked(&self.lost));

@@ -178,7 +178,13 @@ impl Page {
             return Ok(());
         }
         self.put(format!("continued in {next}\n").as_bytes())?;
-        self.turn_to(now)
+        let former = self.path.clone();
+        self.turn_to(now)?;
+        let own = std::process::id();
+        delete(&self.folder, |name, path| {
+            self.is_own(name) && path != self.path && path != former && !is_abandoned(own, path)
+        });
+        Ok(())
     }
 
     fn put(&mut self, line: &[u8]) -> io::Result<()> {
@@ -188,15 +194,13 @@ impl Page {
         Ok(())
     }
 
-    /// Goes on in the file that begins `now`; of the process's files the former one stays.
+    /// Goes on in the file that begins `now`.
     fn turn_to(&mut self, now: Time) -> io::Result<()> {
-        let next = self.folder.join(self.name(now));
-        let former = std::mem::replace(&mut self.path, next);
+        self.path = self.folder.join(self.name(now));
         self.file = None;
         let file = OpenOptions::new().create(true).append(true).open(&self.path)?;
         self.written = file.metadata()?.len();
         (self.file, self.began) = (Some(file), now);
-        delete(&self.folder, |name, path| self.is_own(name) && path != self.path && path != former);
         Ok(())
     }
 
@@ -319,7 +323,7 @@ mod tests {
         // Process numbers stay below 2^22 on Linux, so this one can't live.
         let gone = "p.20180402-204113.4294967294.log";
         let own = std::process::id();
-        let (lives, again) = (format!("p.20180402-204113.{own}.log"), format!("p.20170402-204113.{own}.x.log"));
+        let (lives, again) = (format!("p.20180402-204113.{own}.log"), format!("p.20170402-204113.{own}.v8_3F2F_d.log"));
         let others = ["p.conf", "q.20180402-204113.4294967294.log"];
         for name in [gone, &lives, &again, others[0], others[1]] {
             fs::write(folder.join(name), "").unwrap();

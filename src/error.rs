@@ -129,9 +129,6 @@ catalogue! {
     125 TooManySessions "EHTTPBadRequest" 400
         ru "В запросе {0} сеансов.", "Передавайте не больше {1} за раз.";
         en "The request has {0} sessions.", "Send at most {1} at once.";
-    126 TooManyCodes "EServerResult.EAccessCode" 403
-        ru "С этого адреса передано слишком много неверных кодов доступа.", "Повторите через {0} с.";
-        en "Too many wrong access codes came from this address.", "Try again in {0} s.";
     140 AddressTooLong "EHTTPBadRequest" 414
         ru "Адрес запроса слишком длинный.", "Сократите его; данные передают в теле запроса.";
         en "The address of the request is too long.", "Shorten it; data belong into the body.";

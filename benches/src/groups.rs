@@ -10,6 +10,7 @@ use crate::install::{Installation, Server};
 use crate::objects;
 use crate::report::{Report, median};
 use crate::rest::Callers;
+use crate::signing;
 use crate::{Outcome, Plan};
 
 /// Numbers of connections.
@@ -32,6 +33,8 @@ pub enum Group {
     Pools,
     /// `POST /api/sessions`.
     Rest,
+    /// Signed answers beside signatures alone.
+    Signed,
     /// A grant beside few and many held seats.
     Cost,
     /// Memory of 10 000 connections.
@@ -42,11 +45,12 @@ pub enum Group {
     Objects,
 }
 
-const GROUPS: [(&str, Group); 8] = [
+const GROUPS: [(&str, Group); 9] = [
     ("client", Group::Client),
     ("claiming", Group::Claiming),
     ("pools", Group::Pools),
     ("rest", Group::Rest),
+    ("signed", Group::Signed),
     ("cost", Group::Cost),
     ("connections", Group::Connections),
     ("sessions", Group::Sessions),
@@ -77,6 +81,7 @@ impl Group {
             Group::Claiming => claiming(plan, report).await,
             Group::Pools => pools(plan, report).await,
             Group::Rest => rest(plan, report).await,
+            Group::Signed => signed(plan, report).await,
             Group::Cost => cost(plan, report).await,
             Group::Connections => connections(report).await,
             Group::Sessions => sessions(plan, report).await,
@@ -174,6 +179,18 @@ async fn rest(plan: Plan, report: &mut Report) -> Outcome {
         report.measured(&format!("rest.renewals.{count}"), &callers.renew(20_000, plan.span).await?);
         let mut late = Callers::gather(refusing.address, count).await?;
         report.measured(&format!("rest.refusals.{count}"), &late.be_refused(20_000, plan.span).await?);
+    }
+    Ok(())
+}
+
+async fn signed(plan: Plan, report: &mut Report) -> Outcome {
+    let installation = Installation::new(100)?;
+    let server = installation.start().await?;
+    let mut callers = Callers::gather(server.address, USUAL).await?;
+    callers.read(USUAL * 4, PATIENCE).await?;
+    for _ in 0..plan.repeats {
+        report.measured("signed.plain", &signing::plain(&installation, plan.span / 2)?);
+        report.measured("signed.answers", &callers.read(MANY, plan.span).await?);
     }
     Ok(())
 }

@@ -36,7 +36,7 @@ const ISSUING: &[u8] = include_bytes!("../../golden/test-issuing.pk8");
 const CERTIFICATE: &str = include_str!("../../golden/672B.certificate");
 /// The secret of the test series is 32 bytes of this value.
 const SECRET: u8 = 7;
-const KEY_NO: KeyNo = 7_121_172;
+pub const KEY_NO: KeyNo = 7_121_172;
 /// Where settings and data are below `SLK_ROOT`.
 const SETTINGS: &str = "var/1C/licence/3.0";
 const DATA: &str = "var/1C/licence/data";
@@ -76,6 +76,11 @@ impl Installation {
     /// Folder of all its files.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The key by which its server signs, once it has been started; PKCS#8 in PEM.
+    pub fn response_key(&self) -> PathBuf {
+        self.root.join(DATA).join("server.apikey")
     }
 
     /// Starts the server and waits until it has answered.

@@ -11,6 +11,7 @@ mod objects;
 mod process;
 mod report;
 mod rest;
+mod signing;
 mod wire;
 
 use std::path::PathBuf;

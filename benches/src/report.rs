@@ -66,6 +66,11 @@ const TARGETS: &[Target] = &[
         Bound::AtLeast(0.5),
     ),
     (
+        "signed GET /api/licences/{KeyNo} at 64 connections, times signatures alone",
+        |r| r.ratio("signed.answers.rate", "signed.plain.rate"),
+        Bound::AtLeast(0.8),
+    ),
+    (
         "instructions of a grant with 100 000 held seats, times those of one with 100",
         |r| r.ratio("cost.100000.instructions", "cost.100.instructions"),
         Bound::Under(1.2),

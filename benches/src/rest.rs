@@ -1,4 +1,4 @@
-//! Sessions from outside 1C: `POST /api/sessions` over connections that are kept open, as an administrator who has signed in.
+//! The REST API: sessions from outside 1C (`POST /api/sessions`) and a key that is read, over connections that are kept open, as an administrator who has signed in.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +10,7 @@ use licence::api::ExternalSession;
 use serde_json::json;
 
 use crate::Outcome;
-use crate::install::{PASSWORD, SERIES};
+use crate::install::{KEY_NO, PASSWORD, SERIES};
 use crate::load::{self, Job, Measured};
 use crate::wire::{Wire, request};
 
@@ -56,6 +56,15 @@ impl Callers {
         Ok(self.ask(requests, limit, 409).await?.0)
     }
 
+    /// The one key is read again and again; every answer is signed.
+    pub async fn read(&mut self, total: usize, limit: Duration) -> Outcome<Measured> {
+        let each = total.div_ceil(self.wires.len());
+        let headers = format!("Authorization: {}\r\n", authorization());
+        let read = request("GET", &format!("/api/licences/{KEY_NO}"), &headers, b"");
+        let requests = (0..self.wires.len()).map(|_| vec![read.clone(); each]).collect();
+        Ok(self.ask(requests, limit, 200).await?.0)
+    }
+
     async fn ask(
         &mut self,
         requests: Vec<Vec<Vec<u8>>>,
@@ -67,12 +76,16 @@ impl Callers {
         let (measured, done) = load::run(jobs, limit).await?;
         if let Some(wrong) = done.iter().flat_map(|done| &done.answers).find(|answer| answer.status != status) {
             let text = String::from_utf8_lossy(&wrong.body);
-            return Err(format!("POST /api/sessions: {} in place of {status}: {text}", wrong.status).into());
+            return Err(format!("{} in place of {status}: {text}", wrong.status).into());
         }
         let counts = done.iter().map(|done| done.answers.len()).collect();
         self.wires = done.into_iter().map(|done| done.wire).collect();
         Ok((measured, counts))
     }
+}
+
+fn authorization() -> String {
+    format!("Basic {}", STANDARD.encode(format!("admin:{PASSWORD}")))
 }
 
 fn new_session() -> Vec<u8> {
@@ -87,7 +100,6 @@ fn new_session() -> Vec<u8> {
         access_code: None,
         series_key: None,
     };
-    let pair = STANDARD.encode(format!("admin:{PASSWORD}"));
-    let headers = format!("Content-Type: application/json\r\nAuthorization: Basic {pair}\r\n");
+    let headers = format!("Content-Type: application/json\r\nAuthorization: {}\r\n", authorization());
     request("POST", "/api/sessions", &headers, json!(session).to_string().as_bytes())
 }

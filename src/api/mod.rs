@@ -25,8 +25,6 @@ pub use settings::{ChangeSettings, ChangedSettings, SettingChange, SettingInfo};
 /// Body of every refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
-// What a front refuses before the service sees it has the guide's fields only.
-#[schemars(extend("required" = ["Code", "Text", "Message", "Exception"]))]
 pub struct Refusal {
     /// HTTP status.
     pub code: u16,

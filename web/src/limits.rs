@@ -88,13 +88,6 @@ impl Buckets {
         Ok(())
     }
 
-    /// Whether a token is there at `now`; when there is none, `Err` tells how long to wait.
-    pub fn look(&self, address: IpAddr, now: Duration) -> Result<(), Duration> {
-        let full_at = self.full_at.get(&client_of(address)).copied().unwrap_or_default().max(now) + self.interval;
-        let latest = now + self.interval * self.burst;
-        if full_at > latest { Err(full_at - latest) } else { Ok(()) }
-    }
-
     /// Gives back all tokens of an address, for example after a successful sign-in.
     pub fn reset(&mut self, address: IpAddr) {
         self.full_at.remove(&client_of(address));
@@ -152,8 +145,6 @@ mod tests {
             assert_eq!(buckets.take(ip("10.0.0.1"), now), Ok(()));
         }
         assert_eq!(buckets.take(ip("10.0.0.1"), now), Err(SECOND));
-        assert_eq!(buckets.look(ip("10.0.0.1"), now), Err(SECOND));
-        assert_eq!((buckets.look(ip("10.0.0.2"), now), buckets.look(ip("10.0.0.2"), now)), (Ok(()), Ok(())));
         assert_eq!(buckets.take(ip("10.0.0.2"), now), Ok(()));
         assert_eq!(buckets.take(ip("10.0.0.1"), now + SECOND), Ok(()));
         assert_eq!(buckets.take(ip("10.0.0.1"), now + SECOND), Err(SECOND));

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use licence::accounting::book::{Book, Grant, Granted};
 use licence::accounting::{ExternalClaim, ExternalSession};
@@ -15,42 +14,34 @@ use licence::error::{Code, Error, Result};
 use licence::time::Moment;
 use licence::{KeyId, RootHash, SeriesId, SessionId, Tick};
 use parking_lot::Mutex;
-use web::limits::Buckets;
 
 use super::Call;
 use super::licences::{root_of, series_key_needed};
 use super::operation::Given;
 use super::sessions::{identifier, session_info};
+use crate::access::attempts::{Admission, Attempts, Subject};
 
 /// Most sessions of one request.
 const MAX_SESSIONS: usize = 500;
 /// Longest access code, in characters: that of the component.
 const MAX_CODE: usize = 256;
-/// Wrong access codes that cost an address nothing, and how long each further one takes.
-const FREE_CODES: u32 = 5;
-const CODE_EVERY: Duration = Duration::from_secs(10);
-const MAX_ADDRESSES: usize = 10_000;
 /// The header that names the session which an answer is about.
 const SESSION_ID: &str = "Licence-SessionID";
 
-/// Wrong access codes by address: whoever guesses has to wait.
-pub struct Codes(Mutex<Buckets>);
-
-impl Default for Codes {
-    fn default() -> Codes {
-        Codes(Mutex::new(Buckets::new(FREE_CODES, CODE_EVERY, MAX_ADDRESSES)))
-    }
-}
+/// Wrong access codes by address: whoever guesses has to wait, as with passwords.
+#[derive(Default)]
+pub struct Codes(Mutex<Attempts>);
 
 impl Codes {
     /// Checks a code that came from `address`; a wrong one is counted.
     fn check(&self, address: IpAddr, now: Tick, known: impl FnOnce() -> Result<()>) -> Result<()> {
-        let mut wrong = self.0.lock();
-        let now = Duration::from_millis(now.0);
-        wrong
-            .look(address, now)
-            .map_err(|wait| Error::new(Code::TooManyCodes).with(wait.as_millis().div_ceil(1000)))?;
-        known().inspect_err(|_| _ = wrong.take(address, now))
+        let mut attempts = self.0.lock();
+        match attempts.admission(&Subject::address(address), now) {
+            Admission::Free => known().inspect_err(|_| attempts.failed(Subject::address(address), now)),
+            Admission::Remembered(wait) | Admission::Closed(wait) => {
+                Err(Error::new(Code::TooManyAttempts).with(wait.as_millis().div_ceil(1000)))
+            }
+        }
     }
 }
 
@@ -278,13 +269,13 @@ mod tests {
         let codes = Codes::default();
         let (guesser, other): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
         let wrong = || Err(Code::AccessCodeWrong.into());
-        for _ in 0..FREE_CODES {
+        for _ in 0..5 {
             assert_eq!(codes.check(guesser, Tick(0), wrong).unwrap_err().code, Code::AccessCodeWrong);
         }
         let refused = codes.check(guesser, Tick(0), || Ok(())).unwrap_err();
-        assert_eq!((refused.code, refused.args), (Code::TooManyCodes, vec!["10".to_owned()]));
+        assert_eq!((refused.code, refused.args), (Code::TooManyAttempts, vec!["1".to_owned()]));
         assert_eq!(codes.check(other, Tick(0), || Ok(())), Ok(()));
-        assert_eq!(codes.check(guesser, Tick(10_000), || Ok(())), Ok(()), "a right code counts for nothing");
-        assert_eq!(codes.check(guesser, Tick(10_000), || Ok(())), Ok(()));
+        assert_eq!(codes.check(guesser, Tick(1_000), || Ok(())), Ok(()), "a right code counts for nothing");
+        assert_eq!(codes.check(guesser, Tick(1_000), || Ok(())), Ok(()));
     }
 }

@@ -88,8 +88,8 @@ fn a_key_that_is_set_aside_opens_to_its_code_and_whoever_guesses_has_to_wait() {
     let (_, body) = bench.post("/api/bulk/take", &json!({ "Sessions": guesses }));
     let codes: Vec<_> =
         body["Sessions"].as_array().unwrap().iter().map(|row| row["Error"]["ErrorCode"].clone()).collect();
-    assert_eq!(codes, [json!(321), json!(126), json!(126), json!(126)]);
-    assert_eq!(bench.post("/api/sessions", &coded("b", "sesame")).1["ErrorCode"], 126, "even the right one waits");
+    assert_eq!(codes, [json!(321), json!(113), json!(113), json!(113)]);
+    assert_eq!(bench.post("/api/sessions", &coded("b", "sesame")).1["ErrorCode"], 113, "even the right one waits");
     bench.clock.advance(60_000);
     assert_eq!(bench.post("/api/sessions", &coded("b", "sesame")).0, 201);
 }

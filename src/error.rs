@@ -306,6 +306,27 @@ catalogue! {
     410 KeyRuleViolated "EActivationCode" 409
         ru "Эту лицензию здесь установить нельзя: {0}.", "Код не потрачен; см. состояние ключей в консоли.";
         en "This licence can't be installed here: {0}.", "The code is not spent; the console shows the state of the keys.";
+    411 OfferOver "EActivationCode" 409
+        ru "Срок, в который код можно было активировать, истёк {0}.", "Обратитесь к поставщику.";
+        en "The code had to be activated before {0}.", "Ask the vendor.";
+    412 TransferLimit "EActivationCode" 409
+        ru "Ключ {0} уже переносили: раз – {1}, за {2} дн.; больше нельзя.", "Повторите после {3} или попросите поставщика разрешить ещё один перенос.";
+        en "Key {0} was moved {1} times within {2} days; that is the limit.", "Repeat after {3} or ask the vendor to allow one more transfer.";
+    413 KeyUnknown "ECentre" 404
+        ru "Центр не выпускал ключ {0}.", "Проверьте, что LicenceCenterUrl – адрес центра того поставщика, который продал ключ.";
+        en "The centre has not issued key {0}.", "Check that LicenceCenterUrl is the centre of the vendor who sold the key.";
+    414 KeyElsewhere "ECentre" 409
+        ru "Ключ {0} перенесён на другой сервер.", "Здесь он больше не действует; обновите лицензии. Если перенос сделали не вы, обратитесь к поставщику.";
+        en "Key {0} was moved to another server.", "It works here no more; update the licences. If you did not move it, ask the vendor.";
+    415 OtherMachine "ECentre" 409
+        ru "Ключ {0} выпущен для другого компьютера: от прежнего осталось слишком мало.", "Попросите поставщика разрешить ещё один перенос, затем повторите.";
+        en "Key {0} was issued for another computer: too little of the former one is left.", "Ask the vendor to allow one more transfer, then repeat.";
+    416 DemoRefused "EActivationCode" 403
+        ru "Демонстрационная лицензия серии {0} не выдана: {1}.", "Введите код активации или обратитесь к поставщику.";
+        en "No demo licence of series {0}: {1}.", "Enter an activation code or ask the vendor.";
+    418 TokenWrong "EHTTPUnauthorized" 401
+        ru "Токен неверен или отозван.", "Получите токен: licencecenter token.";
+        en "The token is wrong or was withdrawn.", "Get a token: licencecenter token.";
     450 ResponseUnknown "ECentre" 409
         ru "Ответ центра не относится ни к одному запросу этого сервера.", "Создайте запрос на этом сервере, получите на него ответ и установите его здесь.";
         en "This answer of the centre belongs to no request of this server.", "Make a request on this server, get an answer to it and install it here.";

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::{self, Crypto, Signer};
-use crate::document::{self, Kind, base64_bytes};
+use crate::document::{self, Kind, Unverified, base64_bytes};
 use crate::error::{Code, Error, Result};
-use crate::id::{KeyId, RootHash, SeriesId};
+use crate::id::{Bytes32, KeyId, RootHash, SeriesId};
 use crate::time::Time;
 
 /// An issuing certificate: `SLK-CERTIFICATE 1`.
@@ -87,14 +88,35 @@ pub struct Certificate {
     pub not_after: Time,
 }
 
+/// A deputy: `SLK-DEPUTY 1`, signed by an issuing key, followed by its certificate.
+pub const DEPUTY: Kind = Kind { name: "DEPUTY", version: 1 };
+
+/// Payload of a deputy: the issuing key lets an Ed25519 key sign answers and statements, but no licences, for a few days. An
+/// answer of the centre so costs one signature of RSA, that of its licence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct Deputy {
+    /// The series.
+    #[serde(rename = "KeyID")]
+    pub key_id: KeyId,
+    /// The Ed25519 public key.
+    pub key: Bytes32,
+    /// It may sign from this moment.
+    pub not_before: Time,
+    /// It may sign until this moment; what it signed before stays good.
+    pub not_after: Time,
+}
+
 /// A certificate whose signature by its root was checked, with its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issuer {
     /// The payload.
     pub certificate: Certificate,
+    /// The deputy that stands before the certificate, if one does.
+    pub deputy: Option<Deputy>,
     /// KeyID and root hash.
     pub series: SeriesId,
-    /// The document, three lines.
+    /// The documents: certificate, before it the deputy if there is one.
     pub text: String,
 }
 
@@ -123,7 +145,34 @@ impl Issuer {
         }
         let series = SeriesId { key_id: certificate.key_id, root: certificate.root.hash(crypto) };
         let own = &text[..text.len() - rest.len()];
-        Ok(Issuer { certificate, series, text: own.to_owned() })
+        Ok(Issuer { certificate, deputy: None, series, text: own.to_owned() })
+    }
+
+    /// Reads what stands behind an answer or a statement: a certificate, or a deputy and its certificate.
+    pub fn read_any(crypto: &dyn Crypto, place: &str, text: &str) -> Result<Issuer> {
+        if !text.starts_with(&format!("SLK-{} ", DEPUTY.name)) {
+            return Issuer::read(crypto, place, text);
+        }
+        let (unverified, rest) = document::read(DEPUTY, place, text)?;
+        let issuer = Issuer::read(crypto, place, rest)?;
+        let deputy: Deputy = unverified.verify(crypto, &issuer.certificate.key)?;
+        issuer.vouches(place, deputy.key_id, deputy.not_before)?;
+        let own = text.len() - rest.len();
+        Ok(Issuer { deputy: Some(deputy), text: text[..own].to_owned() + &issuer.text, ..issuer })
+    }
+
+    /// This issuer with a deputy, which `signer`, the issuing key, certifies.
+    pub fn with_deputy(&self, deputy: Deputy, signer: &dyn Signer) -> Result<Issuer> {
+        let text = document::sign(DEPUTY, &deputy, signer)? + &self.text;
+        Ok(Issuer { deputy: Some(deputy), text, ..self.clone() })
+    }
+
+    /// The payload of an answer or statement, if the deputy, or without one the issuing key, has signed it.
+    pub fn verify<T: DeserializeOwned>(&self, crypto: &dyn Crypto, unverified: &Unverified<'_>) -> Result<T> {
+        match &self.deputy {
+            Some(deputy) => unverified.verify_ed25519(crypto, &deputy.key.0),
+            None => unverified.verify(crypto, &self.certificate.key),
+        }
     }
 
     /// Checks that something about series `key_id` could be signed under this certificate at `moment`. `place` names the
@@ -133,7 +182,10 @@ impl Issuer {
         if key_id != self.certificate.key_id {
             return damaged("its certificate names another series");
         }
-        if !self.certificate.allows(moment) {
+        let deputy = self.deputy.as_ref();
+        if !self.certificate.allows(moment)
+            || deputy.is_some_and(|deputy| !(deputy.not_before..=deputy.not_after).contains(&moment))
+        {
             return damaged("signed outside the dates of its certificate");
         }
         Ok(())

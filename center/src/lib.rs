@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod centre;
 pub mod desk;
 pub mod failure;
+pub mod folder;
 pub mod keyfile;
 pub mod passphrase;
 pub mod program;

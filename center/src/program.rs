@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,22 +11,23 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use licence::Lang;
 use licence::error::{Code, Error};
-use licence::host::clock::SystemClock;
 use licence::host::files::{self, Access};
-use licence::time::Clock;
 use web::network::{self, Limits};
 
-use crate::CRYPTO;
-use crate::centre::{self, Centre};
-use crate::failure::{Failure, Outcome, finish, language};
+use crate::centre::Centre;
+use crate::failure::{Console, Failure, Outcome, finish, language};
+use crate::folder::{self, Keys};
 use crate::passphrase::Source;
-use crate::service::{Attempts, CentreService};
-use crate::store::Store;
+use crate::service::{Attempts, CentreService, Guard};
 
 /// Longest request that is read, in bytes: a few keys installed take a few kilobytes.
 const REQUEST_LIMIT: usize = 256 * 1024;
-/// Certificates that end sooner than this are warned of at start.
-const WARNING_DAYS: i64 = 30;
+/// Workers. More than processors: while some wait for the disk others sign, and the waiting ones share one commit.
+const THREADS: usize = 24;
+/// How often the issuing key files are looked at.
+const LOOK: Duration = Duration::from_secs(3);
+/// Who makes tokens, in the audit.
+const ACTOR: &str = "licencecenter";
 
 /// The vendor's activation service: exchanges codes for licences.
 #[derive(Parser)]
@@ -43,6 +44,11 @@ struct Arguments {
 enum Command {
     /// Serves in the foreground until it is told to stop.
     Serve(Serve),
+    /// Makes, lists and withdraws tokens of the REST API and the pages.
+    #[command(subcommand)]
+    Token(Token),
+    /// Writes a copy of the whole store to a new file, beside a running centre too.
+    Backup(Backup),
 }
 
 #[derive(clap::Args)]
@@ -59,31 +65,117 @@ struct Serve {
     /// Passphrase of the issuing keys, first line of this file; else SLK_PASSPHRASE or the terminal.
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
-    /// Activations that one address may ask for in a minute; 0 for any number.
-    #[arg(long, value_name = "N", default_value_t = 60)]
+    /// Failed tries that one address may make in a minute; 0 for any number.
+    #[arg(long, value_name = "N", default_value_t = 10)]
     attempts_per_minute: u32,
+    /// Address of a reverse proxy whose X-Forwarded-For is believed; may be repeated.
+    #[arg(long = "proxy", value_name = "ADDR")]
+    proxies: Vec<IpAddr>,
+}
+
+#[derive(Subcommand)]
+enum Token {
+    /// Makes a token and prints it: it is shown this once.
+    Add {
+        /// Who gets it.
+        name: String,
+        /// What it may do.
+        #[arg(long, value_enum, default_value_t = Role::Viewer)]
+        role: Role,
+        /// Folder of the centre.
+        #[arg(long, value_name = "DIR")]
+        center: PathBuf,
+    },
+    /// Lists the tokens.
+    List {
+        /// Folder of the centre.
+        #[arg(long, value_name = "DIR")]
+        center: PathBuf,
+    },
+    /// Withdraws a token.
+    Remove {
+        /// Who has it.
+        name: String,
+        /// Folder of the centre.
+        #[arg(long, value_name = "DIR")]
+        center: PathBuf,
+    },
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Role {
+    /// Looks.
+    Viewer,
+    /// Looks, blocks codes, allows transfers.
+    Operator,
+    /// Everything.
+    Administrator,
+}
+
+#[derive(clap::Args)]
+struct Backup {
+    /// The new file.
+    file: PathBuf,
+    /// Folder of the centre.
+    #[arg(long, value_name = "DIR")]
+    center: PathBuf,
 }
 
 /// Runs `licencecenter`.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let lang = language(arguments.lang.as_deref());
-    let Command::Serve(serve) = arguments.command;
-    finish("licencecenter", lang, run(&serve, lang))
+    let (mut out, mut remarks) = (std::io::stdout(), std::io::stderr());
+    let mut console = Console { lang, out: &mut out, remarks: &mut remarks };
+    let outcome = match arguments.command {
+        Command::Serve(serve) => run(&serve, lang),
+        Command::Token(token) => token.run(&mut console),
+        Command::Backup(backup) => {
+            folder::existing(&backup.center).and_then(|centre| Ok(centre.store().backup(&backup.file)?))
+        }
+    };
+    finish("licencecenter", lang, outcome)
+}
+
+impl Token {
+    fn run(self, console: &mut Console<'_>) -> Outcome {
+        match self {
+            Token::Add { name, role, center } => {
+                let centre = folder::centre(&center)?;
+                let role = match role {
+                    Role::Viewer => web::Access::Viewer,
+                    Role::Operator => web::Access::Operator,
+                    Role::Administrator => web::Access::Administrator,
+                };
+                console.result(centre.add_token(ACTOR, &name, role)?.as_str())
+            }
+            Token::List { center } => {
+                for token in folder::existing(&center)?.store().work(|work| work.tokens())? {
+                    console.result(format_args!("{}\t{}\t{}", token.name, token.role_name(), token.created))?;
+                }
+                Ok(())
+            }
+            Token::Remove { name, center } => Ok(folder::existing(&center)?.remove_token(ACTOR, &name)?),
+        }
+    }
 }
 
 fn run(serve: &Serve, lang: Lang) -> Outcome {
     // Standard error is the log: whatever starts the program keeps it.
     let _ = simplelog::WriteLogger::init(log::LevelFilter::Info, simplelog::Config::default(), std::io::stderr());
-    let centre = open(serve, lang)?;
+    let centre = Arc::new(folder::centre(&serve.center)?);
+    let source = Source { file: serve.passphrase_file.clone(), variable: "SLK_PASSPHRASE", lang };
+    let mut keys = Keys::new(&serve.center, source);
+    keys.open(&centre)?;
+    folder::warn_of_ends(&centre);
     let listener = TcpListener::bind(serve.listen).map_err(|e| cannot_listen(serve.listen, &e))?;
     let address = listener.local_addr().map_err(|e| cannot_listen(serve.listen, &e))?;
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let attempts = (serve.attempts_per_minute > 0).then(|| Attempts {
         burst: serve.attempts_per_minute,
         interval: Duration::from_secs(60) / serve.attempts_per_minute,
     });
-    let service = CentreService::new(centre, threads, attempts).map_err(|e| broken("threads", &e))?;
+    let guard = Guard::new(attempts, serve.proxies.clone());
+    let service = CentreService::new(centre.clone(), THREADS, guard).map_err(|e| broken("threads", &e))?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| broken("runtime", &e))?;
     runtime.block_on(async {
@@ -94,6 +186,7 @@ fn run(serve: &Serve, lang: Lang) -> Outcome {
         if let Some(path) = &serve.address_file {
             files::write_atomically(path, format!("{line}\n").as_bytes(), Access::Common)?;
         }
+        tokio::spawn(watch(keys, centre));
         let limits = Limits { body_bytes: REQUEST_LIMIT, ..Limits::default() };
         network::serve(vec![listener], None, Arc::new(service), limits, stop)
             .await
@@ -103,34 +196,20 @@ fn run(serve: &Serve, lang: Lang) -> Outcome {
     Ok(())
 }
 
-fn open(serve: &Serve, lang: Lang) -> Outcome<Centre> {
-    let issuers = centre::issuer_files(CRYPTO, &serve.center)?;
-    if issuers.is_empty() {
-        let folder = serve.center.display();
-        return Err(Failure::told(
-            format!("{folder}: нет ни одного файла *.issuer. Создайте его: licenceedit issuer --center {folder}."),
-            format!("{folder}: there is no *.issuer file. Make one: licenceedit issuer --center {folder}."),
-        ));
-    }
-    let source = Source { file: serve.passphrase_file.clone(), variable: "SLK_PASSPHRASE", lang };
-    let mut centre = Centre::new(CRYPTO, Box::new(SystemClock), Store::open(&serve.center)?);
-    for (path, file) in &issuers {
-        let passphrase = if file.is_sealed() { source.existing(path)? } else { None };
-        let key = file.open(CRYPTO, passphrase.as_ref().map(|text| text.as_str()))?;
-        centre.serve(file, key)?;
-    }
-    let now = SystemClock.now().wall;
-    for (series, end) in centre.series() {
-        if end < now.plus_days(WARNING_DAYS) {
-            log::warn!(
-                "series {}: its issuing certificate ends {end}; make another: licenceedit issuer",
-                series.key_id
-            );
-        } else {
-            log::info!("series {}, root {}, until {end}", series.key_id, series.root);
+/// Looks at the issuing key files from time to time. Opening one takes a while, so it is done beside the runtime.
+async fn watch(mut keys: Keys, centre: Arc<Centre>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let centre = centre.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            keys.refresh(&centre);
+            keys
+        });
+        match looked.await {
+            Ok(back) => keys = back,
+            Err(_) => return,
         }
     }
-    Ok(centre)
 }
 
 fn cannot_listen(address: SocketAddr, cause: &std::io::Error) -> Failure {

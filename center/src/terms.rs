@@ -1,43 +1,17 @@
-//! What a code is sold for: the entitlements of the licence that it becomes, fixed when the code is made.
+//! What a code is sold for: the offer, and to whom.
 
 use licence::KeyId;
-use licence::flags::Flags;
-use licence::key::KeyType;
+use licence::activation::Offer;
 use licence::subkeys::PRODUCT_VERSION_MAX;
-use licence::time::Time;
 use serde::{Deserialize, Serialize};
 
-/// Terms of one code. Fields are those of the licence.
+/// Terms of one code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Terms {
-    /// Main, additional, demo.
-    pub key_type: KeyType,
-    /// Service type.
-    #[serde(default)]
-    pub service_type: u8,
-    /// Seats, from 1.
-    pub licence_count: u32,
-    /// Version of the product; 0: none in particular.
-    #[serde(default)]
-    pub product_version: u16,
-    /// Start of the period; `None`: the moment of activation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start_date: Option<Time>,
-    /// Days; 0: without end.
-    #[serde(default)]
-    pub period: u32,
-    /// Functionality flags.
-    #[serde(default)]
-    pub flags: Flags,
-    /// Name of the product.
-    pub product_name: String,
-    /// Article.
-    #[serde(default)]
-    pub article: String,
-    /// Name of the article.
-    #[serde(default)]
-    pub article_name: String,
+    /// What it gives.
+    #[serde(flatten)]
+    pub offer: Offer,
     /// ИНН that the buyer must give; `None`: any.
     #[serde(rename = "ITN", default, skip_serializing_if = "Option::is_none")]
     pub itn: Option<String>,
@@ -67,9 +41,9 @@ fn is_digits(text: &str, most: usize) -> bool {
 impl Terms {
     /// What is wrong with the terms of a code of `key_id`, if anything: a licence of them could never be used.
     pub fn fault(&self, key_id: KeyId) -> Option<String> {
-        if self.licence_count == 0 {
+        if self.offer.licence_count == 0 {
             Some(format!("{key_id}: licences: 1 …"))
-        } else if self.product_version > PRODUCT_VERSION_MAX {
+        } else if self.offer.product_version > PRODUCT_VERSION_MAX {
             Some(format!("{key_id}: product version: 0–{PRODUCT_VERSION_MAX}"))
         } else if !self.itn.as_deref().is_none_or(is_itn) {
             Some(format!("ITN: 1–{ITN_DIGITS} digits"))

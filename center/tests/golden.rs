@@ -140,6 +140,7 @@ impl Bench {
                 itn: Some("7700000001".into()),
                 iec: Some("770001001".into()),
                 blank_key_no: None,
+                key_id: None,
             }),
         };
         request.sign(CRYPTO, &identity).unwrap().into_bytes()

@@ -14,7 +14,7 @@ use crate::key::{Key, KeyType};
 use crate::series::Issuer;
 use crate::time::Time;
 
-/// An answer: `SLK-ANSWER 1`, signed by an issuing key, followed by its certificate.
+/// An answer: `SLK-ANSWER 1`, signed by an issuing key or its deputy, followed by the certificates.
 pub const ANSWER: Kind = Kind { name: "ANSWER", version: 1 };
 
 /// The centre's answer.
@@ -161,7 +161,7 @@ pub enum Granted {
 }
 
 impl Answer {
-    /// Signs the answer with an issuing key: its text, with the issuing certificate behind it.
+    /// Signs the answer with the key of `issuer` or its deputy: its text, with the certificates behind it.
     pub fn sign(&self, signer: &dyn Signer, issuer: &Issuer) -> Result<String> {
         Ok(document::sign(ANSWER, self, signer)? + &issuer.text)
     }
@@ -169,8 +169,8 @@ impl Answer {
     /// Reads an answer and checks its signatures. `place` names the file in errors.
     pub fn read(crypto: &dyn Crypto, place: &str, text: &str) -> Result<Received> {
         let (unverified, rest) = document::read(ANSWER, place, text)?;
-        let issuer = Issuer::read(crypto, place, rest)?;
-        let answer: Answer = unverified.verify(crypto, &issuer.certificate.key)?;
+        let issuer = Issuer::read_any(crypto, place, rest)?;
+        let answer: Answer = issuer.verify(crypto, &unverified)?;
         issuer.vouches(place, issuer.certificate.key_id, answer.time)?;
         Ok(Received { answer, issuer })
     }

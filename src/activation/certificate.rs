@@ -38,8 +38,8 @@ impl ApiCertificate {
     /// Reads a certificate of an API key and checks it under the issuing certificate behind it.
     pub fn read(crypto: &dyn Crypto, place: &str, text: &str) -> Result<(ApiCertificate, Issuer)> {
         let (unverified, rest) = document::read(API_CERTIFICATE, place, text)?;
-        let issuer = Issuer::read(crypto, place, rest)?;
-        let certificate: ApiCertificate = unverified.verify(crypto, &issuer.certificate.key)?;
+        let issuer = Issuer::read_any(crypto, place, rest)?;
+        let certificate: ApiCertificate = issuer.verify(crypto, &unverified)?;
         issuer.vouches(place, certificate.key_id, certificate.issued)?;
         Ok((certificate, issuer))
     }

@@ -72,6 +72,9 @@ pub struct Activate {
     /// The carrier to bind the key to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blank_key_no: Option<KeyNo>,
+    /// The series that the licence must be of; `None`: any. A code of another one is refused before it is spent.
+    #[serde(rename = "KeyID", default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<KeyId>,
 }
 
 /// What a licence is asked for with.

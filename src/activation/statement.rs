@@ -57,8 +57,8 @@ impl Retired {
     /// Reads a retirement and checks both signatures.
     pub fn read(crypto: &dyn Crypto, place: &str, text: &str) -> Result<Retired> {
         let (unverified, rest) = document::read(RETIREMENT, place, text)?;
-        let issuer = Issuer::read(crypto, place, rest)?;
-        let retirement: Retirement = unverified.verify(crypto, &issuer.certificate.key)?;
+        let issuer = Issuer::read_any(crypto, place, rest)?;
+        let retirement: Retirement = issuer.verify(crypto, &unverified)?;
         issuer.vouches(place, retirement.key_id, retirement.retired)?;
         Ok(Retired { retirement, series: issuer.series, text: text.to_owned() })
     }
@@ -104,8 +104,8 @@ impl Revoked {
     /// Reads a list and checks both signatures.
     pub fn read(crypto: &dyn Crypto, place: &str, text: &str) -> Result<Revoked> {
         let (unverified, rest) = document::read(REVOCATIONS, place, text)?;
-        let issuer = Issuer::read(crypto, place, rest)?;
-        let list: Revocations = unverified.verify(crypto, &issuer.certificate.key)?;
+        let issuer = Issuer::read_any(crypto, place, rest)?;
+        let list: Revocations = issuer.verify(crypto, &unverified)?;
         issuer.vouches(place, list.key_id, list.issued)?;
         Ok(Revoked { list, series: issuer.series, text: text.to_owned() })
     }

@@ -1,12 +1,12 @@
 use super::*;
 use crate::code::ActivationCode;
-use crate::crypto::{Crypto, ring::PROVIDER};
+use crate::crypto::{Crypto, Signer, ring::PROVIDER};
 use crate::error::{Code, Result};
 use crate::fingerprint::{Machine, PartKind};
 use crate::id::{Bytes32, KeyId, SeriesId};
 use crate::identity::Identity;
 use crate::key::{Key, KeyType};
-use crate::series::Issuer;
+use crate::series::{Deputy, Issuer};
 use crate::time::Time;
 
 const IDENTITY: &str = include_str!("../../golden/identity.json");
@@ -91,7 +91,7 @@ impl Bench {
 }
 
 fn activate(want: Want) -> Purpose {
-    Purpose::Activate(Activate { want, itn: None, iec: None, blank_key_no: None })
+    Purpose::Activate(Activate { want, itn: None, iec: None, blank_key_no: None, key_id: None })
 }
 
 fn refused(granted: Result<Granted>) -> Code {
@@ -162,6 +162,38 @@ fn an_answer_signed_outside_the_dates_of_its_certificate_is_damaged() {
     let outcome = bench.activated(&request);
     bench.now = "2121-01-01".parse().unwrap();
     assert_eq!(refused(bench.grant(&request, outcome)), Code::DocumentDamaged);
+}
+
+#[test]
+fn a_deputy_signs_answers_in_its_time_but_no_licences() {
+    let bench = bench();
+    let issuing = PROVIDER.rsa_signer(ISSUING).unwrap();
+    let signer = PROVIDER.ed25519_signer(&[3; 32]).unwrap();
+    let day = |days: i64| Time(bench.now.0 + days * crate::time::DAY_MS);
+    let deputy = |key_id| Deputy {
+        key_id,
+        key: Bytes32(signer.public_key().try_into().unwrap()),
+        not_before: day(-1),
+        not_after: day(1),
+    };
+    let under = |deputy, certifier: &dyn Signer| bench.issuer.with_deputy(deputy, certifier).unwrap();
+    let good = under(deputy(bench.series().key_id), issuing.as_ref());
+    let read = |issuer: &Issuer, time| {
+        let request = bench.request(activate(Want::Code(code())));
+        let outcome = bench.activated(&request);
+        let text = Answer { nonce: request.nonce, time, outcome }.sign(signer.as_ref(), issuer)?;
+        Answer::read(&PROVIDER, "x", &text)?.accept(&PROVIDER, &request, &bench.identity)
+    };
+    assert!(matches!(read(&good, bench.now), Ok(Granted::Activated { .. })));
+    for late in [day(-2), day(2)] {
+        assert_eq!(refused(read(&good, late)), Code::DocumentDamaged);
+    }
+    let other_series = under(deputy(KeyId(1)), issuing.as_ref());
+    assert_eq!(refused(read(&other_series, bench.now)), Code::DocumentDamaged);
+    let by_itself = under(deputy(bench.series().key_id), signer.as_ref());
+    assert_eq!(refused(read(&by_itself, bench.now)), Code::SignatureWrong);
+    let licence = bench.key().licence.sign(signer.as_ref(), &good).unwrap();
+    assert!(Key::read(&PROVIDER, "x", &licence).is_err());
 }
 
 fn reserve(bench: &Bench, key_no: u32, issue: u32) -> Purpose {

@@ -2,11 +2,12 @@
 //! Pure: the time is an argument. Memory is bounded, whatever number of addresses comes.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 /// What is counted as one client: an IPv4 address, or the /64 network that one IPv6 client usually owns.
-fn client_of(address: IpAddr) -> IpAddr {
+pub fn client_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) if !v6.is_loopback() => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
         other => other,
@@ -57,25 +58,25 @@ impl Connections {
     }
 }
 
-/// A token bucket per address: `burst` tries at once, then one per `interval`.
+/// A token bucket per client, which may be an address (see [`client_of`]) or whatever else tries are counted by: `burst` tries
+/// at once, then one per `interval`.
 #[derive(Clone, Debug)]
-pub struct Buckets {
+pub struct Buckets<K = IpAddr> {
     /// Per client the moment at which its bucket is full again; absent means full.
-    full_at: HashMap<IpAddr, Duration>,
+    full_at: HashMap<K, Duration>,
     burst: u32,
     interval: Duration,
     max_clients: usize,
 }
 
-impl Buckets {
-    /// Buckets for at most `max_clients` addresses; when there are more, the fullest are forgotten first.
+impl<K: Eq + Hash> Buckets<K> {
+    /// Buckets for at most `max_clients` of them; when there are more, the fullest are forgotten first.
     pub fn new(burst: u32, interval: Duration, max_clients: usize) -> Self {
         Self { full_at: HashMap::new(), burst: burst.max(1), interval, max_clients: max_clients.max(1) }
     }
 
     /// Takes one token at `now`, a time that never goes back. When there is none, `Err` tells how long to wait.
-    pub fn take(&mut self, address: IpAddr, now: Duration) -> Result<(), Duration> {
-        let client = client_of(address);
+    pub fn take(&mut self, client: K, now: Duration) -> Result<(), Duration> {
         let full_at = self.full_at.get(&client).copied().unwrap_or_default().max(now) + self.interval;
         let latest = now + self.interval * self.burst;
         if full_at > latest {
@@ -88,9 +89,11 @@ impl Buckets {
         Ok(())
     }
 
-    /// Gives back all tokens of an address, for example after a successful sign-in.
-    pub fn reset(&mut self, address: IpAddr) {
-        self.full_at.remove(&client_of(address));
+    /// Gives back the token of a try that was no guess.
+    pub fn give_back(&mut self, client: &K) {
+        if let Some(full_at) = self.full_at.get_mut(client) {
+            *full_at = full_at.saturating_sub(self.interval);
+        }
     }
 
     fn forget(&mut self, now: Duration) {
@@ -148,7 +151,7 @@ mod tests {
         assert_eq!(buckets.take(ip("10.0.0.2"), now), Ok(()));
         assert_eq!(buckets.take(ip("10.0.0.1"), now + SECOND), Ok(()));
         assert_eq!(buckets.take(ip("10.0.0.1"), now + SECOND), Err(SECOND));
-        buckets.reset(ip("10.0.0.1"));
+        buckets.give_back(&ip("10.0.0.1"));
         assert_eq!(buckets.take(ip("10.0.0.1"), now + SECOND), Ok(()));
     }
 

@@ -1,4 +1,4 @@
-//! What a test run needs besides Rust: a C++ compiler and valgrind. Installs what is missing where that can be done
+//! What a test run needs besides Rust: a C++ compiler, PostgreSQL and valgrind. Installs what is missing where that can be done
 //! without asking, and else says what to install.
 
 use std::process::{Command, Stdio};
@@ -14,6 +14,11 @@ struct Need {
 
 const NEEDS: &[Need] = &[
     Need { program: "c++", package: "g++", why: "C libraries and the host of the Native API are compiled with it" },
+    Need {
+        program: "psql",
+        package: "postgresql",
+        why: "the store of the licensing centre is tested with PostgreSQL as with SQLite",
+    },
     Need { program: "valgrind", package: "valgrind", why: "a test runs the component under it" },
 ];
 

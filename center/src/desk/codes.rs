@@ -1,21 +1,25 @@
 //! `licenceedit code`, `block`, `codes`: activation codes in the centre's store.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use licence::activation::Offer;
 use licence::code::ActivationCode;
 use licence::flags::{self, Flags};
 use licence::key::KeyType;
-use licence::{KeyId, SeriesId, Time};
+use licence::{KeyId, KeyNo, SeriesId, Time};
 
-use super::{lang_words, now};
+use super::lang_words;
 use crate::CRYPTO;
 use crate::centre;
 use crate::failure::{Console, Failure, Outcome};
-use crate::store::{FILE, State, Store};
+use crate::folder;
+use crate::store::State;
 use crate::terms::Terms;
 
 /// Most codes that one command makes.
 const COUNT_LIMIT: i64 = 100_000;
+/// Who made, blocked or allowed, in the audit.
+const ACTOR: &str = "licenceedit";
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Type {
@@ -68,9 +72,32 @@ pub(super) struct New {
     /// КПП that the buyer must give.
     #[arg(long)]
     iec: Option<String>,
+    /// The code must be activated before this date.
+    #[arg(long, value_name = "DATE")]
+    until: Option<Time>,
+    /// A parameter of the key, NAME=VALUE; may be repeated.
+    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parameter)]
+    parameters: Vec<(String, String)>,
     /// How many codes to make.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=COUNT_LIMIT))]
     count: u32,
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("NAME=VALUE")?;
+    Ok((name.trim().to_owned(), value.to_owned()))
+}
+
+#[derive(clap::Args)]
+pub(super) struct Allow {
+    /// Number of the key.
+    key_no: KeyNo,
+    /// Number of the series.
+    #[arg(long, alias = "series", value_name = "KeyID")]
+    serie: KeyId,
+    /// Folder of the centre.
+    #[arg(long, value_name = "DIR")]
+    center: PathBuf,
 }
 
 #[derive(clap::Args)]
@@ -99,7 +126,7 @@ impl New {
         let flags = Flags::of(&self.flags).ok_or_else(|| {
             Failure::told(format!("--flags: номера от 1 до {range}."), format!("--flags: numbers from 1 to {range}."))
         })?;
-        let terms = Terms {
+        let offer = Offer {
             key_type: match self.key_type {
                 Type::Main => KeyType::Main,
                 Type::Additional => KeyType::Additional,
@@ -111,15 +138,16 @@ impl New {
             start_date: self.start,
             period: self.days,
             flags,
+            parameters: self.parameters.iter().cloned().collect(),
             product_name: self.product.clone().unwrap_or(name.clone()),
             article: self.article.clone(),
             article_name: self.article_name.clone(),
-            itn: self.itn.clone(),
-            iec: self.iec.clone(),
+            until: self.until,
         };
-        let store = Store::open(&self.center)?;
-        store.add_series(&series, &name)?;
-        for code in store.add_codes(CRYPTO, &series, &terms, (self.count, now()))? {
+        let terms = Terms { offer, itn: self.itn.clone(), iec: self.iec.clone() };
+        let centre = folder::centre(&self.center)?;
+        centre.store().work(|work| work.add_series(&series, &name))?;
+        for code in centre.make_codes(ACTOR, (&series, &terms), self.count)? {
             console.result(code)?;
         }
         Ok(())
@@ -148,39 +176,51 @@ impl New {
     }
 }
 
-/// A store that is only looked at is not made by looking.
-fn existing(folder: &Path) -> Outcome<Store> {
-    let path = folder.join(FILE);
-    match std::fs::metadata(&path) {
-        Ok(_) => Ok(Store::open(folder)?),
-        Err(e) => Err(licence::host::files::failed(&path, &e).into()),
-    }
-}
-
 impl Block {
     pub(super) fn run(&self, console: &mut Console<'_>) -> Outcome {
-        let former = existing(&self.center)?.block(self.code)?;
+        let former = folder::existing(&self.center)?.block(ACTOR, self.code)?;
         if former == State::Used {
             console.remark(
-                "Код уже обменян на лицензию: она действует, пока не отозвана (licenceedit c --revoked).",
-                "The code was exchanged for a licence already: it works until it is revoked (licenceedit c --revoked).",
+                "Код уже обменян на лицензию: она отозвана и перестанет действовать при ближайшем обновлении лицензий.",
+                "The code was exchanged for a licence already: it is revoked and ends with the next update of licences.",
             );
         }
         console.result(format_args!("{}\t{}", self.code, state_word(console.lang, State::Blocked)))
     }
 }
 
+impl Allow {
+    pub(super) fn run(&self, console: &mut Console<'_>) -> Outcome {
+        let centre = folder::existing(&self.center)?;
+        let series = centre.store().work(|work| work.series_of(self.serie))?.series;
+        let key = centre.allow(ACTOR, &series, self.key_no)?;
+        console.result(format_args!("{}\t{}\t{}", series.key_id, key.key_no, key.allowance))
+    }
+}
+
 impl List {
     pub(super) fn run(&self, console: &mut Console<'_>) -> Outcome {
-        for listed in existing(&self.center)?.codes(self.serie)? {
-            let sold = &listed.sold;
+        let centre = folder::existing(&self.center)?;
+        let listed = centre.store().work(|work| {
+            let series = self.serie.map(|serie| work.series_of(serie)).transpose()?.map(|series| series.series);
+            let mut listed = Vec::new();
+            for sold in work.codes(series.as_ref())? {
+                let key = sold.key_no.map(|key_no| work.key(&sold.series, key_no)).transpose()?.flatten();
+                listed.push((sold, key));
+            }
+            Ok(listed)
+        })?;
+        for (sold, key) in listed {
             let state = state_word(console.lang, sold.state);
-            let number = u8::from(sold.terms.key_type);
-            let (key_no, when) = listed
-                .activated
-                .map_or((String::new(), String::new()), |(key_no, when)| (key_no.to_string(), when.to_string()));
-            let (code, series, count) = (sold.code, sold.series.key_id, sold.terms.licence_count);
-            console.result(format_args!("{code}\t{series}\t{state}\t{number}\t{count}\t{key_no}\t{when}"))?;
+            let (key_no, when) = key
+                .as_ref()
+                .map_or((String::new(), String::new()), |key| (key.key_no.to_string(), key.activated.to_string()));
+            let offer = &key.as_ref().map_or(&sold.terms, |key| &key.terms).offer;
+            let (code, series, number) = (sold.code, sold.series.key_id, u8::from(offer.key_type));
+            console.result(format_args!(
+                "{code}\t{series}\t{state}\t{number}\t{}\t{key_no}\t{when}",
+                offer.licence_count
+            ))?;
         }
         Ok(())
     }

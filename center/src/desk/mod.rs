@@ -1,5 +1,6 @@
 //! `licenceedit`, the vendor's desk: its command line. Each command is one module; none asks the network for anything.
 
+mod answer;
 mod codes;
 mod pack;
 mod series;
@@ -30,7 +31,7 @@ struct Arguments {
     /// Language of messages: ru or en; else that of the environment.
     #[arg(long, global = true)]
     lang: Option<String>,
-    /// Passphrase of the root key, first line of this file; else SLK_PASSPHRASE or the terminal.
+    /// Passphrase of the key file, first line of this file; else SLK_PASSPHRASE or the terminal.
     #[arg(long, global = true, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 }
@@ -47,10 +48,14 @@ enum Command {
     List(show::Show),
     /// Puts the component's libraries into a template for 1C, with trust anchors inside; checks a template.
     Template(template::Template),
+    /// Answers a request file of a server without internet.
+    Answer(answer::Answer),
     /// Makes activation codes in the centre's store.
     Code(codes::New),
     /// Blocks an activation code for ever.
     Block(codes::Block),
+    /// Allows one transfer of a key more than the limit, or its licence for the machine as it is now.
+    Allow(codes::Allow),
     /// Lists activation codes with their states.
     Codes(codes::List),
 }
@@ -68,8 +73,10 @@ pub fn main() -> ExitCode {
         Command::C(pack) => pack.run(&mut console, &root),
         Command::List(show) => show.run(&mut console),
         Command::Template(template) => template.run(&mut console),
+        Command::Answer(answer) => answer.run(&mut console, &root),
         Command::Code(new) => new.run(&mut console),
         Command::Block(block) => block.run(&mut console),
+        Command::Allow(allow) => allow.run(&mut console),
         Command::Codes(list) => list.run(&mut console),
     };
     finish("licenceedit", lang, outcome)

@@ -1,141 +1,157 @@
-//! Codes in the store: made and blocked at the vendor's desk.
+//! Codes in the store: sold, drawn for a demo, or given back for a key.
 
+use licence::activation::CodeState;
 use licence::code::ActivationCode;
 use licence::crypto::Crypto;
 use licence::error::{Code, Error, Result};
-use licence::{KeyId, KeyNo, SeriesId, Time};
-use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use licence::{KeyNo, SeriesId, Time};
 
-use super::{Store, failed, json, parsed, series_of};
+use super::Work;
+use super::database::{Row, json};
 use crate::terms::Terms;
 
 /// State of a code.
+pub type State = CodeState;
+
+/// Where a code comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Never exchanged.
-    New,
-    /// Exchanged for a licence.
-    Used,
-    /// Refused by the vendor, exchanged or not.
-    Blocked,
+pub enum Origin {
+    /// The vendor has made it for sale.
+    Sold,
+    /// Drawn for a demo licence; nobody has ever typed it.
+    Demo,
+    /// Given for a key that was given up.
+    Reserve,
 }
 
-impl State {
-    /// The word in the store.
-    pub fn name(self) -> &'static str {
-        match self {
-            State::New => "new",
-            State::Used => "used",
-            State::Blocked => "blocked",
-        }
-    }
-}
-
-/// A code as it was sold.
+/// A code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sold {
     /// The code.
     pub code: ActivationCode,
     /// Its series.
     pub series: SeriesId,
+    /// Where it comes from.
+    pub origin: Origin,
     /// Its state.
     pub state: State,
-    /// What it is for.
+    /// What it was made for. For a code with a key the key's own terms count.
     pub terms: Terms,
-    pub(super) series_row: i64,
+    /// When it was made.
+    pub created: Time,
+    /// The key that it has become, or brings back.
+    pub key_no: Option<KeyNo>,
 }
 
-/// A code in a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// The code.
-    pub sold: Sold,
-    /// Number of the key that it became, and when.
-    pub activated: Option<(KeyNo, Time)>,
+const COLUMNS: &str = "code, series, origin, state, terms, created, key_no";
+const STATES: [(State, &str); 3] = [(State::New, "new"), (State::Used, "used"), (State::Blocked, "blocked")];
+const ORIGINS: [(Origin, &str); 3] = [(Origin::Sold, "sold"), (Origin::Demo, "demo"), (Origin::Reserve, "reserve")];
+
+/// The word in the store for a value of a small table.
+pub(super) fn word<T: PartialEq>(table: &[(T, &'static str)], value: &T) -> &'static str {
+    table.iter().find(|(known, _)| known == value).map_or("", |(_, word)| word)
 }
 
-const COLUMNS: &str = "codes.code, codes.state, codes.terms, series.id, series.key_id, series.root";
+/// The value that a word of the store stands for.
+pub(super) fn meaning<T: Copy>(table: &[(T, &'static str)], word: &str) -> Result<T> {
+    let found = table.iter().find(|(_, known)| *known == word).map(|(value, _)| *value);
+    found.ok_or_else(|| Error::new(Code::StoreDamaged).with("center").with(word))
+}
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Sold> {
-    let wrong = |at, cause: Box<dyn std::error::Error + Send + Sync>| {
-        rusqlite::Error::FromSqlConversionFailure(at, Type::Text, cause)
-    };
-    let code: String = row.get(0)?;
-    let state: String = row.get(1)?;
-    let states = [State::New, State::Used, State::Blocked];
+fn read(row: &Row) -> Result<Sold> {
     Ok(Sold {
-        code: code.parse().map_err(|e: Error| wrong(0, Box::new(e)))?,
-        state: states.into_iter().find(|known| known.name() == state).ok_or_else(|| wrong(1, "state".into()))?,
-        terms: parsed(row, 2)?,
-        series_row: row.get(3)?,
-        series: series_of(row, 4, 5)?,
+        code: row.parsed(0)?,
+        series: row.series(1)?,
+        origin: meaning(&ORIGINS, row.text(2)?)?,
+        state: meaning(&STATES, row.text(3)?)?,
+        terms: row.json(4)?,
+        created: row.time(5)?,
+        key_no: row.optional_number(6)?,
     })
 }
 
-/// The code, if it was ever sold.
-pub(super) fn find(connection: &Connection, code: ActivationCode) -> Result<Option<Sold>> {
-    let sql = format!("SELECT {COLUMNS} FROM codes JOIN series ON series.id = codes.series WHERE codes.code = ?1");
-    connection.query_row(&sql, [code.digits()], read).optional().map_err(failed)
-}
+impl Work<'_> {
+    /// The code, if there is one; nobody else changes it until the end of the transaction.
+    pub fn lock_code(&mut self, code: ActivationCode) -> Result<Option<Sold>> {
+        // Written as it is, so that who comes second waits here.
+        self.execute("UPDATE codes SET state = state WHERE code = $1", &[code.digits().into()])?;
+        self.code(code)
+    }
 
-impl Store {
-    /// Makes `count` fresh codes of a series that the store knows.
+    /// The code, if there is one.
+    pub fn code(&mut self, code: ActivationCode) -> Result<Option<Sold>> {
+        let sql = format!("SELECT {COLUMNS} FROM codes WHERE code = $1");
+        self.one(&sql, &[code.digits().into()])?.as_ref().map(read).transpose()
+    }
+
+    /// Writes a new code.
+    pub fn insert_code(&mut self, sold: &Sold) -> Result<()> {
+        let sql = format!("INSERT INTO codes ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7)");
+        let values = [
+            sold.code.digits().into(),
+            (&sold.series).into(),
+            word(&ORIGINS, &sold.origin).into(),
+            word(&STATES, &sold.state).into(),
+            json(&sold.terms)?,
+            sold.created.into(),
+            sold.key_no.into(),
+        ];
+        self.execute(&sql, &values).map(drop)
+    }
+
+    /// Writes what may change of a code: state, terms, key.
+    pub fn save_code(&mut self, sold: &Sold) -> Result<()> {
+        let sql = "UPDATE codes SET state = $2, terms = $3, key_no = $4 WHERE code = $1";
+        let state = word(&STATES, &sold.state).into();
+        let values = [sold.code.digits().into(), state, json(&sold.terms)?, sold.key_no.into()];
+        self.execute(sql, &values).map(drop)
+    }
+
+    /// A fresh code that nobody has.
+    pub fn fresh_code(&mut self, crypto: &dyn Crypto) -> Result<ActivationCode> {
+        loop {
+            let code = ActivationCode::random(crypto)?;
+            if self.code(code)?.is_none() {
+                return Ok(code);
+            }
+        }
+    }
+
+    /// Makes `count` fresh codes for sale, of a series that the store knows.
     pub fn add_codes(
-        &self,
+        &mut self,
         crypto: &dyn Crypto,
-        series: &SeriesId,
-        terms: &Terms,
+        (series, terms): (&SeriesId, &Terms),
         (count, now): (u32, Time),
     ) -> Result<Vec<ActivationCode>> {
         if let Some(fault) = terms.fault(series.key_id) {
             return Err(Error::new(Code::BadRequest).with(fault));
         }
-        let sql = "INSERT INTO codes (code, series, state, terms, created)
-            SELECT ?1, id, 'new', ?2, ?3 FROM series WHERE key_id = ?4 AND root = ?5";
-        let terms = json(terms)?;
-        let mut connection = self.connection.lock();
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        if self.series(series)?.is_none() {
+            return Err(Error::new(Code::RecordNotFound).with(series.key_id));
+        }
         let mut codes = Vec::new();
-        while codes.len() < count as usize {
-            let code = ActivationCode::random(crypto)?;
-            if find(&transaction, code)?.is_some() {
-                continue;
-            }
-            let values = params![code.digits(), terms, now.0, series.key_id.0, series.root.0];
-            if transaction.execute(sql, values).map_err(failed)? == 0 {
-                return Err(Error::new(Code::RecordNotFound).with(series.key_id));
-            }
+        for _ in 0..count {
+            let code = self.fresh_code(crypto)?;
+            let (origin, state, terms) = (Origin::Sold, State::New, terms.clone());
+            self.insert_code(&Sold { code, series: *series, origin, state, terms, created: now, key_no: None })?;
             codes.push(code);
         }
-        transaction.commit().map_err(failed)?;
         Ok(codes)
     }
 
-    /// Blocks a code for ever; gives the state that it had.
-    pub fn block(&self, code: ActivationCode) -> Result<State> {
-        let mut connection = self.connection.lock();
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        let sold = find(&transaction, code)?.ok_or_else(|| Error::new(Code::CodeUnknown))?;
-        transaction.execute("UPDATE codes SET state = 'blocked' WHERE code = ?1", [code.digits()]).map_err(failed)?;
-        transaction.commit().map_err(failed)?;
-        Ok(sold.state)
+    /// Codes for sale of a series, or of all, in the order in which they were made.
+    pub fn codes(&mut self, series: Option<&SeriesId>) -> Result<Vec<Sold>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM codes WHERE origin = 'sold' AND ($1 = '' OR series = $1) ORDER BY created, code"
+        );
+        let series = series.map(super::database::series_name).unwrap_or_default();
+        self.rows(&sql, &[series.into()])?.iter().map(read).collect()
     }
 
-    /// All codes of a series, or of all, in the order in which they were made.
-    pub fn codes(&self, key_id: Option<KeyId>) -> Result<Vec<Listed>> {
-        let sql = format!(
-            "SELECT {COLUMNS}, activations.key_no, activations.activated FROM codes JOIN series ON series.id = codes.series
-            LEFT JOIN activations ON activations.code = codes.code
-            WHERE ?1 IS NULL OR series.key_id = ?1 ORDER BY codes.created, codes.rowid"
-        );
-        let connection = self.connection.lock();
-        let mut statement = connection.prepare(&sql).map_err(failed)?;
-        let list = |row: &Row<'_>| {
-            let activated = row.get::<_, Option<KeyNo>>(6)?.zip(row.get::<_, Option<i64>>(7)?.map(Time));
-            Ok(Listed { sold: read(row)?, activated })
-        };
-        let rows = statement.query_map([key_id.map(|id| id.0)], list).map_err(failed)?;
-        rows.collect::<rusqlite::Result<_>>().map_err(failed)
+    /// All codes of a key, in the order in which they were made.
+    pub fn codes_of_key(&mut self, series: &SeriesId, key_no: KeyNo) -> Result<Vec<Sold>> {
+        let sql = format!("SELECT {COLUMNS} FROM codes WHERE series = $1 AND key_no = $2 ORDER BY created, code");
+        self.rows(&sql, &[series.into(), key_no.into()])?.iter().map(read).collect()
     }
 }

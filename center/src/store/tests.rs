@@ -1,31 +1,55 @@
-use licence::identity::Identity;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use licence::Time;
 use licence::key::KeyType;
 
 use super::*;
 use crate::CRYPTO;
-use crate::rules::tests::{SERIES, activate, request, terms};
-use crate::terms::Terms;
+use crate::rules::tests::{SERIES, terms};
 
-/// The request of `machine` for `code`, claimed.
-fn claim(
-    store: &Store,
-    identity: &Identity,
-    (machine, code): (&str, ActivationCode),
-    now: Time,
-    judge: &dyn Fn(&Sold) -> Result<()>,
-) -> Result<Activation> {
-    let asked = activate(code);
-    store.claim((&request(identity, machine, asked.clone()), &asked, code), now, judge)
+#[path = "../../tests/vendor/cluster.rs"]
+pub(crate) mod cluster;
+
+/// Which database a test runs on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum On {
+    Sqlite,
+    Postgres,
 }
 
-struct Folder(std::path::PathBuf);
+/// Makes each test twice: with SQLite and with PostgreSQL.
+macro_rules! on_both {
+    ($($name:ident)*) => {
+        mod on_sqlite {
+            $(#[test] fn $name() { super::$name(crate::store::tests::On::Sqlite) })*
+        }
+        mod on_postgres {
+            $(#[test] fn $name() { super::$name(crate::store::tests::On::Postgres) })*
+        }
+    };
+}
+pub(crate) use on_both;
+
+/// A centre's folder, gone when dropped.
+pub(crate) struct Folder(pub PathBuf);
+
+static FOLDERS: AtomicU32 = AtomicU32::new(0);
 
 impl Folder {
-    fn new(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("slk-centre-{name}-{}", std::process::id()));
+    pub(crate) fn new(on: On) -> Folder {
+        let number = FOLDERS.fetch_add(1, Ordering::SeqCst);
+        let path = std::env::temp_dir().join(format!("slk-centre-{}-{number}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).unwrap();
+        if let On::Postgres = on {
+            std::fs::write(path.join(ADDRESS_FILE), cluster::database() + "\n").unwrap();
+        }
         Folder(path)
+    }
+
+    pub(crate) fn store(&self) -> Store {
+        Store::open(&self.0).unwrap()
     }
 }
 
@@ -35,139 +59,177 @@ impl Drop for Folder {
     }
 }
 
-fn with_codes(folder: &Folder, count: u32) -> (Store, Vec<licence::code::ActivationCode>) {
-    let store = Store::open(&folder.0).unwrap();
-    store.add_series(&SERIES, "Товар").unwrap();
-    let codes = store.add_codes(CRYPTO, &SERIES, &terms(KeyType::Main), (count, Time(5))).unwrap();
-    (store, codes)
+on_both! {
+    what_fails_in_the_middle_leaves_nothing
+    codes_of_a_series_that_the_store_does_not_know_are_not_made
+    who_locks_a_code_is_waited_for
+    the_same_report_is_kept_once
+    a_token_is_found_by_its_hash_until_it_is_withdrawn
+    a_customer_is_found_by_a_part_of_his_name_in_any_case
+    a_store_that_is_opened_again_has_everything
+    a_copy_is_whole_and_never_replaces_a_file
 }
 
-fn allow(_: &Sold) -> Result<()> {
-    Ok(())
+fn with_series(on: On) -> (Folder, Store) {
+    let folder = Folder::new(on);
+    let store = folder.store();
+    store.work(|work| work.add_series(&SERIES, "Товар")).unwrap();
+    (folder, store)
 }
 
-#[test]
-fn key_numbers_are_unique_and_grow_and_a_repeated_claim_gives_the_same() {
-    let folder = Folder::new("numbers");
-    let (store, codes) = with_codes(&folder, 3);
-    let identity = Identity::generate(CRYPTO).unwrap();
-    let mut numbers = Vec::new();
-    for code in &codes {
-        let first = claim(&store, &identity, ("a", *code), Time(7), &allow).unwrap();
-        let refuse = |_: &Sold| Err(Error::new(Code::KeyRuleViolated));
-        let again = claim(&store, &identity, ("a", *code), Time(9), &refuse).unwrap();
-        assert_eq!(Activation { repeated: false, sold: first.sold.clone(), ..again.clone() }, first);
-        assert!(again.repeated && again.sold.state == State::Used);
-        numbers.push((first.key_no, first.reg_no));
-    }
-    assert_eq!(numbers, [(1, 1), (2, 2), (3, 3)]);
-    let listed = store.codes(Some(SERIES.key_id)).unwrap();
-    assert_eq!(listed.iter().map(|code| code.activated).collect::<Vec<_>>(), [1, 2, 3].map(|no| Some((no, Time(7)))));
-    assert!(store.codes(Some(KeyId(1))).unwrap().is_empty());
+fn one_code(store: &Store) -> licence::code::ActivationCode {
+    store.work(|work| work.add_codes(CRYPTO, (&SERIES, &terms(KeyType::Main)), (1, Time(5)))).unwrap()[0]
 }
 
-#[test]
-fn another_identity_or_machine_does_not_get_a_used_code() {
-    let folder = Folder::new("used");
-    let (store, codes) = with_codes(&folder, 1);
-    let (ours, other) = (Identity::generate(CRYPTO).unwrap(), Identity::generate(CRYPTO).unwrap());
-    claim(&store, &ours, ("a", codes[0]), Time(7), &allow).unwrap();
-    for (identity, machine) in [(&other, "a"), (&ours, "b")] {
-        let refused = claim(&store, identity, (machine, codes[0]), Time(7), &allow).unwrap_err();
-        assert_eq!(refused.code, Code::CodeUsed);
-    }
+fn what_fails_in_the_middle_leaves_nothing(on: On) {
+    let (_folder, store) = with_series(on);
+    let failed: Result<()> = store.work(|work| {
+        work.add_codes(CRYPTO, (&SERIES, &terms(KeyType::Main)), (3, Time(5)))?;
+        Err(Code::Busy.into())
+    });
+    assert_eq!(failed.unwrap_err().code, Code::Busy);
+    assert!(store.work(|work| work.codes(None)).unwrap().is_empty());
+    let broken = store.work(|work| work.execute("INSERT INTO nowhere VALUES ($1)", &[1_i64.into()]));
+    assert_eq!(broken.unwrap_err().code, Code::StoreFailed);
+    one_code(&store);
+    assert_eq!(store.work(|work| work.codes(Some(&SERIES))).unwrap().len(), 1);
 }
 
-#[test]
-fn a_refused_claim_spends_nothing() {
-    let folder = Folder::new("refused");
-    let (store, codes) = with_codes(&folder, 1);
-    let identity = Identity::generate(CRYPTO).unwrap();
-    let refuse = |_: &Sold| Err(Error::new(Code::KeyRuleViolated));
-    assert_eq!(claim(&store, &identity, ("a", codes[0]), Time(7), &refuse).unwrap_err().code, Code::KeyRuleViolated);
-    assert_eq!(store.codes(None).unwrap()[0].sold.state, State::New);
-    assert_eq!(claim(&store, &identity, ("a", codes[0]), Time(7), &allow).unwrap().key_no, 1);
+fn codes_of_a_series_that_the_store_does_not_know_are_not_made(on: On) {
+    let store = Folder::new(on);
+    let store = store.store();
+    let add = |terms: &crate::terms::Terms| store.work(|work| work.add_codes(CRYPTO, (&SERIES, terms), (1, Time(5))));
+    assert_eq!(add(&terms(KeyType::Main)).unwrap_err().code, Code::RecordNotFound);
+    let mut useless = terms(KeyType::Main);
+    useless.offer.licence_count = 0;
+    assert_eq!(add(&useless).unwrap_err().code, Code::BadRequest);
 }
 
-#[test]
-fn of_many_machines_at_the_same_time_one_wins() {
-    let folder = Folder::new("race");
-    let (_, codes) = with_codes(&folder, 1);
-    let won = std::sync::atomic::AtomicU32::new(0);
+fn who_locks_a_code_is_waited_for(on: On) {
+    let (folder, store) = with_series(on);
+    let code = one_code(&store);
+    let sum = AtomicU32::new(0);
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
-                // Each with a connection of its own, as several processes would have.
-                let store = Store::open(&folder.0).unwrap();
-                let identity = Identity::generate(CRYPTO).unwrap();
-                match claim(&store, &identity, ("a", codes[0]), Time(7), &allow) {
-                    Ok(_) => drop(won.fetch_add(1, std::sync::atomic::Ordering::SeqCst)),
-                    Err(error) => assert_eq!(error.code, Code::CodeUsed),
-                }
+                // Each with connections of its own, as several processes would have.
+                let store = folder.store();
+                let won = store.work(|work| {
+                    let mut sold = work.lock_code(code)?.unwrap();
+                    let first = sold.state == State::New;
+                    sold.state = State::Used;
+                    work.save_code(&sold).map(|()| first)
+                });
+                sum.fetch_add(won.unwrap().into(), Ordering::SeqCst);
             });
         }
     });
-    assert_eq!(won.into_inner(), 1);
+    assert_eq!(sum.into_inner(), 1);
 }
 
-#[test]
-fn the_licence_that_was_kept_first_counts() {
-    let folder = Folder::new("kept");
-    let (store, codes) = with_codes(&folder, 1);
-    let identity = Identity::generate(CRYPTO).unwrap();
-    let activation = claim(&store, &identity, ("a", codes[0]), Time(7), &allow).unwrap();
-    assert_eq!(store.keep_licence(&activation, "one").unwrap(), "one");
-    assert_eq!(store.keep_licence(&activation, "two").unwrap(), "one");
-    assert_eq!(claim(&store, &identity, ("a", codes[0]), Time(8), &allow).unwrap().licence.as_deref(), Some("one"));
+fn the_same_report_is_kept_once(on: On) {
+    let (_folder, store) = with_series(on);
+    let event = Event::new(Time(7), "server", Kind::Cloned).of_key(&SERIES, 3).with("A");
+    for details in ["A", "A", "B"] {
+        store.work(|work| work.note(&event.clone().with(details))).unwrap();
+    }
+    store.work(|work| work.note(&Event::new(Time(8), "x", Kind::Allowed).of_key(&SERIES, 3))).unwrap();
+    let details = |events: Vec<Event>| events.into_iter().map(|event| event.details).collect::<Vec<_>>();
+    assert_eq!(details(store.work(|work| work.latest_events(true, 9)).unwrap()), ["B", "A"]);
+    assert_eq!(details(store.work(|work| work.events_of_key(&SERIES, 3)).unwrap()), ["A", "B", ""]);
+    assert_eq!(store.work(|work| work.latest_events(false, 1)).unwrap()[0].kind, Kind::Allowed);
 }
 
-#[test]
-fn a_blocked_code_is_refused_even_to_its_owner_and_an_unknown_one_is_told_so() {
-    let folder = Folder::new("blocked");
-    let (store, codes) = with_codes(&folder, 1);
-    let identity = Identity::generate(CRYPTO).unwrap();
-    claim(&store, &identity, ("a", codes[0]), Time(7), &allow).unwrap();
-    assert_eq!(store.block(codes[0]).unwrap(), State::Used);
-    assert_eq!(claim(&store, &identity, ("a", codes[0]), Time(7), &allow).unwrap_err().code, Code::CodeBlocked);
-    let unknown = "00000000000000000098".parse().unwrap();
-    assert_eq!(claim(&store, &identity, ("a", unknown), Time(7), &allow).unwrap_err().code, Code::CodeUnknown);
-    assert_eq!(store.block(unknown).unwrap_err().code, Code::CodeUnknown);
+fn a_token_is_found_by_its_hash_until_it_is_withdrawn(on: On) {
+    let (_folder, store) = with_series(on);
+    let token = Token { name: "shop".into(), role: web::Access::Operator, created: Time(9) };
+    store.work(|work| work.insert_token("AA", &token)).unwrap();
+    assert!(store.work(|work| work.insert_token("BB", &token)).is_err());
+    assert_eq!(store.work(|work| work.token("AA")).unwrap(), Some(token));
+    assert_eq!(store.work(|work| work.token("BB")).unwrap(), None);
+    store.work(|work| work.delete_token("shop")).unwrap();
+    assert_eq!(store.work(|work| work.delete_token("shop")).unwrap_err().code, Code::RecordNotFound);
+    assert_eq!(store.work(|work| work.token("AA")).unwrap(), None);
 }
 
-#[test]
-fn codes_of_a_series_that_the_store_does_not_know_are_not_made() {
-    let folder = Folder::new("unknown");
-    let store = Store::open(&folder.0).unwrap();
-    let error = store.add_codes(CRYPTO, &SERIES, &terms(KeyType::Main), (1, Time(5))).unwrap_err();
-    assert_eq!(error.code, Code::RecordNotFound);
-    let useless = Terms { licence_count: 0, ..terms(KeyType::Main) };
-    assert_eq!(store.add_codes(CRYPTO, &SERIES, &useless, (1, Time(5))).unwrap_err().code, Code::BadRequest);
+fn a_customer_is_found_by_a_part_of_his_name_in_any_case(on: On) {
+    let (_folder, store) = with_series(on);
+    store.work(|work| work.meet_customer("7700000001", None)).unwrap();
+    let named =
+        Customer {
+            itn: "7700000001".into(), iec: String::new(), name: "ООО \"Ромашка\"".into(), note: String::new()
+        };
+    store.work(|work| work.put_customer(&named)).unwrap();
+    store.work(|work| work.meet_customer("7700000001", None)).unwrap();
+    assert_eq!(store.work(|work| work.customers("")).unwrap(), std::slice::from_ref(&named));
+    assert_eq!(store.work(|work| work.customers("7700000001")).unwrap(), [named]);
+    assert!(store.work(|work| work.customers("77")).unwrap().is_empty());
+    assert!(store.work(|work| work.find_keys("ромашка")).unwrap().is_empty(), "he has no keys yet");
+}
+
+fn a_store_that_is_opened_again_has_everything(on: On) {
+    let (folder, store) = with_series(on);
+    let code = one_code(&store);
+    let policy = Policy { transfers: 1, renew_days: 30, ..Policy::default() };
+    store.work(|work| work.set_policy(&SERIES, &policy)).unwrap();
+    drop(store);
+    let store = folder.store();
+    store.work(|work| work.add_series(&SERIES, "Другое имя")).unwrap();
+    let series = store.work(|work| work.series_of(SERIES.key_id)).unwrap();
+    assert_eq!(series, Series { series: SERIES, name: "Другое имя".into(), policy });
+    assert_eq!(store.work(|work| work.code(code)).unwrap().unwrap().terms, terms(KeyType::Main));
+    store.check().unwrap();
+}
+
+fn a_copy_is_whole_and_never_replaces_a_file(on: On) {
+    let (folder, store) = with_series(on);
+    let code = one_code(&store);
+    let copy = Folder::new(On::Sqlite);
+    let file = copy.0.join(FILE);
+    store.backup(&file).unwrap();
+    assert_eq!(store.backup(&file).unwrap_err().code, Code::FileFailed);
+    if let On::Sqlite = on {
+        let restored = copy.store();
+        assert!(restored.work(|work| work.code(code)).unwrap().is_some());
+    } else {
+        assert!(std::fs::read(&file).unwrap().starts_with(b"PGDMP"));
+    }
+    drop(folder);
 }
 
 #[test]
 fn a_newer_store_or_a_foreign_file_is_left_alone() {
-    let folder = Folder::new("newer");
-    drop(Store::open(&folder.0).unwrap());
-    let raw = Connection::open(folder.0.join(FILE)).unwrap();
+    let folder = Folder::new(On::Sqlite);
+    drop(folder.store());
+    let raw = rusqlite::Connection::open(folder.0.join(FILE)).unwrap();
     raw.pragma_update(None, "user_version", SCHEMA + 1).unwrap();
-    assert_eq!(Store::open(&folder.0).err().unwrap().code, Code::StoreVersion);
+    let refused = |folder: &Path| Store::open(folder).err().unwrap().code;
+    assert_eq!(refused(&folder.0), Code::StoreVersion);
     raw.pragma_update(None, "application_id", 1).unwrap();
-    assert_eq!(Store::open(&folder.0).err().unwrap().code, Code::StoreDamaged);
+    assert_eq!(refused(&folder.0), Code::StoreDamaged);
     drop(raw);
-    std::fs::write(
-        folder.0.join(FILE),
-        "no database, but a text that is long enough to be looked at as one".repeat(99),
-    )
-    .unwrap();
-    assert_eq!(Store::open(&folder.0).err().unwrap().code, Code::StoreDamaged);
+    let text = "no database, but a text that is long enough to be looked at as one".repeat(99);
+    std::fs::write(folder.0.join(FILE), text).unwrap();
+    assert_eq!(refused(&folder.0), Code::StoreDamaged);
+}
+
+#[test]
+fn a_newer_database_is_left_alone_and_a_wrong_address_shows_no_password() {
+    let folder = Folder::new(On::Postgres);
+    let store = folder.store();
+    store.work(|work| work.execute("UPDATE slk_center SET version = $1", &[i64::from(SCHEMA + 1).into()])).unwrap();
+    assert_eq!(Store::open(&folder.0).err().unwrap().code, Code::StoreVersion);
+    std::fs::write(folder.0.join(ADDRESS_FILE), "postgresql://slk:topsecret@[bad").unwrap();
+    let error = Store::open(&folder.0).err().unwrap();
+    assert!(error.code == Code::SettingsWrong && !error.to_string().contains("topsecret"));
 }
 
 #[cfg(unix)]
 #[test]
 fn the_store_is_readable_by_its_owner_only() {
     use std::os::unix::fs::PermissionsExt;
-    let folder = Folder::new("rights");
-    let (_store, _) = with_codes(&folder, 1);
+    let folder = Folder::new(On::Sqlite);
+    let _store = folder.store();
     for entry in std::fs::read_dir(&folder.0).unwrap() {
         let entry = entry.unwrap();
         assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", entry.file_name());

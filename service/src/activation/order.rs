@@ -75,6 +75,7 @@ fn activate(core: &Core, order: &api::Activate) -> Result<Activate> {
         itn: digits("ITN", &order.itn)?,
         iec: digits("IEC", &order.iec)?,
         blank_key_no: order.blank_key_no,
+        key_id: order.key_id,
     };
     match asked.blank_key_no {
         Some(carrier) if !core.keys.has_carrier(carrier) => Err(Error::new(Code::CarrierMissing).with(carrier)),

@@ -1,0 +1,144 @@
+//! A code, or the wish for a demo, becomes a licence.
+
+use licence::SeriesId;
+use licence::activation::{Activated, Outcome};
+use licence::code::ActivationCode;
+use licence::error::{Code, Error, Result};
+
+use super::{Centre, Outcoming, SERVER, machine_of};
+use crate::rules::{self, Asker, Exchange};
+use crate::store::{Event, Key, KeyState, Kind, Origin, Sold, State, Work};
+use crate::terms::Terms;
+
+impl Centre {
+    /// Exchanges a code: the first time for a new key, later for the same licence, after a transfer for the key's next issue.
+    pub(super) fn activate(&self, code: ActivationCode, asker: Asker<'_>) -> Result<Outcoming> {
+        rules::can_be_licensed(asker.request, asker.asked)?;
+        let mut other_machine = None;
+        let exchanged = self.store.work(|work| {
+            let mut sold = work.lock_code(code)?.ok_or_else(|| Error::new(Code::CodeUnknown))?;
+            // Refused before anything is written: without its issuing key nothing could be signed.
+            self.issuing(&sold.series, asker.now)?;
+            let key = sold.key_no.map(|key_no| work.lock_key(&sold.series, key_no)).transpose()?.flatten();
+            let exchange = rules::exchange(&sold, key.as_ref(), asker).inspect_err(|error| {
+                if error.code == Code::OtherMachine {
+                    other_machine = sold.key_no.map(|key_no| (sold.series, key_no));
+                }
+            })?;
+            let (key, what) = match (exchange, key) {
+                (Exchange::Same, Some(key)) => (key, "repeated"),
+                (Exchange::Moved { allowed }, Some(mut key)) => {
+                    move_key(&mut key, allowed, asker);
+                    work.save_key(&key)?;
+                    (key, "moved")
+                }
+                _ => {
+                    let (itn, iec) = (&asker.asked.itn, &asker.asked.iec);
+                    let key = new_key(work, (sold.series, code), sold.terms.clone(), asker)?;
+                    if let Some(itn) = itn {
+                        work.meet_customer(itn, iec.as_deref())?;
+                    }
+                    (key, "activated")
+                }
+            };
+            if what != "repeated" {
+                sold.state = State::Used;
+                sold.key_no = Some(key.key_no);
+                work.save_code(&sold)?;
+                note(work, &key, asker, what)?;
+            }
+            Ok((key, what))
+        });
+        if let Some((series, key_no)) = other_machine {
+            self.report((&series, key_no), Kind::Cloned, asker.now, &machine_of(asker.request));
+        }
+        let (key, what) = exchanged?;
+        self.activated(&key, what, asker)
+    }
+
+    /// A demo licence without a code, once for each computer.
+    pub(super) fn demo(&self, series: SeriesId, asker: Asker<'_>) -> Result<Outcoming> {
+        rules::can_be_licensed(asker.request, asker.asked)?;
+        self.issuing(&series, asker.now)?;
+        let (key, what) = self.store.work(|work| {
+            let offer = work.lock_series(&series)?.and_then(|series| series.policy.demo);
+            let offer = offer.ok_or_else(|| {
+                let refused = Error::new(Code::DemoRefused).with(series.key_id);
+                refused.with_text("поставщик их не выдаёт", "the vendor gives none")
+            })?;
+            let request = asker.request;
+            let former = work.demo_key(&series, (&request.identity, request.computer_id))?;
+            match (rules::demo(former.as_ref(), &series, asker)?, former) {
+                (Exchange::Same, Some(key)) => Ok((key, "repeated")),
+                _ => {
+                    let code = work.fresh_code(self.crypto)?;
+                    let terms = Terms { offer, itn: None, iec: None };
+                    let key = new_key(work, (series, code), terms.clone(), asker)?;
+                    let (origin, state) = (Origin::Demo, State::Used);
+                    let key_no = Some(key.key_no);
+                    work.insert_code(&Sold { code, series, origin, state, terms, created: asker.now, key_no })?;
+                    note(work, &key, asker, "demo")?;
+                    Ok((key, "demo"))
+                }
+            }
+        })?;
+        self.activated(&key, what, asker)
+    }
+
+    fn activated(&self, key: &Key, what: &'static str, asker: Asker<'_>) -> Result<Outcoming> {
+        let issuing = self.issuing(&key.series, asker.now)?;
+        let licence = self.licence(&issuing, key, asker.now)?;
+        let api_certificate = issuing.certify(self.crypto, asker.now, asker.request)?;
+        let outcome = Outcome::Activated(Activated { licence, api_certificate, memory: key.memory.clone() });
+        Ok(Outcoming { outcome, what, series: key.series, key_no: Some(key.key_no) })
+    }
+}
+
+fn new_key(
+    work: &mut Work<'_>,
+    (series, code): (SeriesId, ActivationCode),
+    terms: Terms,
+    asker: Asker<'_>,
+) -> Result<Key> {
+    let (key_no, reg_no) = work.next_numbers(&series)?;
+    let Asker { request, asked, now } = asker;
+    let key = Key {
+        series,
+        key_no,
+        reg_no,
+        itn: terms.itn.clone().or_else(|| asked.itn.clone()),
+        iec: terms.iec.clone().or_else(|| asked.iec.clone()),
+        terms,
+        activated: now,
+        state: KeyState::Active,
+        revoked: false,
+        allowance: 0,
+        issue: 1,
+        code,
+        identity: request.identity,
+        fingerprint: request.fingerprint.clone(),
+        blank_key_no: asked.blank_key_no,
+        computer_id: request.computer_id,
+        memory: None,
+        licence: None,
+    };
+    work.insert_key(&key)?;
+    Ok(key)
+}
+
+/// The key on the server that asks: its next issue.
+fn move_key(key: &mut Key, allowed: bool, Asker { request, asked, .. }: Asker<'_>) {
+    key.state = KeyState::Active;
+    key.allowance -= u32::from(allowed);
+    key.identity = request.identity;
+    key.fingerprint = request.fingerprint.clone();
+    key.blank_key_no = asked.blank_key_no;
+    key.computer_id = request.computer_id;
+    key.reissue();
+}
+
+fn note(work: &mut Work<'_>, key: &Key, asker: Asker<'_>, what: &str) -> Result<()> {
+    work.note_activation(key, asker.now)?;
+    let event = Event::new(asker.now, SERVER, Kind::Activated).of_key(&key.series, key.key_no).with_code(key.code);
+    work.note(&event.with(format_args!("{what}, issue {}, computer {}", key.issue, machine_of(asker.request))))
+}

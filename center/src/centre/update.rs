@@ -1,0 +1,89 @@
+//! News for the keys that a server holds: changed entitlements, retirements, revocations.
+
+use licence::activation::{Outcome, Request, Updated};
+use licence::error::Result;
+use licence::{KeyNo, SeriesId, Time};
+
+use super::{Centre, Outcoming, SERVER, machine_of};
+use crate::rules::{self, News};
+use crate::store::{Event, Key, Kind, Work};
+
+/// What one key leads to, before anything is signed.
+enum Due {
+    Licence(Box<Key>),
+    Retirement(KeyNo, u32),
+}
+
+impl Centre {
+    /// News about the keys of a series that the request lists.
+    pub(super) fn update(&self, request: &Request, series: SeriesId, now: Time) -> Result<Outcoming> {
+        let issuing = self.issuing(&series, now)?;
+        let (due, revoked) = self.store.work(|work| {
+            let mut due = Vec::new();
+            let mut numbers: Vec<(KeyNo, u32)> = request
+                .installed
+                .iter()
+                .filter(|key| key.series == series)
+                .map(|key| (key.key_no, key.issue))
+                .collect();
+            // Rows are locked in one order, whatever the order of the request, so that two requests never wait for each other.
+            numbers.sort_unstable();
+            numbers.dedup_by_key(|(key_no, _)| *key_no);
+            for (key_no, installed) in numbers {
+                due.extend(settle(work, &series, (key_no, installed), (request, now))?);
+            }
+            Ok((due, work.revoked_keys(&series)?))
+        })?;
+        let (mut licences, mut retirements) = (Vec::new(), Vec::new());
+        for due in due {
+            match due {
+                Due::Licence(key) => licences.push(self.licence(&issuing, &key, now)?),
+                Due::Retirement(key_no, issue) => {
+                    retirements.push(issuing.retire(self.crypto, now, (key_no, issue))?)
+                }
+            }
+        }
+        let revocations = issuing.revoke(self.crypto, now, revoked)?;
+        let api_certificate = issuing.certify(self.crypto, now, request)?;
+        let outcome = Outcome::Updated(Updated { licences, retirements, revocations, api_certificate });
+        Ok(Outcoming { outcome, what: "updated", series, key_no: None })
+    }
+}
+
+/// Decides about one installed key and writes what follows.
+fn settle(
+    work: &mut Work<'_>,
+    series: &SeriesId,
+    (key_no, installed): (KeyNo, u32),
+    (request, now): (&Request, Time),
+) -> Result<Option<Due>> {
+    let policy = work.policy(series)?;
+    // Of keys that it has never had a server learns nothing.
+    let known = work.has_had((series, key_no), &request.identity)?;
+    let Some(mut key) = work.lock_key(series, key_no)?.filter(|_| known) else { return Ok(None) };
+    let event = |kind| Event::new(now, SERVER, kind).of_key(series, key_no);
+    match rules::news(&key, installed, &policy, (request, now)) {
+        News::Current if key.issue > installed => Ok(Some(Due::Licence(Box::new(key)))),
+        News::Anew { allowed } => {
+            let rebaselined = key.fingerprint != request.fingerprint;
+            key.allowance -= u32::from(allowed);
+            key.fingerprint = request.fingerprint.clone();
+            key.computer_id = request.computer_id;
+            key.reissue();
+            work.save_key(&key)?;
+            let kind = if rebaselined { Kind::Rebaselined } else { Kind::Updated };
+            work.note(&event(kind).with(format_args!("issue {}, computer {}", key.issue, machine_of(request))))?;
+            Ok(Some(Due::Licence(Box::new(key))))
+        }
+        News::Retired(issue) => {
+            let details = format!("issue {installed}, computer {}", machine_of(request));
+            work.note(&event(Kind::Restored).with(details))?;
+            Ok(Some(Due::Retirement(key_no, issue)))
+        }
+        News::OtherMachine => {
+            work.note(&event(Kind::Cloned).with(machine_of(request)))?;
+            Ok(None)
+        }
+        News::Current | News::Nothing => Ok(None),
+    }
+}

@@ -1,0 +1,281 @@
+//! The REST API of the centre: one table of operations, which routes and the OpenAPI document are made of. Codes stand in
+//! bodies, never in addresses: addresses are written into logs.
+
+use licence::code::ActivationCode;
+use licence::error::{Code, Error, Result};
+use licence::{KeyId, KeyNo, RootHash, SeriesId};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use web::{Access, Method, Response};
+
+use super::views::{
+    CodeView, EventView, FoundView, HistoryView, KeyView, NewCodes, NewTerms, OfCode, OfKey, Query, TokenView,
+};
+use super::{Call, Endpoint, Handler, Manner, openapi, requests, route};
+use crate::store::{Article, Customer, Event, Kind, Policy, Product, Work};
+use crate::terms::Terms;
+
+/// Most codes of one request.
+const CODES: u32 = 10_000;
+/// Events in a list.
+const EVENTS: u32 = 500;
+
+/// One operation of the API.
+pub(super) struct Operation {
+    pub method: Method,
+    pub path: &'static str,
+    pub access: Access,
+    pub summary: &'static str,
+    /// Schema of the body, if it takes one.
+    pub body: Option<&'static str>,
+    handler: Handler,
+}
+
+impl Operation {
+    pub fn route(self) -> web::Route<Endpoint> {
+        route(self.method, self.path, self.access, Manner::Program, self.handler)
+    }
+}
+
+/// All operations.
+pub(super) fn operations() -> Vec<Operation> {
+    use Access::{Administrator, Operator, Public, Viewer};
+    use Method::{Get, Post, Put};
+    let operation = |method, path, access, summary, body, handler: Handler| Operation {
+        method,
+        path,
+        access,
+        summary,
+        body,
+        handler,
+    };
+    vec![
+        operation(
+            Post,
+            "/api/requests",
+            Public,
+            "Answers a signed request of a server",
+            Some("SignedRequest"),
+            requests::answer,
+        ),
+        operation(Get, "/healthz", Public, "200 while the store answers", None, health),
+        operation(Get, "/metrics", Viewer, "Figures for Prometheus", None, metrics),
+        operation(Get, "/api/openapi.json", Public, "This document", None, openapi::document),
+        operation(
+            Post,
+            "/api/find",
+            Viewer,
+            "Finds codes and keys by code, ITN, KeyNo, RegNo, ComputerID or customer",
+            Some("Query"),
+            find,
+        ),
+        operation(
+            Post,
+            "/api/codes",
+            Administrator,
+            "Makes codes of an article or with terms",
+            Some("NewCodes"),
+            new_codes,
+        ),
+        operation(
+            Post,
+            "/api/codes/block",
+            Operator,
+            "Blocks a code for ever and revokes its key",
+            Some("OfCode"),
+            block,
+        ),
+        operation(
+            Post,
+            "/api/codes/terms",
+            Administrator,
+            "Changes what a code or its key gives",
+            Some("NewTerms"),
+            terms,
+        ),
+        operation(Get, "/api/keys/{KeyID}/{KeyNo}", Viewer, "A key with its history", None, key),
+        operation(Post, "/api/keys/allow", Operator, "Allows one transfer more than the limit", Some("OfKey"), allow),
+        operation(Get, "/api/series", Viewer, "The series and what is allowed for their keys", None, series),
+        operation(
+            Put,
+            "/api/series/{KeyID}/policy",
+            Administrator,
+            "Sets what is allowed for keys of a series",
+            Some("Policy"),
+            policy,
+        ),
+        operation(Get, "/api/products", Viewer, "The products", None, products),
+        operation(Put, "/api/products", Administrator, "Writes a product", Some("Product"), put_product),
+        operation(Get, "/api/articles", Viewer, "The articles", None, articles),
+        operation(Put, "/api/articles", Administrator, "Writes an article", Some("Article"), put_article),
+        operation(Get, "/api/customers", Viewer, "The customers; with ?ITN= those of one ITN", None, customers),
+        operation(Put, "/api/customers", Operator, "Writes a customer", Some("Customer"), put_customer),
+        operation(Get, "/api/reports", Viewer, "What the vendor must look at: clones, restored copies", None, reports),
+        operation(Get, "/api/audit", Administrator, "The latest events", None, audit),
+        operation(Get, "/api/tokens", Administrator, "The tokens, without their secrets", None, tokens),
+    ]
+}
+
+fn json(value: &impl Serialize) -> Result<Response> {
+    Ok(Response::json(200, value).with_header("Cache-Control", "no-store"))
+}
+
+fn body<T: DeserializeOwned>(call: &Call<'_>) -> Result<T> {
+    call.request.json().map_err(|e| Error::new(Code::BadRequest).with(e))
+}
+
+fn read<T>(call: &Call<'_>, job: impl FnMut(&mut Work<'_>) -> Result<T>) -> Result<T> {
+    call.shared.centre.store().work(job)
+}
+
+/// Runs a change of the catalogue and notes it.
+fn change(call: &Call<'_>, details: &str, mut job: impl FnMut(&mut Work<'_>) -> Result<()>) -> Result<Response> {
+    let event = Event::new(call.shared.centre.now(), call.actor(), Kind::CatalogueChanged).with(details);
+    call.shared.centre.store().work(|work| {
+        job(work)?;
+        work.note(&event)
+    })?;
+    Ok(Response::empty(204))
+}
+
+fn number<T: std::str::FromStr>(call: &Call<'_>, name: &str) -> Result<T> {
+    call.params.get(name).parse().map_err(|_| Error::new(Code::BadRequest).with(name))
+}
+
+/// The series of that number; with several of them the root tells which.
+fn series_id(work: &mut Work<'_>, key_id: KeyId, root: Option<RootHash>) -> Result<SeriesId> {
+    match root {
+        Some(root) => Ok(SeriesId { key_id, root }),
+        None => Ok(work.series_of(key_id)?.series),
+    }
+}
+
+fn root_of_query(call: &Call<'_>) -> Result<Option<RootHash>> {
+    let root = call.request.query("Root").map(str::parse).transpose();
+    root.map_err(|_| Error::new(Code::BadRequest).with("Root"))
+}
+
+fn health(call: &Call<'_>) -> Result<Response> {
+    call.shared.centre.check().map(|()| Response::text(200, "ok\n"))
+}
+
+fn metrics(call: &Call<'_>) -> Result<Response> {
+    let page = call.shared.metrics.page(&call.shared.centre);
+    Ok(Response::new(200, "text/plain; version=0.0.4; charset=utf-8", page))
+}
+
+fn find(call: &Call<'_>) -> Result<Response> {
+    let Query { query } = body(call)?;
+    json(&FoundView::of(call.shared.centre.find(&query)?))
+}
+
+fn new_codes(call: &Call<'_>) -> Result<Response> {
+    let asked: NewCodes = body(call)?;
+    if !(1..=CODES).contains(&asked.count) {
+        return Err(Error::new(Code::BadRequest).with(format_args!("Count: 1–{CODES}")));
+    }
+    let (series, terms) = read(call, |work| {
+        let series = series_id(work, asked.key_id, asked.root)?;
+        let terms = match (&asked.article, &asked.terms) {
+            (Some(article), None) => {
+                let found = work.article(&series, article)?;
+                found.ok_or_else(|| Error::new(Code::RecordNotFound).with(article))?.terms
+            }
+            (None, Some(terms)) => terms.clone(),
+            _ => return Err(Error::new(Code::BadRequest).with("Article / Terms")),
+        };
+        let (itn, iec) = (asked.itn.clone().or(terms.itn), asked.iec.clone().or(terms.iec));
+        Ok((series, Terms { offer: terms.offer, itn, iec }))
+    })?;
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Made {
+        codes: Vec<ActivationCode>,
+    }
+    let codes = call.shared.centre.make_codes(call.actor(), (&series, &terms), asked.count)?;
+    json(&Made { codes })
+}
+
+fn block(call: &Call<'_>) -> Result<Response> {
+    let OfCode { code } = body(call)?;
+    call.shared.centre.block(call.actor(), code)?;
+    let sold = read(call, |work| work.code(code))?.ok_or_else(|| Error::new(Code::CodeUnknown))?;
+    json(&CodeView::of(sold))
+}
+
+fn terms(call: &Call<'_>) -> Result<Response> {
+    let NewTerms { code, terms } = body(call)?;
+    call.shared.centre.change_terms(call.actor(), code, &terms)?;
+    Ok(Response::empty(204))
+}
+
+fn key(call: &Call<'_>) -> Result<Response> {
+    let (key_id, key_no, root) = (number(call, "KeyID")?, number::<KeyNo>(call, "KeyNo")?, root_of_query(call)?);
+    let series = read(call, |work| series_id(work, key_id, root))?;
+    json(&HistoryView::of(call.shared.centre.history(&series, key_no)?))
+}
+
+fn allow(call: &Call<'_>) -> Result<Response> {
+    let OfKey { key_id, root, key_no } = body(call)?;
+    let series = read(call, |work| series_id(work, key_id, root))?;
+    json(&KeyView::of(call.shared.centre.allow(call.actor(), &series, key_no)?))
+}
+
+fn series(call: &Call<'_>) -> Result<Response> {
+    json(&read(call, |work| work.all_series())?)
+}
+
+fn policy(call: &Call<'_>) -> Result<Response> {
+    let policy: Policy = body(call)?;
+    let (key_id, root) = (number(call, "KeyID")?, root_of_query(call)?);
+    change(call, &format!("policy {key_id}"), |work| {
+        let series = series_id(work, key_id, root)?;
+        work.set_policy(&series, &policy)
+    })
+}
+
+fn products(call: &Call<'_>) -> Result<Response> {
+    json(&read(call, |work| work.products())?)
+}
+
+fn put_product(call: &Call<'_>) -> Result<Response> {
+    let product: Product = body(call)?;
+    change(call, &format!("product {}", product.name), |work| work.put_product(&product))
+}
+
+fn articles(call: &Call<'_>) -> Result<Response> {
+    json(&read(call, |work| work.articles())?)
+}
+
+fn put_article(call: &Call<'_>) -> Result<Response> {
+    let article: Article = body(call)?;
+    change(call, &format!("article {}", article.terms.offer.article), |work| work.put_article(&article))
+}
+
+fn customers(call: &Call<'_>) -> Result<Response> {
+    let itn = call.request.query("ITN").unwrap_or_default();
+    json(&read(call, |work| work.customers(itn))?)
+}
+
+fn put_customer(call: &Call<'_>) -> Result<Response> {
+    let customer: Customer = body(call)?;
+    change(call, &format!("customer {}", customer.itn), |work| work.put_customer(&customer))
+}
+
+fn events(call: &Call<'_>, reports: bool) -> Result<Response> {
+    let events = read(call, |work| work.latest_events(reports, EVENTS))?;
+    json(&events.into_iter().map(EventView::of).collect::<Vec<_>>())
+}
+
+fn reports(call: &Call<'_>) -> Result<Response> {
+    events(call, true)
+}
+
+fn audit(call: &Call<'_>) -> Result<Response> {
+    events(call, false)
+}
+
+fn tokens(call: &Call<'_>) -> Result<Response> {
+    let tokens = read(call, |work| work.tokens())?;
+    json(&tokens.into_iter().map(TokenView::of).collect::<Vec<_>>())
+}

@@ -26,6 +26,11 @@ impl Center {
         self.daemon.url()
     }
 
+    /// Address and port.
+    pub fn address(&self) -> Outcome<SocketAddr> {
+        self.daemon.address()
+    }
+
     /// What it has written so far.
     pub fn said(&self) -> String {
         self.daemon.said()

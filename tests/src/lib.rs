@@ -6,6 +6,7 @@ pub mod center;
 #[cfg(target_os = "linux")]
 pub mod clocks;
 pub mod component;
+pub mod cutter;
 pub mod daemon;
 pub mod failure;
 pub mod host;

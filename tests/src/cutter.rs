@@ -1,0 +1,85 @@
+//! A bad network between a server and its centre: passes HTTP exchanges on, and loses the messages that it is told to lose.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use crate::failure::Outcome;
+
+/// A message of an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// It never reaches the centre.
+    Request,
+    /// The centre has answered, and nobody hears it.
+    Answer,
+}
+
+/// The network.
+pub struct Cutter {
+    address: SocketAddr,
+    /// What happens to the next exchanges, the nearest last.
+    plan: Arc<Mutex<Vec<Lost>>>,
+}
+
+impl Cutter {
+    /// A network in front of a centre, on a free port of loopback. Its threads live until the process ends.
+    pub fn new(centre: SocketAddr) -> Outcome<Cutter> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let plan: Arc<Mutex<Vec<Lost>>> = Arc::default();
+        let all = plan.clone();
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let lost = all.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                // A side that is gone ends the exchange, which is what this network is for.
+                thread::spawn(move || exchange(client, centre, lost).ok());
+            }
+        });
+        Ok(Cutter { address, plan })
+    }
+
+    /// Its address, as that of a centre.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Loses these messages of the exchanges to come, one of each; nothing is lost after them.
+    pub fn lose(&self, messages: &[Lost]) {
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = messages.iter().rev().copied().collect();
+    }
+}
+
+fn exchange(mut client: TcpStream, centre: SocketAddr, lost: Option<Lost>) -> Outcome {
+    let request = message(&mut client)?;
+    if lost == Some(Lost::Request) {
+        return Ok(());
+    }
+    let mut server = TcpStream::connect(centre)?;
+    server.write_all(&request)?;
+    let answer = message(&mut server)?;
+    if lost != Some(Lost::Answer) {
+        client.write_all(&answer)?;
+    }
+    Ok(())
+}
+
+/// One message with a Content-Length, or without a body.
+fn message(stream: &mut TcpStream) -> Outcome<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+            if bytes.len() >= end + 4 + length.unwrap_or(0usize) {
+                return Ok(bytes);
+            }
+        }
+        match stream.read(&mut buffer)? {
+            0 => return Ok(bytes),
+            length => bytes.extend_from_slice(&buffer[..length]),
+        }
+    }
+}

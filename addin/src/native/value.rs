@@ -77,7 +77,7 @@ impl Value {
     /// Overwrites bytes, which may be a secret's, with zeros.
     pub fn wipe(&mut self) {
         if let Value::Blob(bytes) = self {
-            // As a slice: a vector wipes its elements one by one, which takes longer than to decrypt them.
+            // As a slice: that is one pass over the bytes.
             bytes.as_mut_slice().zeroize();
         }
     }

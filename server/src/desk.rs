@@ -2,7 +2,7 @@
 //! else one that they start themselves over the same folder, under its lock. Commands see one API either way.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -194,7 +194,7 @@ impl Drop for Busy {
 }
 
 /// Reads a file of the command line, `-` for standard input, of at most 64 MiB.
-pub fn input(path: &PathBuf) -> Result<String> {
+pub fn input(path: &Path) -> Result<String> {
     const LIMIT: u64 = 64 * 1024 * 1024;
     if path.as_os_str() != "-" {
         return licence::host::files::read_text(path, LIMIT);

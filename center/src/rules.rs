@@ -108,8 +108,9 @@ pub fn can_be_reserved(asked: &Reserve) -> Result<()> {
 }
 
 /// The fingerprint as a licence will have it. Weights are the centre's to say: a server that chose them could make one part
-/// stand for the whole computer.
+/// stand for the whole computer. A mounted identity file, which anybody can copy, is left out: no terms allow it.
 pub fn weighed(mut fingerprint: Fingerprint) -> Fingerprint {
+    fingerprint.parts.retain(|part| part.kind != PartKind::IdentityFile);
     for part in &mut fingerprint.parts {
         part.weight = part.kind.weight();
     }

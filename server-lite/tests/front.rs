@@ -238,3 +238,22 @@ fn a_stopped_front_frees_its_port() {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn a_burst_of_200_connections_is_answered() {
+    let site = site(Limits::default());
+    let request = "GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let clients: Vec<TcpStream> = (0..200).map(|_| site.send(request)).collect();
+    let mut answered = 0;
+    for mut client in clients {
+        client.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        let mut status = [0; 15];
+        match client.read_exact(&mut status) {
+            Ok(()) => answered += usize::from(&status == b"HTTP/1.1 200 OK" || &status == b"HTTP/1.1 503 Se"),
+            // Given to no thread, it tries again as the component does.
+            Err(_) => answered += usize::from(site.get("/a").ends_with("GET /a 0")),
+        }
+    }
+    assert_eq!(answered, 200);
+    site.serves_others();
+}

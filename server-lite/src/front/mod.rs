@@ -12,6 +12,7 @@
 
 mod answer;
 mod lanes;
+mod watchdog;
 
 use std::collections::HashSet;
 use std::io;
@@ -49,11 +50,20 @@ pub struct Limits {
     pub queue: usize,
     /// Requests that may wait for their clients at once.
     pub lanes: usize,
+    /// How often the watchdog asks whether connections are still accepted, and how long it waits for an answer.
+    pub watch: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body_bytes: 1024 * 1024, answer: Duration::from_secs(120), workers: 8, queue: 256, lanes: 32 }
+        Self {
+            body_bytes: 1024 * 1024,
+            answer: Duration::from_secs(120),
+            workers: 8,
+            queue: 256,
+            lanes: 32,
+            watch: Duration::from_secs(5),
+        }
     }
 }
 
@@ -62,6 +72,7 @@ pub struct Front {
     address: SocketAddr,
     site: Arc<Site>,
     receiver: Option<JoinHandle<()>>,
+    watchdog: Option<JoinHandle<()>>,
 }
 
 /// What all threads of a front share.
@@ -98,7 +109,11 @@ impl Front {
         let shared = site.clone();
         let receiver =
             thread::Builder::new().name("http-accept".into()).spawn(move || receive(&shared, &listener, &crew))?;
-        Ok(Front { address, site, receiver: Some(receiver) })
+        let mut front = Front { address, site, receiver: Some(receiver), watchdog: None };
+        let watched = front.site.clone();
+        let watchdog = thread::Builder::new().name("http-watch".into());
+        front.watchdog = Some(watchdog.spawn(move || watchdog::watch(&watched, address))?);
+        Ok(front)
     }
 
     /// Where it listens.
@@ -119,6 +134,10 @@ impl Front {
             && receiver.join().is_err()
         {
             log::error!("the front's accept thread panicked");
+        }
+        if let Some(watchdog) = self.watchdog.take() {
+            // It may be waiting for an answer that nobody gives any more, and ends by itself.
+            watchdog.thread().unpark();
         }
     }
 }

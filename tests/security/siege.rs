@@ -1,5 +1,4 @@
-//! Slow and idle clients by the thousand, all at once: others are served, memory is bounded, and all are gone in the end. How
-//! fast the others are served is measured, not asserted (`benches`, group `siege`).
+//! Slow and idle clients by the thousand, all at once: others are served, memory is bounded, and all are gone in the end.
 #![cfg(target_os = "linux")]
 
 use std::fs;

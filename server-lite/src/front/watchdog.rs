@@ -49,3 +49,46 @@ fn is_answered(address: SocketAddr, patience: Duration) -> bool {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::sync::atomic::AtomicBool;
+
+    use parking_lot::Mutex;
+    use web::{Reply, Request, Response, Service};
+
+    use super::super::{Limits, open};
+    use super::*;
+    use crate::front::lanes::Lanes;
+
+    struct Nobody;
+
+    impl Service for Nobody {
+        fn call(&self, _: Request) -> Reply {
+            Response::empty(200).into()
+        }
+    }
+
+    #[test]
+    fn a_front_that_answers_nobody_is_opened_again() {
+        // Connections wait in the queue of this socket, and nobody accepts them: as when the accept thread has died.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = open(&TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
+        let limits = Limits { watch: Duration::from_millis(20), ..Limits::default() };
+        let site = Arc::new(Site {
+            service: Arc::new(Nobody),
+            limits,
+            lanes: Lanes::new(1),
+            busy: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            server: Mutex::new(server.clone()),
+        });
+        let (watched, address) = (site.clone(), silent.local_addr().unwrap());
+        let watchdog = thread::spawn(move || watch(&watched, address));
+        assert!(server.recv().is_err(), "the receiver opens the front again after any error");
+        site.stopping.store(true, Ordering::SeqCst);
+        watchdog.thread().unpark();
+        watchdog.join().unwrap();
+    }
+}

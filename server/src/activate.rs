@@ -19,7 +19,7 @@ pub fn run(desk: &Desk, options: &ActivateOrder, shown: &Shown, lang: Lang) -> R
 /// The wish as the API takes it. A code may come from standard input: a command line can be read by every user of the computer.
 pub fn order(options: &ActivateOrder) -> Result<Value> {
     let code = match (options.code.as_deref(), options.demo) {
-        (Some("-"), false) => desk::input(&"-".into())?.lines().next().unwrap_or_default().to_owned(),
+        (Some("-"), false) => desk::input("-".as_ref())?.lines().next().unwrap_or_default().to_owned(),
         (Some(code), false) => code.to_owned(),
         (None, true) if options.series.is_some() => String::new(),
         _ => {

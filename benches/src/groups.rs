@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::bare::{Bare, commits};
+use crate::centre::Centre;
 use crate::counted::Counted;
 use crate::crowd::Crowd;
 use crate::install::{Installation, Server};
@@ -35,6 +36,8 @@ pub enum Group {
     Rest,
     /// Signed answers beside signatures alone.
     Signed,
+    /// Activations at the centre beside signatures alone.
+    Centre,
     /// A grant beside few and many held seats.
     Cost,
     /// Memory of 10 000 connections.
@@ -45,12 +48,13 @@ pub enum Group {
     Objects,
 }
 
-const GROUPS: [(&str, Group); 9] = [
+const GROUPS: [(&str, Group); 10] = [
     ("client", Group::Client),
     ("claiming", Group::Claiming),
     ("pools", Group::Pools),
     ("rest", Group::Rest),
     ("signed", Group::Signed),
+    ("centre", Group::Centre),
     ("cost", Group::Cost),
     ("connections", Group::Connections),
     ("sessions", Group::Sessions),
@@ -82,6 +86,7 @@ impl Group {
             Group::Pools => pools(plan, report).await,
             Group::Rest => rest(plan, report).await,
             Group::Signed => signed(plan, report).await,
+            Group::Centre => centre(plan, report).await,
             Group::Cost => cost(plan, report).await,
             Group::Connections => connections(report).await,
             Group::Sessions => sessions(plan, report).await,
@@ -188,9 +193,28 @@ async fn signed(plan: Plan, report: &mut Report) -> Outcome {
     let server = installation.start().await?;
     let mut callers = Callers::gather(server.address, USUAL).await?;
     callers.read(USUAL * 4, PATIENCE).await?;
+    let signer = signing::response_signer(&installation)?;
     for _ in 0..plan.repeats {
-        report.measured("signed.plain", &signing::plain(&installation, plan.span / 2)?);
+        report.measured("signed.plain", &signing::plain(signer.as_ref(), plan.span / 2)?);
         report.measured("signed.answers", &callers.read(MANY, plan.span).await?);
+    }
+    Ok(())
+}
+
+async fn centre(plan: Plan, report: &mut Report) -> Outcome {
+    /// More codes than there is time for.
+    const CODES: usize = 10_000;
+    let centre = Centre::new()?;
+    let process = centre.start()?;
+    let signer = signing::issuing_signer()?;
+    centre.activate(&process, (USUAL, USUAL * 4), PATIENCE).await?;
+    for _ in 0..plan.repeats {
+        report.measured("commits", &commits(plan.span / 3)?);
+        report.measured("centre.signatures", &signing::plain(signer.as_ref(), plan.span / 2)?);
+        let before = process.busy();
+        let activations = centre.activate(&process, (USUAL, CODES), plan.span).await?;
+        report.measured("centre.activations", &activations);
+        report.processor("centre.activations", before, process.busy(), activations.count);
     }
     Ok(())
 }

@@ -32,7 +32,8 @@ pub const SERIES: KeyId = KeyId(0x672B);
 /// The administrator's password in every installation.
 pub const PASSWORD: &str = "password of benches";
 
-const ISSUING: &[u8] = include_bytes!("../../golden/test-issuing.pk8");
+/// The published issuing key of the test series, PKCS#8.
+pub const ISSUING: &[u8] = include_bytes!("../../golden/test-issuing.pk8");
 const CERTIFICATE: &str = include_str!("../../golden/672B.certificate");
 /// The secret of the test series is 32 bytes of this value.
 const SECRET: u8 = 7;

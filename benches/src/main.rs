@@ -1,7 +1,9 @@
-//! Measures the real licence server over loopback and sets it beside what bounds it: a bare hyper handler and bare SQLite commits.
+//! Measures the real licence server and the centre over loopback and sets them beside what bounds them: a bare hyper handler, bare
+//! SQLite commits, bare signatures.
 //! Owns the load and the reckoning; it must never reach beyond loopback, and it ends by itself. `docs/performance.md`.
 
 mod bare;
+mod centre;
 mod counted;
 mod crowd;
 mod groups;

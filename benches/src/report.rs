@@ -71,6 +71,11 @@ const TARGETS: &[Target] = &[
         Bound::AtLeast(0.8),
     ),
     (
+        "activations at the centre at 64 connections, times RSA signatures alone",
+        |r| r.ratio("centre.activations.rate", "centre.signatures.rate"),
+        Bound::AtLeast(0.6),
+    ),
+    (
         "instructions of a grant with 100 000 held seats, times those of one with 100",
         |r| r.ratio("cost.100000.instructions", "cost.100.instructions"),
         Bound::Under(1.2),

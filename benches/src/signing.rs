@@ -1,25 +1,34 @@
-//! What bounds signed answers: signatures by `aws-lc-rs` alone, with the server's own key, on all processors.
+//! What bounds whoever signs: signatures by `aws-lc-rs` alone, on all processors.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use licence::crypto::Crypto;
 use licence::crypto::aws_lc::PROVIDER;
+use licence::crypto::{Crypto, Signer};
 
 use crate::Outcome;
-use crate::install::Installation;
+use crate::install::{ISSUING, Installation};
 use crate::load::Measured;
 
 /// Bytes that are signed: about those of one key in the API.
 const SIGNED: usize = 1024;
 
-/// Signs as fast as it can for so long with the key of a server that has been started.
-pub fn plain(installation: &Installation, span: Duration) -> Outcome<Measured> {
+/// The key of a server that has been started.
+pub fn response_signer(installation: &Installation) -> Outcome<Box<dyn Signer>> {
     let pem = fs::read_to_string(installation.response_key())?;
     let letters: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
-    let signer = PROVIDER.rsa_signer(&STANDARD.decode(letters)?)?;
+    Ok(PROVIDER.rsa_signer(&STANDARD.decode(letters)?)?)
+}
+
+/// The published test issuing key: RSA of 2048 bits, as every issuing key is.
+pub fn issuing_signer() -> Outcome<Box<dyn Signer>> {
+    Ok(PROVIDER.rsa_signer(ISSUING)?)
+}
+
+/// Signs as fast as it can for so long.
+pub fn plain(signer: &dyn Signer, span: Duration) -> Outcome<Measured> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let (begun, message) = (Instant::now(), [7; SIGNED]);
     let sign = || {

@@ -8,28 +8,46 @@ use crate::steps::{answers, succeed};
 /// A program that the tests start, and the Debian package that has it.
 struct Need {
     program: &'static str,
+    found: fn() -> bool,
     package: &'static str,
     why: &'static str,
 }
 
 const NEEDS: &[Need] = &[
-    Need { program: "c++", package: "g++", why: "C libraries and the host of the Native API are compiled with it" },
     Need {
-        program: "psql",
+        program: "c++",
+        found: || answers("c++", "--version"),
+        package: "g++",
+        why: "C libraries and the host of the Native API are compiled with it",
+    },
+    Need {
+        program: "postgres",
+        found: postgres,
         package: "postgresql",
         why: "the store of the licensing centre is tested with PostgreSQL as with SQLite",
     },
-    Need { program: "valgrind", package: "valgrind", why: "a test runs the component under it" },
+    Need {
+        program: "valgrind",
+        found: || answers("valgrind", "--version"),
+        package: "valgrind",
+        why: "a test runs the component under it",
+    },
 ];
+
+/// Whether PostgreSQL's server is where Debian's packages put it, outside of the search path: its client may be there alone.
+fn postgres() -> bool {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    versions.into_iter().any(|version| version.path().join("bin/postgres").is_file())
+}
 
 /// Makes sure that everything is there.
 pub fn provide() -> Result<(), String> {
-    let missing: Vec<&Need> = NEEDS.iter().filter(|need| !answers(need.program, "--version")).collect();
+    let missing: Vec<&Need> = NEEDS.iter().filter(|need| !(need.found)()).collect();
     if missing.is_empty() {
         println!("nothing is missing");
         return Ok(());
     }
-    for Need { program, package, why } in &missing {
+    for Need { program, package, why, .. } in &missing {
         println!("{program} is missing ({why}): installing {package}");
     }
     let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();

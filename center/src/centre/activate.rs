@@ -10,6 +10,15 @@ use crate::rules::{self, Asker, Exchange};
 use crate::store::{Event, Key, KeyState, Kind, Origin, Sold, State, Work};
 use crate::terms::Terms;
 
+/// What one transaction has decided.
+struct Decided {
+    key: Key,
+    /// In a word.
+    what: &'static str,
+    /// Policy of the series.
+    renew_days: u32,
+}
+
 impl Centre {
     /// Exchanges a code: the first time for a new key, later for the same licence, after a transfer for the key's next issue.
     pub(super) fn activate(&self, code: ActivationCode, asker: Asker<'_>) -> Result<Outcoming> {
@@ -47,29 +56,30 @@ impl Centre {
                 work.save_code(&sold)?;
                 note(work, &key, asker, what)?;
             }
-            Ok((key, what))
+            let policy = work.policy(&sold.series)?;
+            Ok(Decided { key, what, renew_days: policy.renew_days })
         });
         if let Some((series, key_no)) = other_machine {
             self.report((&series, key_no), Kind::Cloned, asker.now, &machine_of(asker.request));
         }
-        let (key, what) = exchanged?;
-        self.activated(&key, what, asker)
+        self.activated(exchanged?, asker)
     }
 
     /// A demo licence without a code, once for each computer.
     pub(super) fn demo(&self, series: SeriesId, asker: Asker<'_>) -> Result<Outcoming> {
         rules::can_be_licensed(asker.request, asker.asked)?;
         self.issuing(&series, asker.now)?;
-        let (key, what) = self.store.work(|work| {
-            let offer = work.lock_series(&series)?.and_then(|series| series.policy.demo);
-            let offer = offer.ok_or_else(|| {
+        let decided = self.store.work(|work| {
+            let policy = work.lock_series(&series)?.map(|series| series.policy).unwrap_or_default();
+            let renew_days = policy.renew_days;
+            let offer = policy.demo.ok_or_else(|| {
                 let refused = Error::new(Code::DemoRefused).with(series.key_id);
                 refused.with_text("поставщик их не выдаёт", "the vendor gives none")
             })?;
             let request = asker.request;
             let former = work.demo_key(&series, (&request.identity, request.computer_id))?;
             match (rules::demo(former.as_ref(), &series, asker)?, former) {
-                (Exchange::Same, Some(key)) => Ok((key, "repeated")),
+                (Exchange::Same, Some(key)) => Ok(Decided { key, what: "repeated", renew_days }),
                 _ => {
                     let code = work.fresh_code(self.crypto)?;
                     let terms = Terms { offer, itn: None, iec: None };
@@ -78,18 +88,20 @@ impl Centre {
                     let key_no = Some(key.key_no);
                     work.insert_code(&Sold { code, series, origin, state, terms, created: asker.now, key_no })?;
                     note(work, &key, asker, "demo")?;
-                    Ok((key, "demo"))
+                    Ok(Decided { key, what: "demo", renew_days })
                 }
             }
         })?;
-        self.activated(&key, what, asker)
+        self.activated(decided, asker)
     }
 
-    fn activated(&self, key: &Key, what: &'static str, asker: Asker<'_>) -> Result<Outcoming> {
+    /// Signs what was decided.
+    fn activated(&self, decided: Decided, asker: Asker<'_>) -> Result<Outcoming> {
+        let Decided { key, what, renew_days } = decided;
         let issuing = self.issuing(&key.series, asker.now)?;
-        let licence = self.licence(&issuing, key, asker.now)?;
+        let licence = self.licence(&issuing, &key, (renew_days, asker.now))?;
         let api_certificate = issuing.certify(self.crypto, asker.now, asker.request)?;
-        let outcome = Outcome::Activated(Activated { licence, api_certificate, memory: key.memory.clone() });
+        let outcome = Outcome::Activated(Activated { licence, api_certificate, memory: key.memory });
         Ok(Outcoming { outcome, what, series: key.series, key_no: Some(key.key_no) })
     }
 }

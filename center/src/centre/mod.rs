@@ -135,12 +135,12 @@ impl Centre {
         Err(not_served(series.key_id, &format!("сертификат {from} – {to}"), &format!("certificate {from} – {to}")))
     }
 
-    /// The text of a key's licence: the one that was signed, or, after a new issue, a fresh one.
-    fn licence(&self, issuing: &Issuing, key: &Key, now: Time) -> Result<String> {
+    /// The text of a key's licence: the one that was signed, or, after a new issue, a fresh one, to be renewed within
+    /// `renew_days`.
+    fn licence(&self, issuing: &Issuing, key: &Key, (renew_days, now): (u32, Time)) -> Result<String> {
         if let Some((text, _)) = &key.licence {
             return Ok(text.clone());
         }
-        let renew_days = self.store.work(|work| work.series(&key.series))?.map_or(0, |series| series.policy.renew_days);
         let text = self.sign(issuing, key, renew_days, now)?;
         let kept = self.store.work(|work| work.keep_licence(key, (&text, now)))?;
         // Another request has moved the key on; whoever asks again gets what counts.

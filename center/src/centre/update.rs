@@ -6,7 +6,7 @@ use licence::{KeyNo, SeriesId, Time};
 
 use super::{Centre, Outcoming, SERVER, machine_of};
 use crate::rules::{self, News};
-use crate::store::{Event, Key, Kind, Work};
+use crate::store::{Event, Key, Kind, Policy, Work};
 
 /// What one key leads to, before anything is signed.
 enum Due {
@@ -18,7 +18,8 @@ impl Centre {
     /// News about the keys of a series that the request lists.
     pub(super) fn update(&self, request: &Request, series: SeriesId, now: Time) -> Result<Outcoming> {
         let issuing = self.issuing(&series, now)?;
-        let (due, revoked) = self.store.work(|work| {
+        let (due, revoked, policy) = self.store.work(|work| {
+            let policy = work.policy(&series)?;
             let mut due = Vec::new();
             let mut numbers: Vec<(KeyNo, u32)> = request
                 .installed
@@ -30,14 +31,14 @@ impl Centre {
             numbers.sort_unstable();
             numbers.dedup_by_key(|(key_no, _)| *key_no);
             for (key_no, installed) in numbers {
-                due.extend(settle(work, &series, (key_no, installed), (request, now))?);
+                due.extend(settle(work, (&series, &policy), (key_no, installed), (request, now))?);
             }
-            Ok((due, work.revoked_keys(&series)?))
+            Ok((due, work.revoked_keys(&series)?, policy))
         })?;
         let (mut licences, mut retirements) = (Vec::new(), Vec::new());
         for due in due {
             match due {
-                Due::Licence(key) => licences.push(self.licence(&issuing, &key, now)?),
+                Due::Licence(key) => licences.push(self.licence(&issuing, &key, (policy.renew_days, now))?),
                 Due::Retirement(key_no, issue) => {
                     retirements.push(issuing.retire(self.crypto, now, (key_no, issue))?)
                 }
@@ -53,16 +54,15 @@ impl Centre {
 /// Decides about one installed key and writes what follows.
 fn settle(
     work: &mut Work<'_>,
-    series: &SeriesId,
+    (series, policy): (&SeriesId, &Policy),
     (key_no, installed): (KeyNo, u32),
     (request, now): (&Request, Time),
 ) -> Result<Option<Due>> {
-    let policy = work.policy(series)?;
     // Of keys that it has never had a server learns nothing.
     let known = work.has_had((series, key_no), &request.identity)?;
     let Some(mut key) = work.lock_key(series, key_no)?.filter(|_| known) else { return Ok(None) };
     let event = |kind| Event::new(now, SERVER, kind).of_key(series, key_no);
-    match rules::news(&key, installed, &policy, (request, now)) {
+    match rules::news(&key, installed, policy, (request, now)) {
         News::Current if key.issue > installed => Ok(Some(Due::Licence(Box::new(key)))),
         News::Anew { allowed } => {
             let rebaselined = key.fingerprint != request.fingerprint;

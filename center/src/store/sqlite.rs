@@ -1,14 +1,18 @@
 //! The store in one SQLite file, `center.db`: for a centre of one process. Other programs of the same computer, such as
-//! `licenceedit code`, may open it beside.
+//! `licenceedit code`, may open it beside. Decisions that come close together share one commit and stay independent: each runs
+//! in a savepoint of its own, and none is answered before that commit.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use licence::error::{Code, Error, Result};
 use licence::host::volume::network_file_system;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ToSql, TransactionBehavior};
+use rusqlite::{Connection, Savepoint, ToSql, TransactionBehavior};
 
 use super::database::{Database, Job, Row, Transaction, Value};
 
@@ -25,8 +29,24 @@ const STATEMENTS: usize = 64;
 
 /// The open file.
 pub struct Sqlite {
-    connection: Mutex<Connection>,
+    turn: Mutex<Turn>,
+    /// Callers that wait for their turn. Who has it commits if there is none, and else leaves that to the next.
+    waiting: AtomicUsize,
     path: PathBuf,
+}
+
+/// What the caller whose turn it is works with.
+struct Turn {
+    connection: Connection,
+    /// The open transaction. A caller waits for its end, so it never grows beyond one job of each thread.
+    batch: Option<Arc<Batch>>,
+}
+
+/// How a shared transaction has ended.
+#[derive(Default)]
+struct Batch {
+    outcome: Mutex<Option<Result<()>>>,
+    ended: Condvar,
 }
 
 impl Sqlite {
@@ -63,16 +83,29 @@ impl Sqlite {
             _ => return Err(Error::new(Code::StoreDamaged).with(&place).with("not a store of licencecenter")),
         }
         transaction.commit().map_err(failed)?;
-        Ok(Sqlite { connection: Mutex::new(connection), path })
+        Ok(Sqlite { turn: Mutex::new(Turn { connection, batch: None }), waiting: AtomicUsize::new(0), path })
     }
 }
 
 impl Database for Sqlite {
     fn transact(&self, job: Job<'_>) -> Result<()> {
-        let mut connection = self.connection.lock();
-        let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        job(&mut transaction)?;
-        transaction.commit().map_err(failed)
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let mut turn = self.turn.lock();
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        let batch = turn.join()?;
+        // A panic must not leave those without an answer who share the transaction.
+        let mut done = Ok(Ok(()));
+        let usable = turn.apart(&mut |transaction| {
+            done = catch_unwind(AssertUnwindSafe(|| job(transaction)));
+            matches!(done, Ok(Ok(())))
+        });
+        if usable.is_err() || self.waiting.load(Ordering::SeqCst) == 0 {
+            turn.end(usable);
+        }
+        drop(turn);
+        // What a refusal was founded on is on the disk before it is told, too.
+        let kept = batch.wait();
+        done.unwrap_or_else(|panic| resume_unwind(panic)).and(kept)
     }
 
     fn backup(&self, to: &Path) -> Result<()> {
@@ -89,7 +122,57 @@ impl Database for Sqlite {
     }
 }
 
-impl Transaction for rusqlite::Transaction<'_> {
+impl Turn {
+    /// The open transaction, or a new one.
+    fn join(&mut self) -> Result<Arc<Batch>> {
+        if let Some(batch) = &self.batch {
+            return Ok(batch.clone());
+        }
+        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+        Ok(self.batch.insert(Arc::default()).clone())
+    }
+
+    /// Runs a job in a savepoint; what it has done stays if it says so. With an error the whole transaction is lost: that of a
+    /// job's own statement is not among them unless the database has given up all of it, as it does when the disk is full.
+    fn apart(&mut self, job: &mut dyn FnMut(&mut Savepoint<'_>) -> bool) -> Result<()> {
+        let mut savepoint = self.connection.savepoint().map_err(failed)?;
+        if !job(&mut savepoint) {
+            savepoint.rollback().map_err(failed)?;
+        }
+        savepoint.commit().map_err(failed)
+    }
+
+    /// Commits the open transaction if it is `usable`, and tells those who wait for it.
+    fn end(&mut self, usable: Result<()>) {
+        let Some(batch) = self.batch.take() else { return };
+        let outcome = usable.and_then(|()| self.connection.execute_batch("COMMIT").map_err(failed));
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            log::error!("{}", failed(error));
+        }
+        batch.end(outcome);
+    }
+}
+
+impl Batch {
+    fn end(&self, outcome: Result<()>) {
+        *self.outcome.lock() = Some(outcome);
+        self.ended.notify_all();
+    }
+
+    fn wait(&self) -> Result<()> {
+        let mut outcome = self.outcome.lock();
+        loop {
+            match outcome.as_ref() {
+                Some(outcome) => return outcome.clone(),
+                None => self.ended.wait(&mut outcome),
+            }
+        }
+    }
+}
+
+impl Transaction for Savepoint<'_> {
     fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64> {
         let mut statement = self.prepare_cached(&placed(sql)).map_err(failed)?;
         statement.execute(rusqlite::params_from_iter(values)).map(|rows| rows as u64).map_err(failed)
@@ -142,4 +225,81 @@ fn create_private(path: &Path) -> std::io::Result<()> {
         options.mode(0o600);
     }
     options.open(path).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::store::tests::{Folder, On};
+
+    /// Notes in the audit, as another program sees them.
+    fn kept(folder: &Folder) -> Vec<String> {
+        let connection = Connection::open(folder.0.join(FILE)).unwrap();
+        let mut statement = connection.prepare("SELECT details FROM events ORDER BY details").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+    }
+
+    fn note(transaction: &mut dyn Transaction, details: &str) -> Result<()> {
+        let sql = "INSERT INTO events (at, actor, kind, details) VALUES (0, '', 'allowed', $1)";
+        transaction.execute(sql, &[details.into()]).map(drop)
+    }
+
+    /// Has its turn until so many others wait for theirs.
+    fn first(sqlite: &Sqlite, others: usize) -> Result<()> {
+        sqlite.transact(&mut |transaction| {
+            note(transaction, "first")?;
+            while sqlite.waiting.load(Ordering::SeqCst) < others {
+                thread::yield_now();
+            }
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn decisions_that_come_together_share_a_commit_and_stay_independent() {
+        let folder = Folder::new(On::Sqlite);
+        let sqlite = Sqlite::open(&folder.0).unwrap();
+        let (kept, sqlite) = (|| kept(&folder), &sqlite);
+        let decide = |details, outcome: fn() -> Result<()>| {
+            sqlite.transact(&mut |transaction| {
+                assert!(kept().is_empty(), "the first is not committed yet");
+                note(transaction, details)?;
+                outcome()
+            })
+        };
+        thread::scope(|scope| {
+            let begun = scope.spawn(|| first(sqlite, 3));
+            while sqlite.turn.try_lock().is_some() {
+                thread::yield_now();
+            }
+            let good = scope.spawn(|| decide("good", || Ok(())));
+            let refused = scope.spawn(|| decide("refused", || Err(Code::CodeUsed.into())));
+            let broken = scope.spawn(|| decide("broken", || panic!("a job that panics")));
+            assert_eq!((begun.join().unwrap(), good.join().unwrap()), (Ok(()), Ok(())));
+            assert_eq!(refused.join().unwrap().unwrap_err().code, Code::CodeUsed);
+            assert!(broken.join().is_err());
+        });
+        assert_eq!(kept(), ["first", "good"]);
+    }
+
+    #[test]
+    fn nobody_is_told_of_what_was_lost_with_a_shared_transaction() {
+        let folder = Folder::new(On::Sqlite);
+        let sqlite = Sqlite::open(&folder.0).unwrap();
+        thread::scope(|scope| {
+            let begun = scope.spawn(|| first(&sqlite, 1));
+            while sqlite.turn.try_lock().is_some() {
+                thread::yield_now();
+            }
+            // As the database does by itself when it gives up, of a full disk for one.
+            let giving_up = sqlite.transact(&mut |transaction| transaction.execute("ROLLBACK", &[]).map(drop));
+            assert_eq!(giving_up.unwrap_err().code, Code::StoreFailed);
+            assert_eq!(begun.join().unwrap().unwrap_err().code, Code::StoreFailed);
+        });
+        assert!(kept(&folder).is_empty());
+        first(&sqlite, 0).unwrap();
+        assert_eq!(kept(&folder), ["first"]);
+    }
 }

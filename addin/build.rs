@@ -16,6 +16,8 @@ const PARTS: &[&str] = &[
     "objects.bsl",
     "server.bsl",
     "storage.bsl",
+    "activation.bsl",
+    "memory.bsl",
     "component.bsl",
     "telephone.bsl",
     "refusals.bsl",

@@ -410,6 +410,9 @@ catalogue! {
     527 LogUnreadable "EExecuteError" 500
         ru "Журнал компоненты не прочитан: {0}.", "Проверьте права на папку журналов.";
         en "The component's log could not be read: {0}.", "Check the rights of the folder of logs.";
+    530 KeyCallSlow "EExecuteError" 503
+        ru "Сервер {0} не закончил за {1} с.", "Он продолжает: посмотрите на ключи или повторите тот же вызов, дважды ничего не делается.";
+        en "Server {0} did not finish within {1} s.", "It goes on: look at the keys, or make the same call again; nothing is done twice.";
     540 NoDatafile "EExecuteError" 404
         ru "На сервере нет файла данных защиты {0}.", "Положите файл в папку данных сервера.";
         en "The server has no datafile {0}.", "Put the file into the server's data folder.";

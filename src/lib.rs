@@ -19,6 +19,7 @@ pub mod host;
 pub mod id;
 pub mod identity;
 pub mod key;
+pub mod parameters;
 pub mod protocol;
 pub mod revocation;
 pub mod series;

@@ -3,6 +3,8 @@
 mod vendor;
 
 use licence::datafile::Datafile;
+use licence::parameters::Parameters;
+use licence::series::TrustAnchor;
 use licence::subkeys::Policy;
 use vendor::{CRYPTO, Vendor, text};
 
@@ -99,6 +101,28 @@ fn policies_come_from_switches_and_from_the_policy_file() {
     }
     assert!(vendor.edit_fails(&with(&["--flag", "0"])).contains("flag 0"));
     assert_eq!(packed(&vendor).index.objects, objects, "a failed command leaves the former datafile");
+}
+
+#[test]
+fn defaults_of_parameters_are_signed_by_the_root() {
+    let vendor = Vendor::with_series("params");
+    let make =
+        ["params", "672B.params", "--serie=672B", "--cryptkey=672B.cryptkey", "Тариф=базовый", "Формула=a=b", "Пусто="];
+    assert!(vendor.edit(&make).status.success());
+    let file = std::fs::read_to_string(vendor.path("672B.params")).unwrap();
+    let (series, read) = Parameters::read(CRYPTO, "672B.params", &file).unwrap();
+    let anchor = std::fs::read_to_string(vendor.path("672B.anchor")).unwrap();
+    assert_eq!(series.root, TrustAnchor::parse(CRYPTO, &anchor).unwrap().0);
+    let values: Vec<(&str, &str)> =
+        read.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(values, [("Пусто", ""), ("Тариф", "базовый"), ("Формула", "a=b")]);
+    assert!(vendor.edit_fails(&make).contains("-y"));
+    let wrong =
+        |more: &[&str]| vendor.edit_fails(&[&["params", "new.params", "--cryptkey=672B.cryptkey"], more].concat());
+    assert!(wrong(&["--serie=672C", "a=1"]).contains("672C"));
+    assert!(wrong(&["--serie=672B", "a=1", "a=2"]).contains('a'));
+    assert!(wrong(&["--serie=672B", "=1"]).contains("NAME"));
+    assert!(!vendor.path("new.params").exists());
 }
 
 #[test]

@@ -8,6 +8,7 @@ pub mod backup;
 pub mod client;
 mod console;
 mod datafiles;
+mod defaults;
 mod health;
 mod keeper;
 pub mod keys;
@@ -45,6 +46,7 @@ use api::Api;
 use client::Clients;
 use console::Console;
 use datafiles::Datafiles;
+use defaults::Defaults;
 use keeper::Keeper;
 use keys::{Carriers, KeyStore, Snapshot, Sources};
 use ledger::Ledger;
@@ -164,6 +166,7 @@ impl LicenceService {
         };
         let guard = Arc::new(Guard::new(crypto, clock.clone(), settings.clone(), pass)?);
         let datafiles = Datafiles::new(crypto, paths.data.clone());
+        let defaults = Defaults::new(crypto, paths.data.clone());
         let activations = Activations::new(&paths.data)?;
         let core = Arc::new(Core {
             paths,
@@ -184,7 +187,7 @@ impl LicenceService {
             _instance: instance,
         });
         core.change_keys(|keys| Ok(keys.snapshot()))?;
-        let clients = Clients::new(core.clone(), clock, datafiles)?;
+        let clients = Clients::new(core.clone(), clock, (datafiles, defaults))?;
         let keeper = Keeper::start(&core)?;
         Ok(Arc::new(LicenceService {
             api: Api::new(core.clone())?,

@@ -1,7 +1,7 @@
 //! The handshake: Noise NX in one HTTP exchange. The client's offer (versions, series, anchor) is the prologue, so nobody
 //! can change it on the way; the server's choice comes encrypted in its answer.
 //!
-//! Offer: `SLKC`, count of versions (u8), the versions, KeyID (u16), anchor (32 bytes, zeros for none), Noise message 1.
+//! Offer: `SLKC` (`SLKI` from a client that comes to install the first key of its series), count of versions (u8), the versions, KeyID (u16), anchor (32 bytes, zeros for none), Noise message 1.
 //! Answer: `SLKS`, connection (16 bytes), Noise message 2 with the hello as JSON.
 
 use snow::HandshakeState;
@@ -15,6 +15,7 @@ use crate::id::{Bytes32, ConnectionId, KeyId, RootHash};
 use crate::version::VERSION;
 
 const OFFER: &[u8; 4] = b"SLKC";
+const INSTALLER: &[u8; 4] = b"SLKI";
 const ANSWER: &[u8; 4] = b"SLKS";
 const MAX_MESSAGE: usize = 65_535;
 /// Most that a hello may take in Noise message 2: its keys and tags need 96 bytes.
@@ -40,8 +41,17 @@ pub struct Established {
 impl ClientHandshake {
     /// Begins a handshake for a series; gives the offer to send.
     pub fn start(key_id: KeyId, anchor: Option<RootHash>) -> Result<(ClientHandshake, Vec<u8>)> {
+        ClientHandshake::offer(OFFER, key_id, anchor)
+    }
+
+    /// The same for a client that comes to install a key: a server without one, which so has no proof to show, answers it too.
+    pub fn start_installer(key_id: KeyId, anchor: RootHash) -> Result<(ClientHandshake, Vec<u8>)> {
+        ClientHandshake::offer(INSTALLER, key_id, Some(anchor))
+    }
+
+    fn offer(kind: &[u8; 4], key_id: KeyId, anchor: Option<RootHash>) -> Result<(ClientHandshake, Vec<u8>)> {
         let mut offer = Vec::with_capacity(128);
-        offer.extend_from_slice(OFFER);
+        offer.extend_from_slice(kind);
         offer.push(u8::try_from(VERSIONS.len()).map_err(refused)?);
         offer.extend_from_slice(VERSIONS);
         offer.extend_from_slice(&key_id.0.to_be_bytes());
@@ -77,6 +87,8 @@ pub struct Accepted {
     pub key_id: KeyId,
     /// Root that it trusts, if it has an anchor.
     pub anchor: Option<RootHash>,
+    /// Whether it comes to install a key, so that none need be here; it has an anchor then.
+    pub installs: bool,
     /// The version chosen.
     pub protocol: u8,
 }
@@ -92,7 +104,12 @@ impl Accepted {
             };
             Error::new(Code::ProtocolMismatch).with(theirs).with(format!("1 ({VERSION})")).with_text(russian, english)
         };
-        let rest = offer.strip_prefix(OFFER).ok_or_else(|| mismatch("0 (2.x)".into()))?;
+        let (kind, rest) = offer.split_first_chunk::<4>().ok_or_else(|| mismatch("0 (2.x)".into()))?;
+        let installs = match kind {
+            OFFER => false,
+            INSTALLER => true,
+            _ => return Err(mismatch("0 (2.x)".into())),
+        };
         let (&count, rest) = rest.split_first().ok_or_else(|| refused("length"))?;
         let (versions, rest) = rest.split_at_checked(usize::from(count)).ok_or_else(|| refused("length"))?;
         let (key_id, rest) = rest.split_first_chunk::<2>().ok_or_else(|| refused("length"))?;
@@ -110,7 +127,8 @@ impl Accepted {
             return Err(refused("payload"));
         }
         let anchor = (*anchor != [0; 32]).then_some(RootHash(*anchor));
-        Ok(Accepted { noise, key_id: KeyId(u16::from_be_bytes(*key_id)), anchor, protocol })
+        let installs = installs && anchor.is_some();
+        Ok(Accepted { noise, key_id: KeyId(u16::from_be_bytes(*key_id)), anchor, installs, protocol })
     }
 
     /// Answers with the hello (at most [`MAX_HELLO`] bytes of JSON), whose connection and protocol must be those of this
@@ -173,6 +191,17 @@ pub(super) mod tests {
         let established = client.finish(&answer).unwrap();
         assert_eq!(established.server_key, identity.public().noise);
         assert_eq!(established.hello, hello(1));
+    }
+
+    #[test]
+    fn who_comes_to_install_a_key_says_so_in_the_offer() {
+        let identity = Identity::generate(&PROVIDER).unwrap();
+        let (client, offer) = ClientHandshake::start_installer(SERIES, ANCHOR).unwrap();
+        let accepted = Accepted::read(identity.noise_private(), &offer).unwrap();
+        assert_eq!((accepted.installs, accepted.anchor), (true, Some(ANCHOR)));
+        assert!(client.finish(&accepted.answer(&hello(1)).unwrap().0).is_ok());
+        let usual = ClientHandshake::start(SERIES, Some(ANCHOR)).unwrap().1;
+        assert!(!Accepted::read(identity.noise_private(), &usual).unwrap().installs);
     }
 
     #[test]

@@ -48,15 +48,15 @@ pub enum KeyCall {
     },
     /// Read the memory of a key.
     ReadMemory {
-        /// The key.
-        key_no: KeyNo,
+        /// The key; the main key of the series without it.
+        key_no: Option<KeyNo>,
         /// Its password for reading; empty: none.
         password: Hidden,
     },
     /// Write the memory of a key.
     WriteMemory {
-        /// The key.
-        key_no: KeyNo,
+        /// The key; the main key of the series without it.
+        key_no: Option<KeyNo>,
         /// Its password for writing; empty: none.
         password: Hidden,
         /// The text, at most [`crate::activation::Memory::LIMIT`] characters.
@@ -64,15 +64,15 @@ pub enum KeyCall {
     },
     /// Empty the memory of a key; its passwords stay.
     ClearMemory {
-        /// The key.
-        key_no: KeyNo,
+        /// The key; the main key of the series without it.
+        key_no: Option<KeyNo>,
         /// Its password for writing; empty: none.
         password: Hidden,
     },
     /// Set both passwords of a key's memory, each for reading and for writing in this order; empty: none.
     SetPasswords {
-        /// The key.
-        key_no: KeyNo,
+        /// The key; the main key of the series without it.
+        key_no: Option<KeyNo>,
         /// Those of now.
         old: [Hidden; 2],
         /// The new ones, 8 characters at most.
@@ -180,8 +180,8 @@ mod tests {
             KeyCall::Update,
             KeyCall::Deactivate(Deactivate { key_no: 7, password: secret(), ..Deactivate::default() }),
             KeyCall::Request { wish: Wish::Install(Install { code: secret(), ..Install::default() }) },
-            KeyCall::WriteMemory { key_no: 7, password: secret(), data: secret() },
-            KeyCall::SetPasswords { key_no: 7, old: [secret(), secret()], new: [secret(), secret()] },
+            KeyCall::WriteMemory { key_no: None, password: secret(), data: secret() },
+            KeyCall::SetPasswords { key_no: Some(7), old: [secret(), secret()], new: [secret(), secret()] },
         ];
         for call in calls {
             let json = serde_json::to_string(&call).unwrap();

@@ -17,7 +17,7 @@ use licence::settings::Endpoint;
 use zeroize::Zeroizing;
 
 use super::ledger::KNOWN;
-use super::transport::{Answer, Fault};
+use super::transport::{Answer, CALL_LIMIT, Fault};
 use super::{Deadline, Net, SERVER_LIMIT, Trouble};
 
 /// An established connection.
@@ -48,6 +48,15 @@ pub struct Wanted {
     pub anchor: Option<RootHash>,
 }
 
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To work under the keys of the series: the server must prove that it has one.
+    Work,
+    /// To bring the first key: a server that shows no licence is accepted too. Nothing that it says is relied on.
+    Install,
+}
+
 impl Connection {
     /// Connects, checks the server under the anchor, and tells it who we are.
     pub fn open(
@@ -57,8 +66,24 @@ impl Connection {
         wanted: Wanted,
         deadline: &Deadline,
     ) -> Result<Connection, Trouble> {
+        Connection::open_for(net, index, endpoint, (wanted, Purpose::Work), deadline)
+    }
+
+    /// The same for a purpose.
+    pub fn open_for(
+        net: &Net,
+        index: usize,
+        endpoint: &Endpoint,
+        (wanted, purpose): (Wanted, Purpose),
+        deadline: &Deadline,
+    ) -> Result<Connection, Trouble> {
         let deadline = deadline.at_most(SERVER_LIMIT);
-        let (handshake, offer) = ClientHandshake::start(wanted.key_id, wanted.anchor).map_err(Trouble::Refused)?;
+        let handshake = match (purpose, wanted.anchor) {
+            (Purpose::Install, Some(root)) => ClientHandshake::start_installer(wanted.key_id, root),
+            // Without an anchor nobody could tell the vendor whose key is to come.
+            (_, anchor) => ClientHandshake::start(wanted.key_id, anchor),
+        };
+        let (handshake, offer) = handshake.map_err(Trouble::Refused)?;
         // What a call beside this one hears meanwhile may be newer than the hello.
         let before = KNOWN.snapshot();
         let answer = net.transport.post(endpoint, CONNECT_PATH, &offer, deadline.left());
@@ -67,7 +92,8 @@ impl Connection {
         let established = handshake.finish(&body).map_err(|e| Trouble::Unreachable(e.cause(Lang::English)))?;
         let (mut hello, server_key) = (established.hello, established.server_key);
         let licences = std::mem::take(&mut hello.licences);
-        if let Some(root) = wanted.anchor {
+        let needs_proof = purpose == Purpose::Work || !licences.is_empty();
+        if let Some(root) = wanted.anchor.filter(|_| needs_proof) {
             let series = SeriesId { key_id: wanted.key_id, root };
             check(net, endpoint, series, &server_key, &licences).map_err(Trouble::Refused)?;
         }
@@ -96,11 +122,22 @@ impl Connection {
     /// Makes a call. It is sent once more under the same number when its answer was lost: the server then repeats what it
     /// answered, and does nothing twice.
     pub fn call(&self, net: &Net, call: Call, deadline: &Deadline) -> Result<Outcome, Trouble> {
+        self.exchange(net, call, deadline, false)
+    }
+
+    /// Makes a call that the server works on for longer than a transport waits: it is sent again as long as the server is silent.
+    pub fn call_patiently(&self, net: &Net, call: Call, deadline: &Deadline) -> Result<Outcome, Trouble> {
+        self.exchange(net, call, deadline, true)
+    }
+
+    fn exchange(&self, net: &Net, call: Call, deadline: &Deadline, patiently: bool) -> Result<Outcome, Trouble> {
         let id = self.next_call.fetch_add(1, Ordering::Relaxed);
         // May hold a session's secret.
         let message = Zeroizing::new(serde_json::to_vec(&Envelope { id, call }).map_err(|e| wrong(&e))?);
         let mut lost = None;
-        for _ in 0..2 {
+        let mut losses = 0;
+        while losses < 2 {
+            let sent = net.now();
             let frame = self.channel.seal(&message).map_err(Trouble::Refused)?;
             let body = [&self.id.0[..], &frame].concat();
             match net.transport.post(&self.endpoint, CALL_PATH, &body, deadline.left()) {
@@ -108,7 +145,12 @@ impl Connection {
                     let frame = accepted(answer).inspect_err(|e| self.note(e)).map_err(|e| self.in_clear(e))?;
                     return self.reply(id, &frame);
                 }
-                Err(Fault::Unanswered(cause)) if !deadline.is_over() => lost = Some(cause),
+                Err(Fault::Unanswered(cause)) if !deadline.is_over() => {
+                    lost = Some(cause);
+                    // A server at work lets the transport wait; one that broke off at once is not at work.
+                    let is_silent = net.now().since(sent) > CALL_LIMIT / 2;
+                    losses += u32::from(!(patiently && is_silent));
+                }
                 Err(fault) => return Err(unreachable(fault)),
             }
         }

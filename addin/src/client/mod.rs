@@ -7,6 +7,7 @@
 pub mod connection;
 mod data;
 mod heartbeat;
+pub mod keys;
 mod ledger;
 pub mod presence;
 pub mod registry;
@@ -26,7 +27,7 @@ use licence::error::Error;
 use licence::protocol::message::ClientInfo;
 use licence::time::{Clock, Tick};
 
-/// No call of 1C blocks longer, however many servers are out of reach.
+/// No call of 1C blocks longer, but for what the vendor's centre is asked ([`keys::CENTRE_LIMIT`]), however many servers are out of reach.
 pub const TOTAL_LIMIT: Duration = Duration::from_secs(15);
 /// One server gets at most this much of a call's time.
 pub const SERVER_LIMIT: Duration = Duration::from_secs(5);

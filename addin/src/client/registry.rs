@@ -30,9 +30,15 @@ pub struct Nets {
 
 /// Starts a series, or joins one that is started with the same parameters, and connects it.
 pub fn start(wanted: Wanted, endpoints: Vec<Endpoint>, nets: impl FnOnce() -> Nets) -> Result<Arc<Started>> {
+    let started = enter(wanted, endpoints, nets)?;
+    started.connect()?;
+    Ok(started)
+}
+
+/// The same without connecting it.
+pub fn enter(wanted: Wanted, endpoints: Vec<Endpoint>, nets: impl FnOnce() -> Nets) -> Result<Arc<Started>> {
     let nets = nets();
     let started = entered(wanted, endpoints, nets.calls);
-    started.connect()?;
     let mut heartbeat = locked(&started.heartbeat);
     if heartbeat.is_none() {
         *heartbeat = Some(Heartbeat::start(Arc::clone(&started.series), nets.heartbeat)?);

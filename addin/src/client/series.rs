@@ -418,7 +418,7 @@ impl Series {
     }
 
     /// The connection to a server, opened if there is none. The caller has the turn.
-    fn connection(
+    pub(super) fn connection(
         &self,
         net: &Net,
         index: usize,
@@ -442,7 +442,7 @@ impl Series {
     }
 
     /// The servers to ask: those out of reach last, else as listed.
-    fn order(&self) -> Vec<usize> {
+    pub(super) fn order(&self) -> Vec<usize> {
         let state = locked(&self.state);
         let mut order: Vec<usize> = (0..self.endpoints.len()).collect();
         order.sort_by_key(|index| state.down.contains(index));
@@ -492,13 +492,13 @@ pub fn unexpected() -> Error {
 
 /// What came of asking one server after the other.
 #[derive(Default)]
-struct Search {
+pub(super) struct Search {
     tried: Vec<String>,
     refusal: Option<Error>,
 }
 
 impl Search {
-    fn note(&mut self, endpoint: &Endpoint, trouble: Trouble) {
+    pub(super) fn note(&mut self, endpoint: &Endpoint, trouble: Trouble) {
         match trouble {
             Trouble::Unreachable(cause) => self.tried.push(format!("{endpoint} ({cause})")),
             Trouble::Refused(error) => {
@@ -507,7 +507,7 @@ impl Search {
         }
     }
 
-    fn error(self) -> Error {
+    pub(super) fn error(self) -> Error {
         self.refusal.unwrap_or_else(|| Error::new(Code::ServerNotFound).with(self.tried.join(", ")))
     }
 }

@@ -2,6 +2,7 @@
 //! be meant is an error of the calling code.
 
 use licence::error::{Code, Error};
+use licence::protocol::keys::Hidden;
 
 use crate::native::{Failure, Value};
 
@@ -52,6 +53,20 @@ pub fn optional_text_at(arguments: &[Value], at: usize, names: Member) -> Result
         value => value.as_int().ok_or_else(wrong)?.to_string(),
     };
     Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+/// A text, or a number as its digits; empty for what is left out.
+pub fn text_or_nothing_at(arguments: &[Value], at: usize, names: Member) -> Result<String, Failure> {
+    Ok(optional_text_at(arguments, at, names)?.unwrap_or_default())
+}
+
+/// A text that nobody else may see, blanks at its ends included; it is moved out of the arguments, so that it is wiped. A number
+/// is its digits, and what is left out is empty.
+pub fn hidden_at(arguments: &mut [Value], at: usize, names: Member) -> Result<Hidden, Failure> {
+    if let Some(Value::Text(text)) = arguments.get_mut(at) {
+        return Ok(Hidden(std::mem::take(text)));
+    }
+    text_or_nothing_at(arguments, at, names).map(Hidden)
 }
 
 /// A whole number from 0 on, as a number or as its digits, which may stand in groups; `None` for what is left out, empty or 0.
@@ -106,6 +121,19 @@ mod tests {
         assert_eq!(text(" 0101000001 ".into()).as_deref(), Some("0101000001"));
         assert_eq!((text("".into()), text(Value::Null)), (None, None));
         assert!(optional_text_at(&[Value::Blob(Vec::new())], 0, NAMES).is_err());
+    }
+
+    #[test]
+    fn a_hidden_text_is_taken_whole_and_leaves_the_arguments() {
+        let mut arguments = [" п 1 ".into(), Value::Int(12), Value::Undefined, Value::Bool(true)];
+        let mut hidden = |at| hidden_at(&mut arguments, at, NAMES);
+        assert_eq!(hidden(0), Ok(Hidden(" п 1 ".into())));
+        assert_eq!(
+            (hidden(1), hidden(2), hidden(9)),
+            (Ok(Hidden("12".into())), Ok(Hidden::default()), Ok(Hidden::default()))
+        );
+        assert!(hidden(3).is_err());
+        assert_eq!(arguments[0], Value::from(""));
     }
 
     #[test]

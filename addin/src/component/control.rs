@@ -5,7 +5,8 @@ use licence::accounting::Demands;
 use licence::protocol::message::{Call, Control, Outcome};
 
 use super::LicenceExtension;
-use super::arguments::{argument, flag_at, optional_number_at, optional_text_at, text_at};
+use super::arguments::{flag_at, optional_number_at, optional_text_at, text_at};
+use super::keys::key_named;
 use super::server::json;
 use crate::client::series::unexpected;
 use crate::client::session::Terms;
@@ -87,12 +88,7 @@ impl LicenceExtension {
         let name = text_at(arguments, 2, names.0, names.1)?.trim().to_owned();
         let or_main = flag_at(arguments, 3, names)?;
         self.on_series(arguments, names, Value::Undefined, |slot, _| {
-            let key_no = match key {
-                Some(text) if text.parse() == Ok(slot.started.wanted.key_id) => None,
-                Some(text) => Some(text.parse().map_err(|_| argument(names.0, names.1).with(&text))?),
-                None => slot.key_no().ok(),
-            };
-            let call = Call::Parameter { key_no, name, or_main };
+            let call = Call::Parameter { key_no: key_named(slot, key, names)?, name, or_main };
             match slot.started.inquire(slot.session(), &call)? {
                 Outcome::Value { value } => Ok(value.map_or(Value::Undefined, Value::Text)),
                 _ => Err(unexpected()),

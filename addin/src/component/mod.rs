@@ -2,8 +2,9 @@
 //! are kept; a wrong kind of argument is an error of the calling code.
 //! No pointer of the Native API comes here.
 //!
-//! No call blocks longer than [`crate::client::TOTAL_LIMIT`], but for an object of a datafile beside the server: there the file,
-//! its index, the key and the bytes have that limit each. `Остановить` and the end of an object say goodbye to each server
+//! No call blocks longer than [`crate::client::TOTAL_LIMIT`], but for those that make a server ask the vendor's centre
+//! ([`crate::client::keys::CENTRE_LIMIT`]), and for an object of a datafile beside the server: there the file, its index, the key
+//! and the bytes have that limit each. `Остановить` and the end of an object say goodbye to each server
 //! for a second at most.
 
 mod anchors;
@@ -12,6 +13,7 @@ mod control;
 mod data;
 mod diagnostics;
 mod journal;
+mod keys;
 mod manager;
 mod parameters;
 mod process;
@@ -36,6 +38,7 @@ use licence::version::{VERSION, at_least};
 
 use crate::client::Net;
 use crate::client::connection::Wanted;
+use crate::client::keys::lacks_key;
 use crate::client::registry::Nets;
 use crate::client::transport::HttpTransport;
 use crate::native::{Component, Failure, HostInfo, Method, Preset, Property, Value};
@@ -54,7 +57,7 @@ pub struct LicenceExtension {
     anchor: Option<TrustAnchor>,
     /// A series handle is the place here, counted from 1; places are not used again.
     slots: Vec<Option<Slot>>,
-    /// Handle of the last start that succeeded.
+    /// Handle of the last start that succeeded, or that found a server without a key of the series.
     handle: Option<i64>,
     last: Option<Error>,
     writing: Option<journal::Writing>,
@@ -118,6 +121,48 @@ impl Component for LicenceExtension {
         Method::function("SetServerParameter", "УстановитьСерверныйПараметр", 3, &[], Self::set_server_parameter),
         Method::function("SetLock", "УстановитьБлокировку", 2, &[Preset::Bool(true)], Self::set_lock),
         Method::function("GetParameter", "ПолучитьПараметр", 3, &[Preset::Bool(false)], Self::parameter),
+        Method::function(
+            "InstallLicence",
+            "УстановитьЛицензию",
+            1,
+            &[NOTHING, NOTHING, NOTHING, NOTHING],
+            Self::install_licence,
+        ),
+        Method::function("UpdateLicences", "ОбновитьЛицензии", 1, &[NOTHING, NOTHING], Self::update_licences),
+        Method::function(
+            "DeactivateLicence",
+            "ДеактивироватьЛицензию",
+            2,
+            &[NOTHING, NOTHING, NOTHING, NOTHING],
+            Self::deactivate_licence,
+        ),
+        Method::function(
+            "CreateRequestFile",
+            "СоздатьФайловыйЗапрос",
+            1,
+            &[NOTHING, NOTHING, NOTHING, NOTHING],
+            Self::create_request_file,
+        ),
+        Method::function(
+            "CreateUpdateRequestFile",
+            "СоздатьФайловыйЗапросОбновления",
+            1,
+            &[NOTHING, NOTHING],
+            Self::create_update_request_file,
+        ),
+        Method::function(
+            "CreateDeactivationRequestFile",
+            "СоздатьФайловыйЗапросДеактивации",
+            2,
+            &[NOTHING, NOTHING, NOTHING, NOTHING],
+            Self::create_deactivation_request_file,
+        ),
+        Method::function("InstallResponseFile", "УстановитьФайловыйОтвет", 2, &[], Self::install_response_file),
+        Method::function("GetCodeParameters", "ПолучитьПараметрыКодаАктивации", 2, &[], Self::code_parameters),
+        Method::function("ReadMemory", "ПрочитатьПамять", 2, &[NOTHING], Self::read_memory),
+        Method::function("WriteMemory", "ЗаписатьПамять", 4, &[], Self::write_memory),
+        Method::function("ClearMemory", "ОбнулитьПамять", 2, &[NOTHING], Self::clear_memory),
+        Method::function("SetPasswords", "УстановитьПароли", 6, &[], Self::set_passwords),
     ];
 
     fn create() -> Self {
@@ -225,17 +270,13 @@ impl LicenceExtension {
     /// it never switches counting off.
     fn start(&mut self, arguments: &mut [Value]) -> Result<Value, Failure> {
         let series = text_at(arguments, 0, "Start", "Запуск")?.to_owned();
-        let started = self.start_series(&series);
-        Ok(match started {
-            Ok(handle) => {
-                self.handle = Some(handle);
-                self.succeed(Value::Bool(true))
-            }
+        Ok(match self.start_series(&series) {
+            Ok(()) => self.succeed(Value::Bool(true)),
             Err(error) => self.refuse(error, Value::Bool(false)),
         })
     }
 
-    fn start_series(&mut self, series: &str) -> licence::Result<i64> {
+    fn start_series(&mut self, series: &str) -> licence::Result<()> {
         let wrong = |_| argument("Start", "Запуск").with(format_args!("{series:?}"));
         let key_id: KeyId = series.parse().map_err(wrong)?;
         let paths = self.paths();
@@ -244,7 +285,14 @@ impl LicenceExtension {
         self.writing.get_or_insert_with(|| journal::Writing::start(&paths, keeps_logs));
         let endpoints = parameters::servers(conf?.as_ref(), key_id, &self.parameters)?;
         let wanted = Wanted { key_id, anchor: anchors::look_up(key_id, self.anchor, &process::module())? };
-        let mut slot = Slot::start(&PROVIDER, wanted, endpoints, || self.nets())?;
+        let mut slot = Slot::enter(&PROVIDER, wanted, endpoints, || self.nets())?;
+        let connected = slot.started.connect();
+        // A series that lacks but its key has a handle, so that the key can be installed.
+        if let Err(error) = &connected
+            && !lacks_key(error)
+        {
+            return connected;
+        }
         slot.data.folders = data::disk::folders(&paths, process::is_server(&self.host));
         let same =
             |known: &Option<Slot>| known.as_ref().is_some_and(|known| Arc::ptr_eq(&known.started, &slot.started));
@@ -252,7 +300,8 @@ impl LicenceExtension {
             self.slots.push(Some(slot));
             self.slots.len() - 1
         });
-        Ok(i64::try_from(at).unwrap_or(i64::MAX - 1) + 1)
+        self.handle = Some(i64::try_from(at).unwrap_or(i64::MAX - 1) + 1);
+        connected
     }
 
     /// Takes a licence for the session that 1C code describes.

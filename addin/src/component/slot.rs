@@ -36,14 +36,14 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// Starts a series.
-    pub fn start(
+    /// Takes part in a series, which may not be connected yet.
+    pub fn enter(
         crypto: Provider,
         wanted: Wanted,
         endpoints: Vec<Endpoint>,
         nets: impl FnOnce() -> Nets,
     ) -> Result<Slot> {
-        let started = registry::start(wanted, endpoints, nets)?;
+        let started = registry::enter(wanted, endpoints, nets)?;
         let (session, presence, terms) = (None, None, Terms::default());
         Ok(Slot { started, base: None, data: Data::new(crypto), session, presence, terms, crypto })
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use licence::datafile::{self, Contents, Part, Plain};
 use licence::id::Bytes32;
+use licence::protocol::keys::{Deactivate, Hidden, Install, KeyCall, Wish};
 use licence::subkeys::{Policy, SeriesSecret};
 use licence::time::Time;
 
@@ -27,8 +28,13 @@ fn packed(root: &[u8], key_id: KeyId) -> Vec<u8> {
     datafile::pack(&PROVIDER, &*root, &SeriesSecret::new([7; 32]), contents).unwrap()
 }
 
+fn start(network: &Arc<Network>, wanted: Wanted) -> licence::Result<Slot> {
+    let slot = Slot::enter(&PROVIDER, wanted, vec![network.endpoint("a")], || network.nets())?;
+    slot.started.connect().map(|()| slot)
+}
+
 fn slot(network: &Arc<Network>, wanted: Wanted) -> Slot {
-    Slot::start(&PROVIDER, wanted, vec![network.endpoint("a")], || network.nets()).unwrap()
+    start(network, wanted).unwrap()
 }
 
 fn code<T>(result: licence::Result<T>) -> Code {
@@ -99,8 +105,7 @@ fn a_server_with_a_root_of_its_own_opens_nothing() {
     assert_eq!(code(slot.load(packed(ROOT, SERIES), "a", true, || network.nets())), Code::ServerNotTrusted);
     assert!(slot.started.wanted.anchor.is_none() && slot.data.loaded().is_empty());
     assert_eq!(code(slot.object("Обработка")), Code::NoAnchor);
-    let started = Slot::start(&PROVIDER, wanted(), vec![network.endpoint("a")], || network.nets());
-    assert_eq!(code(started), Code::ServerNotTrusted);
+    assert_eq!(code(start(&network, wanted())), Code::ServerNotTrusted);
 }
 
 #[test]
@@ -479,6 +484,74 @@ fn the_server_is_asked_in_the_name_of_the_session() {
     a.stop();
     let from_memory = call(&mut object, LicenceExtension::console_address, vec![handle()]);
     assert_eq!(from_memory, address);
+}
+
+#[test]
+fn calls_about_keys_carry_what_1c_code_says_and_bring_structures() {
+    let network = Network::new();
+    let a = network.add("a");
+    let mut object = LicenceExtension::create();
+    object.slots.push(Some(slot(&network, wanted())));
+    let handle = || Value::Int(1);
+    let asked = || a.asked.lock().unwrap().pop().unwrap();
+    let json = |value: Value| -> serde_json::Value { serde_json::from_str(value.as_text().unwrap()).unwrap() };
+    let hidden = |text: &str| Hidden(text.into());
+
+    let tax = Value::Number(7_701_000_001.0);
+    let arguments = vec![handle(), "1234".into(), tax, Value::Null, Value::Int(5)];
+    let licence = json(call(&mut object, LicenceExtension::install_licence, arguments));
+    assert_eq!(licence["KeyID"], "672B");
+    let order = Install { code: hidden("1234"), itn: "7701000001".into(), iec: "".into(), blank_key_no: Some(5) };
+    assert_eq!(asked(), KeyCall::Install(order.clone()));
+    let text = call(&mut object, LicenceExtension::create_request_file, vec![handle()]);
+    assert_eq!(text, Value::from("request"));
+    assert_eq!(asked(), KeyCall::Request { wish: Wish::Install(Install::default()) }, "a demo licence");
+    let news = json(call(&mut object, LicenceExtension::update_licences, vec![handle(), Value::Int(1), "".into()]));
+    assert_eq!(
+        (asked(), news),
+        (KeyCall::Update, serde_json::json!({ "Updated": [7], "Retired": [], "Revoked": [8] }))
+    );
+
+    let who = || vec![handle(), "7".into(), "r".into(), Value::Null, "admin".into(), " s3cret ".into()];
+    assert_eq!(call(&mut object, LicenceExtension::deactivate_licence, who()), Value::from("reserve"));
+    let wish = Deactivate {
+        key_no: 7,
+        reason: "r".into(),
+        comment: "".into(),
+        login: "admin".into(),
+        password: hidden(" s3cret "),
+    };
+    assert_eq!(asked(), KeyCall::Deactivate(wish.clone()));
+    call(&mut object, LicenceExtension::create_deactivation_request_file, who());
+    assert_eq!(asked(), KeyCall::Request { wish: Wish::Deactivate(wish) });
+    let nameless = &mut [handle(), Value::Undefined];
+    assert!(LicenceExtension::deactivate_licence(&mut object, nameless).is_err(), "which key must be said");
+
+    for (response, member) in [("licence", "Licence"), ("reserve", "Reserve"), ("update", "Update")] {
+        let brought = vec![handle(), Value::Blob(response.into())];
+        let brought = json(call(&mut object, LicenceExtension::install_response_file, brought));
+        let members: Vec<&str> =
+            ["Licence", "Reserve", "Update"].into_iter().filter(|n| !brought[n].is_null()).collect();
+        assert_eq!((members, asked()), (vec![member], KeyCall::Respond { text: response.into() }));
+    }
+    let binary = vec![handle(), Value::Blob(vec![0xFF])];
+    assert_eq!(call(&mut object, LicenceExtension::install_response_file, binary), Value::Undefined);
+    assert_eq!(object.error_code().unwrap(), Value::Int(502));
+
+    let mut read = |key: Value| {
+        let data = call(&mut object, LicenceExtension::read_memory, vec![handle(), key, "пароль".into()]);
+        (data, object.last.clone())
+    };
+    assert_eq!(read("672B".into()).0, Value::from("memory"));
+    assert_eq!(asked(), KeyCall::ReadMemory { key_no: None, password: hidden("пароль") }, "the main key");
+    assert_eq!(read(Value::Number(9.0)).0, Value::from("memory"));
+    assert_eq!(asked(), KeyCall::ReadMemory { key_no: Some(9), password: hidden("пароль") });
+    let (refused, error) = read("s3cret".into());
+    assert!(refused == Value::Undefined && !error.unwrap().to_string().contains("s3cret"));
+    let write = vec![handle(), "".into(), "".into(), " data ".into()];
+    assert_eq!(call(&mut object, LicenceExtension::write_memory, write), Value::Bool(true));
+    let data = KeyCall::WriteMemory { key_no: None, password: hidden(""), data: hidden(" data ") };
+    assert_eq!(asked(), data, "without a session the main key");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod answer;
 mod codes;
 mod pack;
+mod params;
 mod series;
 mod show;
 mod template;
@@ -15,7 +16,7 @@ use clap::{Parser, Subcommand};
 use licence::host::clock::SystemClock;
 use licence::host::files::{self, Access};
 use licence::time::Clock;
-use licence::{Lang, Time};
+use licence::{KeyId, Lang, Time};
 
 use crate::failure::{Console, Failure, Outcome, finish, language};
 use crate::keyfile::{self, Cryptkey, Opened};
@@ -44,6 +45,8 @@ enum Command {
     Issuer(series::Issue),
     /// Packs files into an encrypted datafile.
     C(pack::Pack),
+    /// Makes the file of parameters of a series: their defaults.
+    Params(params::Make),
     /// Shows what is in a datafile and verifies it.
     List(show::Show),
     /// Puts the component's libraries into a template for 1C, with trust anchors inside; checks a template.
@@ -71,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Series(new) => new.run(&mut console, &root),
         Command::Issuer(issue) => issue.run(&mut console, &root),
         Command::C(pack) => pack.run(&mut console, &root),
+        Command::Params(make) => make.run(&mut console, &root),
         Command::List(show) => show.run(&mut console),
         Command::Template(template) => template.run(&mut console),
         Command::Answer(answer) => answer.run(&mut console, &root),
@@ -93,6 +97,18 @@ fn open_cryptkey(path: &Path, source: &Source) -> Outcome<(Cryptkey, Opened)> {
     let passphrase = if file.is_sealed() { source.existing(path)? } else { None };
     let opened = file.open(CRYPTO, passphrase.as_ref().map(|text| text.as_str()))?;
     Ok((file, opened))
+}
+
+/// Refuses a root key of another series than the one that is asked for.
+fn check_series(file: &Cryptkey, path: &Path, serie: KeyId) -> Outcome {
+    let (path, key_id) = (path.display(), file.key_id());
+    if key_id == serie {
+        return Ok(());
+    }
+    Err(Failure::told(
+        format!("{path}: ключ серии {key_id}, а указана серия {serie}."),
+        format!("{path}: the key is of series {key_id}, but {serie} is asked for."),
+    ))
 }
 
 /// Refuses to touch a file that is there already, unless the person has said yes.

@@ -12,7 +12,7 @@ use licence::id::Bytes32;
 use licence::subkeys::Policy;
 use licence::{KeyId, KeyNo};
 
-use super::{may_write, now, open_cryptkey, wildcard, write};
+use super::{check_series, may_write, now, open_cryptkey, wildcard, write};
 use crate::CRYPTO;
 use crate::failure::{Console, Failure, Outcome};
 use crate::passphrase::Source;
@@ -78,13 +78,7 @@ impl Pack {
         may_write(&self.out, self.yes)?;
         let objects = self.objects()?;
         let (file, key) = open_cryptkey(&self.cryptkey, source)?;
-        if file.key_id() != self.serie {
-            let (path, key_id, serie) = (self.cryptkey.display(), file.key_id(), self.serie);
-            return Err(Failure::told(
-                format!("{path}: ключ серии {key_id}, а указана серия {serie}."),
-                format!("{path}: the key is of series {key_id}, but {serie} is asked for."),
-            ));
-        }
+        check_series(&file, &self.cryptkey, self.serie)?;
         let count = objects.len();
         let revoked = self.all_revoked()?;
         let salt = Bytes32(CRYPTO.random_array()?);

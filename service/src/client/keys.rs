@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use licence::api::{Activate, Digits};
 use licence::protocol::keys::{Deactivate, Hidden, Install, KeyCall, KeyOutcome, Wish};
 use licence::protocol::message::Outcome;
-use licence::{Code, Error, KeyNo, Result, SeriesId};
+use licence::{Code, Error, Result, SeriesId};
 use web::{Access, Headers, Request};
 use zeroize::Zeroizing;
 
@@ -105,28 +105,19 @@ impl Core {
 
     fn memory(&self, series: &SeriesId, call: KeyCall, asker: Asker) -> Result<KeyOutcome> {
         let memory = self.keys.memory();
-        let held = |key_no: KeyNo| match self.keys.installed_of(series).any(|held| held == key_no) {
-            true => Ok(()),
-            false => Err(Error::new(Code::RecordNotFound).with(key_no)),
-        };
+        let held = |key_no| self.keys.held_key(series, key_no);
         match call {
             KeyCall::ReadMemory { key_no, password } => {
-                held(key_no)?;
-                let data = Hidden(memory.read(series, key_no, &password.0, asker)?);
+                let data = Hidden(memory.read(series, held(key_no)?, &password.0, asker)?);
                 return Ok(KeyOutcome::Memory { data });
             }
             KeyCall::WriteMemory { key_no, password, data } => {
-                held(key_no)?;
-                memory.write(series, key_no, &password.0, &data.0, asker)?;
+                memory.write(series, held(key_no)?, &password.0, &data.0, asker)?;
             }
-            KeyCall::ClearMemory { key_no, password } => {
-                held(key_no)?;
-                memory.write(series, key_no, &password.0, "", asker)?;
-            }
+            KeyCall::ClearMemory { key_no, password } => memory.write(series, held(key_no)?, &password.0, "", asker)?,
             KeyCall::SetPasswords { key_no, old, new } => {
-                held(key_no)?;
                 let (old, new) = ([&*old[0].0, &*old[1].0], [&*new[0].0, &*new[1].0]);
-                memory.set_passwords(series, key_no, old, new, asker)?;
+                memory.set_passwords(series, held(key_no)?, old, new, asker)?;
             }
             _ => return Err(Code::Internal.into()),
         }

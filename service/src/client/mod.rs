@@ -32,6 +32,7 @@ use web::{Completer, Crew, Reply, Request, Response};
 use zeroize::Zeroizing;
 
 use crate::datafiles::Datafiles;
+use crate::defaults::Defaults;
 use crate::keys::KeyStore;
 use crate::ledger::{Assignment, Ledger};
 use crate::queue::hand_over;
@@ -52,7 +53,7 @@ const MAX_LICENCES: usize = 512 * 1024;
 /// How often forgotten channels are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
 
-/// Threads that read datafiles, and calls that may wait for them.
+/// Threads that read files of the data folder, and calls that may wait for them.
 const READERS: usize = 2;
 const READS_WAITING: usize = 256;
 
@@ -71,7 +72,8 @@ struct Core {
     keys: Arc<KeyStore>,
     ledger: Arc<Ledger>,
     datafiles: Datafiles,
-    /// Threads that read datafiles.
+    defaults: Defaults,
+    /// Threads that read both.
     readers: Crew,
     /// The service, for calls about keys, and how many of them each address has made.
     life: Arc<crate::Core>,
@@ -97,7 +99,11 @@ struct Connection {
 
 impl Clients {
     /// The endpoint over the service.
-    pub(crate) fn new(life: Arc<crate::Core>, clock: Arc<dyn Clock>, datafiles: Datafiles) -> Result<Clients> {
+    pub(crate) fn new(
+        life: Arc<crate::Core>,
+        clock: Arc<dyn Clock>,
+        (datafiles, defaults): (Datafiles, Defaults),
+    ) -> Result<Clients> {
         let swept = Mutex::new(clock.now().tick);
         let computer = licence::host::os::computer_name();
         let readers = Crew::new("datafiles", READERS, READS_WAITING).map_err(|e| Error::new(Code::Internal).with(e))?;
@@ -108,6 +114,7 @@ impl Clients {
             keys: life.keys.clone(),
             ledger: life.ledger.clone(),
             datafiles,
+            defaults,
             readers,
             life,
             tries: Mutex::new(Buckets::new(keys::TRIES, keys::TRIES_EVERY, keys::ADDRESSES)),
@@ -131,7 +138,13 @@ impl Clients {
         if !self.channels.read().has_room(peer) {
             return Err(Code::Busy.into());
         }
-        let series = core.keys.series_of(accepted.key_id, accepted.anchor)?;
+        let series = match (core.keys.series_of(accepted.key_id, accepted.anchor), accepted.anchor) {
+            // Nothing can be had of a series without keys, but its first key may be brought.
+            (Err(error), Some(root)) if accepted.installs && error.code == Code::NoKey => {
+                SeriesId { key_id: accepted.key_id, root }
+            }
+            (found, _) => found?,
+        };
         let mut hello = ServerHello {
             protocol: accepted.protocol,
             connection: ConnectionId(core.crypto.random_id()?),
@@ -266,9 +279,10 @@ impl Core {
             Call::Datafile(_) => Err(Code::Internal.into()),
             Call::Licences { all_series, only_available } => Ok(self.licences(series, all_series, only_available)),
             Call::Counters => Ok(Outcome::Counters(self.counters(series))),
-            Call::Parameter { key_no, name, or_main } => {
-                self.keys.parameter(&series, key_no, &name, or_main).map(|value| Outcome::Value { value })
-            }
+            Call::Parameter { key_no, name, or_main } => match self.keys.parameter(&series, key_no, &name, or_main) {
+                Ok(None) => return self.look_up_default(connection, id, name),
+                found => found.map(|value| Outcome::Value { value }),
+            },
             Call::ServerParameter { name } => Ok(Outcome::Value { value: self.ledger.parameter(series, &name) }),
             Call::SetServerParameter { session, name, value } => {
                 let core = self.clone();
@@ -284,6 +298,18 @@ impl Core {
             }
         };
         self.answer(&connection, id, result);
+    }
+
+    /// Answers what a parameter is worth that no licence has, beside the others' calls: a file is looked at.
+    fn look_up_default(self: Arc<Core>, connection: Arc<Connection>, id: u64, name: String) {
+        let core = self.clone();
+        let look = move |connection: Arc<Connection>| {
+            let value = core.defaults.value(&connection.series, &name);
+            core.answer(&connection, id, value.map(|value| Outcome::Value { value }));
+        };
+        if let Err((error, connection)) = hand_over(&self.readers, connection, look) {
+            self.answer(&connection, id, Err(error));
+        }
     }
 
     /// Reads a piece of a datafile beside the others' calls: it waits for a disk.

@@ -429,6 +429,25 @@ impl KeyStore {
         self.installed().into_iter().filter(move |key| key.series == *series).map(|key| key.key_no)
     }
 
+    /// The number of a key that is held here: that of the main key of the series, if none is named. [`Code::RecordNotFound`] when
+    /// it isn't held, [`Code::NoKey`] when no main key is.
+    pub fn held_key(&self, series: &SeriesId, key_no: Option<KeyNo>) -> Result<KeyNo> {
+        let Some(key_no) = key_no else {
+            let mains = self.installed().into_iter().filter(|key| key.key_type == KeyType::Main);
+            // Of several main keys one that can be used.
+            let snapshot = self.snapshot();
+            let usable = |key_no| {
+                snapshot.of_series(series).any(|(view, key)| key.licence.key_no == key_no && view.usable.is_ok())
+            };
+            let main = mains.filter(|key| key.series == *series).min_by_key(|key| !usable(key.key_no));
+            return main.map(|key| key.key_no).ok_or_else(|| Error::new(Code::NoKey).with(series.key_id));
+        };
+        match self.installed_of(series).any(|held| held == key_no) {
+            true => Ok(key_no),
+            false => Err(Error::new(Code::RecordNotFound).with(key_no)),
+        }
+    }
+
     /// The series of this server's keys, those that were given up too.
     pub fn own_series(&self) -> Vec<SeriesId> {
         let own = self.identity().public();

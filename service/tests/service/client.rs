@@ -34,7 +34,10 @@ fn refused(response: &Response) -> Code {
 }
 
 fn knock(bench: &Bench, anchor: Option<RootHash>) -> Result<Client, Code> {
-    let (handshake, offer) = ClientHandshake::start(SERIES, anchor).unwrap();
+    meet(bench, ClientHandshake::start(SERIES, anchor).unwrap())
+}
+
+fn meet(bench: &Bench, (handshake, offer): (ClientHandshake, Vec<u8>)) -> Result<Client, Code> {
     let response = bench.ask(post(CONNECT_PATH, offer));
     if response.status != 200 {
         return Err(refused(&response));
@@ -43,7 +46,16 @@ fn knock(bench: &Bench, anchor: Option<RootHash>) -> Result<Client, Code> {
 }
 
 pub fn connect(bench: &Bench) -> Client {
-    let mut client = knock(bench, Some(Vendor::first().series().root)).unwrap();
+    introduced(bench, knock(bench, Some(Vendor::first().series().root)).unwrap())
+}
+
+/// A client that comes to install the first key of the series.
+pub fn connect_installer(bench: &Bench) -> Client {
+    let offer = ClientHandshake::start_installer(SERIES, Vendor::first().series().root).unwrap();
+    introduced(bench, meet(bench, offer).unwrap())
+}
+
+fn introduced(bench: &Bench, mut client: Client) -> Client {
     let info = ClientInfo { computer_name: "PC\u{7}".into(), pid: 77, ..ClientInfo::default() };
     assert_eq!(client.call(bench, Call::Open(Box::new(info))), Ok(Outcome::Done));
     client

@@ -2,8 +2,11 @@
 
 use licence::datafile::{Contents, Datafile, Part, Plain, pack};
 use licence::id::Bytes32;
+use licence::key::KeyType;
+use licence::parameters::Parameters;
 use licence::protocol::MAX_PIECE;
 use licence::protocol::message::{Call, DatafilePiece, DatafileQuery, Outcome};
+use licence::series::RootKey;
 use licence::subkeys::Policy;
 use licence::{Code, KeyNo, Time};
 
@@ -61,6 +64,54 @@ fn a_datafile_beside_the_server_is_handed_out_in_pieces() {
     assert_eq!(ask(Part::Main, 0, 10), Err(Code::ForeignFile));
     bench.put("672B.Extension.datafile", &packed[..packed.len() - 1]);
     assert_eq!(ask(Part::Extension, 0, 10), Err(Code::DocumentDamaged));
+}
+
+/// A file of parameters of the first vendor's number, signed by `root`.
+fn params(root: &[u8], value: &str) -> String {
+    let root = CRYPTO.rsa_signer(root).unwrap();
+    let parameters = Parameters {
+        key_id: Vendor::first().series().key_id,
+        root: RootKey::new(root.public_key().to_vec()).unwrap(),
+        created: Time(0),
+        parameters: [("Тариф".to_owned(), value.to_owned()), ("Цвет".to_owned(), "синий".to_owned())].into(),
+    };
+    parameters.sign(root.as_ref()).unwrap()
+}
+
+#[test]
+fn a_parameter_comes_from_the_key_then_from_the_main_key_then_from_the_vendors_file() {
+    let bench = Bench::ready("parameters");
+    let with = |name: &str, value: &str| [(name.to_owned(), value.to_owned())].into();
+    bench.install(1, |licence| licence.parameters = with("Тариф", "основной"));
+    bench.install(2, |licence| {
+        licence.key_type = KeyType::Additional;
+        licence.parameters = with("Склад", "свой");
+    });
+    let mut client = connect(&bench);
+    let mut ask = |key_no, name: &str, or_main| match client
+        .call(&bench, Call::Parameter { key_no, name: name.into(), or_main })
+    {
+        Ok(Outcome::Value { value }) => Ok(value),
+        Ok(other) => panic!("{other:?}"),
+        Err(error) => Err(error.code),
+    };
+    let some = |value: &str| Ok(Some(value.to_owned()));
+    assert_eq!((ask(Some(2), "Цвет", true), ask(Some(2), "Тариф", false)), (Ok(None), Ok(None)));
+    bench.put("672B.params", params(ROOT, "по умолчанию"));
+    assert_eq!(ask(Some(2), "Склад", true), some("свой"));
+    assert_eq!(ask(Some(2), "Тариф", true), some("основной"));
+    assert_eq!(ask(Some(2), "Тариф", false), some("по умолчанию"));
+    assert_eq!((ask(None, "Цвет", false), ask(None, "Размер", true)), (some("синий"), Ok(None)));
+    assert_eq!(ask(Some(77), "Цвет", true), Err(Code::KeyNoMissing));
+    bench.put("672B.params", params(ROOT, "другой"));
+    assert_eq!(ask(Some(2), "Тариф", false), some("другой"), "a new file counts at once");
+    bench.put("672B.params", params(ISSUING, "чужой"));
+    assert_eq!(ask(None, "Цвет", false), Err(Code::AnchorConflict), "of another vendor");
+    assert_eq!(ask(None, "Тариф", false), some("основной"), "what a licence says needs no file");
+    bench.put("672B.params", b"LSPF\x00\x01\xFF");
+    assert_eq!(ask(None, "Цвет", false), Err(Code::ForeignFile));
+    remove(&bench, "672B.params");
+    assert_eq!(ask(None, "Цвет", false), Ok(None));
 }
 
 /// Numbers of the keys that can be used.

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::activation::{bench, centre, honest, signed};
 use crate::bench::*;
-use crate::client::{Client, connect};
+use crate::client::{Client, connect, connect_installer, session};
 
 /// The code that this centre gives for key 1.
 fn reserve_code() -> ActivationCode {
@@ -328,11 +328,14 @@ fn the_memory_of_a_key_is_behind_its_passwords_and_guessing_has_to_wait() {
     stand.bench.install(1, |_| {});
     let mut client = connect(&stand.bench);
     let mut ask = |call| ask(&mut client, &stand.bench, call);
-    let read = |password: &str| KeyCall::ReadMemory { key_no: 1, password: hidden(password) };
-    let write =
-        |password: &str, data: &str| KeyCall::WriteMemory { key_no: 1, password: hidden(password), data: hidden(data) };
+    let read = |password: &str| KeyCall::ReadMemory { key_no: None, password: hidden(password) };
+    let write = |password: &str, data: &str| KeyCall::WriteMemory {
+        key_no: Some(1),
+        password: hidden(password),
+        data: hidden(data),
+    };
     let set = |old: [&str; 2], new: [&str; 2]| KeyCall::SetPasswords {
-        key_no: 1,
+        key_no: Some(1),
         old: old.map(hidden),
         new: new.map(hidden),
     };
@@ -343,11 +346,11 @@ fn the_memory_of_a_key_is_behind_its_passwords_and_guessing_has_to_wait() {
     assert_eq!(ask(read("чтение")), memory("тайна"));
     assert_eq!(ask(read("запись")), Err(Code::MemoryClosed));
     assert_eq!(ask(write("чтение", "x")), Err(Code::MemoryClosed));
-    assert_eq!(ask(KeyCall::ClearMemory { key_no: 1, password: hidden("") }), Err(Code::MemoryClosed));
+    assert_eq!(ask(KeyCall::ClearMemory { key_no: Some(1), password: hidden("") }), Err(Code::MemoryClosed));
     assert_eq!(ask(set(["чтение", ""], ["", ""])), Err(Code::MemoryClosed));
     assert_eq!(ask(write("запись", &"x".repeat(401))), Err(Code::MemoryTooLong));
     assert_eq!(ask(set(["чтение", "запись"], ["123456789", ""])), Err(Code::MemoryTooLong));
-    assert_eq!(ask(KeyCall::ReadMemory { key_no: 77, password: hidden("") }), Err(Code::RecordNotFound));
+    assert_eq!(ask(KeyCall::ReadMemory { key_no: Some(77), password: hidden("") }), Err(Code::RecordNotFound));
     let stored = std::fs::read_to_string(stand.file("keys.memory")).unwrap();
     assert!(!stored.contains("чтение") && stored.contains("$argon2id$"), "{stored}");
 
@@ -360,9 +363,38 @@ fn the_memory_of_a_key_is_behind_its_passwords_and_guessing_has_to_wait() {
     stand.bench.clock.advance(600_000);
     let mut client = connect(&stand.bench);
     assert_eq!(self::ask(&mut client, &stand.bench, read("чтение")), memory("тайна"));
-    let clear = KeyCall::ClearMemory { key_no: 1, password: hidden("запись") };
+    let clear = KeyCall::ClearMemory { key_no: Some(1), password: hidden("запись") };
     assert_eq!(self::ask(&mut client, &stand.bench, clear), Ok(KeyOutcome::Done));
     assert_eq!(self::ask(&mut client, &stand.bench, read("чтение")), memory(""));
+}
+
+#[test]
+fn the_memory_of_the_series_is_that_of_its_main_key() {
+    let stand = Stand::new("main-memory");
+    stand.bench.install(3, |licence| licence.key_type = KeyType::Demo);
+    let mut client = connect(&stand.bench);
+    let read = |key_no| KeyCall::ReadMemory { key_no, password: hidden("") };
+    assert_eq!(ask(&mut client, &stand.bench, read(None)), Err(Code::NoKey), "a demo key is no main key");
+    stand.bench.install(1, |_| {});
+    let write = KeyCall::WriteMemory { key_no: Some(1), password: hidden(""), data: hidden("основной") };
+    assert_eq!(ask(&mut client, &stand.bench, write), Ok(KeyOutcome::Done));
+    assert_eq!(ask(&mut client, &stand.bench, read(None)), Ok(KeyOutcome::Memory { data: hidden("основной") }));
+}
+
+#[test]
+fn a_component_brings_the_first_key_of_a_series_to_a_server_that_gives_it_nothing_else() {
+    let stand = Stand::new("first-key");
+    let mut client = connect_installer(&stand.bench);
+    assert!(client.established.hello.licences.is_empty());
+    let claimed = client.call(&stand.bench, Call::Acquire(Box::new(session(1, None)))).unwrap_err().code;
+    assert_eq!(claimed, Code::NoKey);
+    let memory = KeyCall::ReadMemory { key_no: None, password: hidden("") };
+    assert_eq!(ask(&mut client, &stand.bench, memory), Err(Code::NoKey));
+    let code = hidden(&ActivationCode::random(CRYPTO).unwrap().to_string());
+    let installed = ask(&mut client, &stand.bench, KeyCall::Install(Install { code, ..Install::default() }));
+    assert!(matches!(installed, Ok(KeyOutcome::Installed { licence }) if licence.workable));
+    let mut client = connect(&stand.bench);
+    assert!(client.call(&stand.bench, Call::Acquire(Box::new(session(1, None)))).is_ok());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use licence::accounting::Demands;
 use licence::error::{Code, Error};
 use licence::identity::Identity;
+use licence::protocol::keys::{Deactivate, Hidden, Install, KeyCall, KeyOutcome};
 use licence::protocol::message::Control;
 use licence::settings::Endpoint;
 
@@ -154,6 +155,55 @@ fn a_call_whose_answer_was_lost_is_asked_again_and_done_once() {
     series.join(claim(1)).unwrap();
     assert_eq!(a.performed.load(Ordering::SeqCst), before + 1);
     assert_eq!((network.events(), a.held()), (vec!["a acquire".to_owned()], 1));
+}
+
+#[test]
+fn a_call_about_keys_is_waited_for_and_done_once() {
+    let network = Network::new();
+    let a = network.add("a");
+    let series = series(&network, &["a"]);
+    series.connect().unwrap();
+    a.silent.store(9, Ordering::SeqCst);
+    assert!(matches!(series.about_keys(None, KeyCall::Update), Ok(KeyOutcome::Updated { .. })));
+    assert_eq!(network.events(), ["a key"]);
+    a.silent.store(1000, Ordering::SeqCst);
+    let error = series.about_keys(None, KeyCall::Update).unwrap_err();
+    assert_eq!((error.code, error.args[1].as_str()), (Code::KeyCallSlow, "120"));
+    a.silent.store(0, Ordering::SeqCst);
+    a.restart();
+    assert!(series.about_keys(None, KeyCall::Update).is_ok(), "the server was started again");
+}
+
+#[test]
+fn a_call_about_keys_reaches_one_server_whatever_that_one_says() {
+    let network = Network::new();
+    let (a, _b) = (network.add("a"), network.add("b"));
+    let series = series(&network, &["a", "b"]);
+    let code = KeyCall::CodeParameters { code: Hidden::default() };
+    assert_eq!(series.about_keys(None, code.clone()).unwrap_err().code, Code::CodeUnknown);
+    assert_eq!(network.events(), ["a key"]);
+    a.stop();
+    assert_eq!(series.about_keys(None, code.clone()).unwrap_err().code, Code::ServerNotFound);
+    assert!(network.events().is_empty());
+    assert_eq!(series.about_keys(None, code).unwrap_err().code, Code::CodeUnknown);
+    assert_eq!(network.events(), ["b key"], "the first that answers now");
+}
+
+#[test]
+fn a_server_without_a_key_gets_its_first_one_and_nothing_else() {
+    let network = Network::new();
+    let a = network.add("a");
+    a.keyless.store(true, Ordering::SeqCst);
+    let series = series(&network, &["a"]);
+    assert_eq!(series.connect().unwrap_err().code, Code::NoKey);
+    assert!(matches!(series.about_keys(None, KeyCall::Install(Install::default())), Ok(KeyOutcome::Installed { .. })));
+    let give_up = KeyCall::Deactivate(Deactivate::default());
+    assert_eq!(series.about_keys(None, give_up).unwrap_err().code, Code::NoKey, "its password stays here");
+    assert!(series.connections().is_empty(), "nothing is built on a server that has proved nothing");
+    a.keyless.store(false, Ordering::SeqCst);
+    *a.licences.lock().unwrap() = vec![forged_licence_for(a.identity())];
+    let refused = series.about_keys(None, KeyCall::Install(Install::default())).unwrap_err();
+    assert_eq!(refused.code, Code::ServerNotTrusted, "a licence that is shown must be genuine");
 }
 
 #[test]

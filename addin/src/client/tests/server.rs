@@ -14,6 +14,7 @@ use licence::id::{Bytes32, ConnectionId, KeyId, RootHash, SessionId};
 use licence::identity::Identity;
 use licence::key::Key;
 use licence::protocol::handshake::Accepted;
+use licence::protocol::keys::{Hidden, KeyCall, KeyOutcome};
 use licence::protocol::message::{
     Acquire, Alive, Call, Counters, DatafilePiece, Envelope, Granted, Lost, Outcome, ReplyEnvelope, Secret,
     ServerHello, SessionData,
@@ -26,7 +27,7 @@ use licence::time::{Clock, Moment, Tick, Time};
 
 use crate::client::connection::Wanted;
 use crate::client::registry::Nets;
-use crate::client::transport::{Answer, Fault, Transport};
+use crate::client::transport::{Answer, CALL_LIMIT, Fault, Transport};
 use crate::client::{Net, locked};
 
 pub const SERIES: KeyId = KeyId(0x672B);
@@ -70,6 +71,12 @@ pub struct Server {
     pub is_up: AtomicBool,
     /// So many answers get lost on their way.
     pub loses: AtomicUsize,
+    /// So many answers take longer than a transport waits.
+    pub silent: AtomicUsize,
+    /// It has no key of the series.
+    pub keyless: AtomicBool,
+    /// Calls about keys that came.
+    pub asked: Mutex<Vec<KeyCall>>,
     /// Calls carried out.
     pub performed: AtomicUsize,
     pub refuses_connections: Mutex<Option<Error>>,
@@ -160,6 +167,9 @@ impl Network {
             identity,
             is_up: AtomicBool::new(true),
             loses: AtomicUsize::default(),
+            silent: AtomicUsize::default(),
+            keyless: AtomicBool::default(),
+            asked: Mutex::default(),
             performed: AtomicUsize::default(),
             refuses_connections: Mutex::default(),
             refuses_claims: Mutex::default(),
@@ -200,13 +210,19 @@ impl Network {
 }
 
 impl Transport for Network {
-    fn post(&self, to: &Endpoint, path: &str, body: &[u8], _limit: Duration) -> Result<Answer, Fault> {
+    fn post(&self, to: &Endpoint, path: &str, body: &[u8], limit: Duration) -> Result<Answer, Fault> {
         let server = locked(&self.servers).get(&to.host).cloned();
         let server = server.filter(|server| server.is_up.load(Ordering::SeqCst));
         let server = server.ok_or_else(|| Fault::Unsent("connection refused".into()))?;
         let answered = if path == CONNECT_PATH { server.connect(body) } else { server.call(self, body) };
-        let lost = server.loses.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
-        if lost {
+        let one_of = |many: &AtomicUsize| {
+            many.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+        };
+        if path != CONNECT_PATH && one_of(&server.silent) {
+            self.clock.pass(limit.min(CALL_LIMIT));
+            return Err(Fault::Unanswered("timeout".into()));
+        }
+        if one_of(&server.loses) {
             return Err(Fault::Unanswered("hung up".into()));
         }
         Ok(match answered {
@@ -241,6 +257,10 @@ impl Server {
         if let Some(error) = locked(&self.refuses_connections).clone() {
             return Err(error);
         }
+        let keyless = self.keyless.load(Ordering::SeqCst);
+        if keyless && !accepted.installs {
+            return Err(Error::new(Code::NoKey).with(accepted.key_id));
+        }
         let hello = ServerHello {
             protocol: accepted.protocol,
             connection: ConnectionId(PROVIDER.random_id()?),
@@ -249,7 +269,7 @@ impl Server {
             cpu: "x86_64".into(),
             computer: self.name.clone(),
             sequence: self.sequence.load(Ordering::SeqCst),
-            licences: locked(&self.licences).clone(),
+            licences: if keyless { Vec::new() } else { locked(&self.licences).clone() },
         };
         let (answer, channel) = accepted.answer(&hello)?;
         locked(&self.connections).insert(hello.connection, (Arc::new(channel), BTreeMap::new()));
@@ -291,8 +311,11 @@ impl Server {
                 self.holds(connection, session)?;
                 return Ok(Outcome::Licence { licence: self.licence()? });
             }
-            // These servers have no centre and no store of keys.
-            Call::Key(_) => return Err(Error::new(Code::NotImplemented).with("key")),
+            Call::Key(call) => {
+                network.event(self, "key");
+                locked(&self.asked).push((*call).clone());
+                return self.about_keys(*call).map(|outcome| Outcome::Key(Box::new(outcome)));
+            }
             Call::Licences { .. } => return Ok(Outcome::Licences { licences: vec![*self.licence()?] }),
             Call::Counters => {
                 let sessions = self.held() as u64;
@@ -355,6 +378,29 @@ impl Server {
             }
         }
         Ok(Outcome::Done)
+    }
+
+    /// Answers that show what was asked; these servers have no centre and no store of keys.
+    fn about_keys(&self, call: KeyCall) -> Result<KeyOutcome> {
+        let hidden = |text: &str| Hidden(text.into());
+        let update = || KeyOutcome::Updated { updated: vec![7], retired: vec![], revoked: vec![8] };
+        let reserve = || KeyOutcome::Reserved { key_no: 7, code: hidden("reserve") };
+        Ok(match call {
+            KeyCall::Install(_) => KeyOutcome::Installed { licence: self.licence()? },
+            KeyCall::Update => update(),
+            KeyCall::Deactivate(_) => reserve(),
+            KeyCall::Request { .. } => KeyOutcome::Request { file_name: "a.request".into(), text: "request".into() },
+            KeyCall::Respond { text } => match text.as_str() {
+                "licence" => KeyOutcome::Installed { licence: self.licence()? },
+                "reserve" => reserve(),
+                _ => update(),
+            },
+            KeyCall::CodeParameters { .. } => return Err(Code::CodeUnknown.into()),
+            KeyCall::ReadMemory { .. } => KeyOutcome::Memory { data: hidden("memory") },
+            KeyCall::WriteMemory { .. } | KeyCall::ClearMemory { .. } | KeyCall::SetPasswords { .. } => {
+                KeyOutcome::Done
+            }
+        })
     }
 
     fn licence(&self) -> Result<Box<LicenceInfo>> {

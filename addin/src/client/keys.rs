@@ -1,0 +1,127 @@
+//! Calls about the keys of a series: installing, giving up, files, memory. Each reaches one server only, that of the session or the
+//! first that answers: what it refuses must not be tried at another, where a code would be spent in the wrong place.
+//!
+//! A server asks the vendor's centre, which takes its time: the call is repeated under its number until there is an answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use licence::error::{Code, Error, Result};
+use licence::protocol::keys::{KeyCall, KeyOutcome, Wish};
+use licence::protocol::message::{Call, Outcome};
+
+use super::connection::{Connection, Purpose};
+use super::series::{Search, Series, unexpected};
+use super::session::Session;
+use super::{Deadline, TOTAL_LIMIT, Trouble, locked};
+
+/// Longest that a call takes for which a server asks the vendor's centre. The server goes on beyond it.
+pub const CENTRE_LIMIT: Duration = Duration::from_secs(120);
+
+impl Series {
+    /// Makes a call about the keys of the series.
+    pub fn about_keys(&self, session: Option<&Session>, call: KeyCall) -> Result<KeyOutcome> {
+        let limit = limit(&call);
+        let deadline = self.net.within(limit);
+        let connection = match self.one_server(session, &deadline) {
+            Err(error) if lacks_key(&error) && needs_no_key(&call) => self.installer(&deadline)?,
+            found => found?,
+        };
+        let mut asked = self.ask_patiently(&connection, &call, &deadline);
+        if connection.is_gone() && asked.is_err() {
+            // The server was started again.
+            let again =
+                self.connect_to(connection.index, &deadline).map_err(|trouble| self.told(&connection, trouble))?;
+            asked = self.ask_patiently(&again, &call, &deadline);
+        }
+        match asked {
+            Ok(Outcome::Key(outcome)) => Ok(*outcome),
+            Ok(_) => Err(unexpected()),
+            Err(Trouble::Unreachable(_)) if deadline.is_over() => {
+                Err(Error::new(Code::KeyCallSlow).with(&connection.endpoint).with(limit.as_secs()))
+            }
+            Err(trouble) => Err(self.told(&connection, trouble)),
+        }
+    }
+
+    fn ask_patiently(&self, on: &Connection, call: &KeyCall, deadline: &Deadline) -> Result<Outcome, Trouble> {
+        on.call_patiently(&self.net, Call::Key(Box::new(call.clone())), deadline)
+    }
+
+    /// A connection to the server that holds `session`, else to the first that can be reached and has the series.
+    fn one_server(&self, session: Option<&Session>, deadline: &Deadline) -> Result<Arc<Connection>> {
+        let held = session.and_then(|session| session.held()).map(|held| held.connection.index);
+        let mut order = self.order();
+        if let Some(held) = held.filter(|held| !locked(&self.state).down.contains(held)) {
+            order.sort_by_key(|index| *index != held);
+        }
+        self.first_of(order, |index| self.connect_to(index, deadline))
+    }
+
+    /// A connection to the first server that can be reached, whether it has the series or not. It is used for one call.
+    fn installer(&self, deadline: &Deadline) -> Result<Arc<Connection>> {
+        self.first_of(self.order(), |index| {
+            let endpoint = self.endpoints.get(index).ok_or_else(|| Trouble::Refused(unexpected()))?;
+            Connection::open_for(&self.net, index, endpoint, (self.wanted, Purpose::Install), deadline).map(Arc::new)
+        })
+    }
+
+    fn connect_to(&self, index: usize, deadline: &Deadline) -> Result<Arc<Connection>, Trouble> {
+        let _turn = self.turn(deadline).map_err(Trouble::Refused)?;
+        self.connection(&self.net, index, deadline)
+    }
+
+    fn first_of(
+        &self,
+        order: Vec<usize>,
+        open: impl Fn(usize) -> Result<Arc<Connection>, Trouble>,
+    ) -> Result<Arc<Connection>> {
+        let mut search = Search::default();
+        for index in order {
+            match open(index) {
+                Ok(connection) => return Ok(connection),
+                Err(trouble) => search.note(&self.endpoints[index], trouble),
+            }
+        }
+        Err(search.error())
+    }
+
+    fn told(&self, connection: &Connection, trouble: Trouble) -> Error {
+        match trouble {
+            Trouble::Refused(error) => error,
+            Trouble::Unreachable(cause) => {
+                self.is_down(connection.index, &cause);
+                Error::new(Code::ServerNotFound).with(format_args!("{}: {cause}", connection.endpoint))
+            }
+        }
+    }
+}
+
+/// Whether a server can't be connected because it has no key of the series of its own.
+pub fn lacks_key(error: &Error) -> bool {
+    matches!(error.code, Code::NoKey | Code::ServerNotTrusted)
+}
+
+/// What may be asked of a server that has no key of the series: how its first one comes.
+fn needs_no_key(call: &KeyCall) -> bool {
+    matches!(
+        call,
+        KeyCall::Install(_)
+            | KeyCall::CodeParameters { .. }
+            | KeyCall::Request { wish: Wish::Install(_) }
+            | KeyCall::Respond { .. }
+    )
+}
+
+/// The longest that a call may take.
+fn limit(call: &KeyCall) -> Duration {
+    match call {
+        KeyCall::Install(_) | KeyCall::Update | KeyCall::Deactivate(_) | KeyCall::CodeParameters { .. } => CENTRE_LIMIT,
+        KeyCall::Request { .. }
+        | KeyCall::Respond { .. }
+        | KeyCall::ReadMemory { .. }
+        | KeyCall::WriteMemory { .. }
+        | KeyCall::ClearMemory { .. }
+        | KeyCall::SetPasswords { .. } => TOTAL_LIMIT,
+    }
+}

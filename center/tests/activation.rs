@@ -2,7 +2,7 @@
 
 mod vendor;
 
-use licence::activation::{Activate, Answer, Granted, Installed, Purpose, Request};
+use licence::activation::{Activate, Answer, CodeState, Granted, Installed, Purpose, Request};
 use licence::datafile::Datafile;
 use licence::error::Code;
 use licence::identity::Identity;
@@ -176,6 +176,68 @@ fn a_damaged_request_is_refused_with_its_place_and_no_code_reaches_the_log() {
     let log = std::fs::read_to_string(vendor.path("log")).unwrap();
     assert!(log.contains(&format!("{}-…", &code[..4])), "{log}");
     assert!(!log.contains(&code) && !log.contains(&code.replace('-', "")), "{log}");
+}
+
+#[test]
+fn a_code_is_exchanged_before_its_date_only_and_tells_its_parameters_unspent() {
+    let vendor = Vendor::with_series("until");
+    let late = vendor.code(&["--licences", "1", "--until", "2020-01-31"]);
+    let more = ["--until", "2999-01-31", "--parameter", "Филиалы=3", "--parameter", "Режим=a=b"];
+    let good = vendor.code(&[&["--licences", "1"], more.as_slice()].concat());
+    let new = ["code", "--center", "centre", "--serie", "672B", "--licences", "1"];
+    for wrong in [["--until", "31.01.2020"], ["--parameter", "Филиалы"]] {
+        assert!(vendor.edit_fails(&[new.as_slice(), &wrong].concat()).contains(wrong[0]), "{wrong:?}");
+    }
+    let centre = vendor.start_centre();
+    let identity = Identity::generate(CRYPTO).unwrap();
+    assert_eq!(centre.refusal(&request(&identity, "a", &late), &identity).1.code, Code::OfferOver);
+    let parameters = || {
+        let asked =
+            Request { purpose: Purpose::CodeParameters(good.parse().unwrap()), ..request(&identity, "a", &good) };
+        let (status, body) = centre.post(asked.sign(CRYPTO, &identity).unwrap().as_bytes());
+        assert_eq!(status, 200, "{body}");
+        match Answer::read(CRYPTO, "x", &body).unwrap().accept(CRYPTO, &asked, &identity).unwrap() {
+            Granted::CodeParameters(told) => *told,
+            other => panic!("{other:?}"),
+        }
+    };
+    let told = parameters();
+    let expected = [("Режим", "a=b"), ("Филиалы", "3")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!((told.state, told.key_no), (CodeState::New, None));
+    assert_eq!(told.offer.parameters, expected.clone().into());
+    assert_eq!(activate(&centre, &request(&identity, "a", &good), &identity).licence.parameters, expected.into());
+    assert_eq!((parameters().state, parameters().key_no), (CodeState::Used, Some(1)));
+}
+
+#[test]
+fn issuing_key_files_that_come_or_go_are_noticed_by_a_running_centre() {
+    let vendor = Vendor::with_series("reread");
+    let first = vendor.code(&["--licences", "1"]);
+    let centre = vendor.start_centre();
+    vendor.edit_ok(&["series", "672C", "--name", "Другой", "--bits", "2048"]);
+    vendor.edit_ok(&["issuer", "--cryptkey", "672C.cryptkey", "--center", "centre"]);
+    let second = vendor.edit_ok(&["code", "--center", "centre", "--serie", "672C", "--licences", "1"]);
+    let (first, second) = (first.trim(), second.trim());
+    let identity = Identity::generate(CRYPTO).unwrap();
+    let status = |code: &str| centre.post(request(&identity, "a", code).sign(CRYPTO, &identity).unwrap().as_bytes()).0;
+    let log = || std::fs::read_to_string(vendor.path("log")).unwrap();
+    let until = |holds: &dyn Fn() -> bool| {
+        let begun = std::time::Instant::now();
+        while !holds() {
+            assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{}", log());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    };
+    until(&|| status(second) == 200);
+    assert_eq!(status(first), 200, "the first series is served as before");
+    // A file that can't be read changes nothing; one that is gone ends its series.
+    let issuer = std::fs::read(vendor.path("centre/672B.issuer")).unwrap();
+    vendor.write("centre/672B.issuer", &issuer[..issuer.len() / 2]);
+    until(&|| log().contains("issuing keys: "));
+    assert_eq!((status(first), status(second)), (200, 200));
+    std::fs::remove_file(vendor.path("centre/672B.issuer")).unwrap();
+    until(&|| status(first) == Code::SeriesNotServed.status());
+    assert_eq!(status(second), 200);
 }
 
 #[test]

@@ -2,14 +2,32 @@
 
 mod vendor;
 
-use licence::activation::{Answer, Granted};
+use licence::activation::{Answer, Granted, Purpose, Request, Reserve, Update};
+use licence::error::Code;
 use licence::identity::Identity;
-use vendor::{CRYPTO, Vendor, request};
+use licence::key::Key;
+use serde_json::json;
+use vendor::{CRYPTO, Centre, Vendor, request};
 
-fn licencecenter(vendor: &Vendor, arguments: &[&str]) -> String {
-    let output = vendor.command(env!("CARGO_BIN_EXE_licencecenter"), arguments).output().unwrap();
-    assert!(output.status.success(), "{}", vendor::text(&output.stderr));
-    vendor::text(&output.stdout).trim().to_owned()
+/// Sends a request that must be granted.
+fn granted(centre: &Centre, asked: &Request, identity: &Identity) -> Granted {
+    let (status, body) = centre.post(asked.sign(CRYPTO, identity).unwrap().as_bytes());
+    assert_eq!(status, 200, "{body}");
+    Answer::read(CRYPTO, "x", &body).unwrap().accept(CRYPTO, asked, identity).unwrap()
+}
+
+fn activated(centre: &Centre, identity: &Identity, code: &str) -> Key {
+    match granted(centre, &request(identity, "a", code), identity) {
+        Granted::Activated { key, .. } => *key,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A request to give a key up.
+fn giving_up(identity: &Identity, key: &Key) -> Request {
+    let (series, key_no, issue) = (key.series, key.licence.key_no, key.licence.issue);
+    let reserve = Reserve { series, key_no, issue, reason: "moved".into(), comment: String::new(), memory: None };
+    Request { purpose: Purpose::Reserve(reserve), ..request(identity, "a", &key.licence.activation_code.to_string()) }
 }
 
 #[test]
@@ -24,7 +42,7 @@ fn a_request_file_becomes_an_answer_file_at_the_desk_and_a_copy_of_the_store_is_
     let text = std::fs::read_to_string(vendor.path("server.answer")).unwrap();
     let granted = Answer::read(CRYPTO, "x", &text).unwrap().accept(CRYPTO, &asked, &identity).unwrap();
     assert!(matches!(granted, Granted::Activated { .. }));
-    licencecenter(&vendor, &["backup", "copy.db", "--center", "centre"]);
+    vendor.centre_ok(&["backup", "copy.db", "--center", "centre"]);
     assert!(std::fs::read(vendor.path("copy.db")).unwrap().starts_with(b"SQLite format 3"));
 }
 
@@ -32,32 +50,188 @@ fn a_request_file_becomes_an_answer_file_at_the_desk_and_a_copy_of_the_store_is_
 fn a_token_opens_what_its_role_allows_in_the_api_and_the_pages() {
     let vendor = Vendor::with_series("tokens");
     let code = vendor.code(&["--licences", "1"]);
-    let token =
-        |name: &str, role: &str| licencecenter(&vendor, &["token", "add", name, "--role", role, "--center", "centre"]);
-    let (viewer, operator) = (token("look", "viewer"), token("support", "operator"));
+    let (viewer, operator) = (vendor.token("look", "viewer"), vendor.token("support", "operator"));
     let centre = vendor.start_centre();
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-    let post = |path: &str, token: &str, body: String| {
-        let call = agent.post(format!("{}{path}", centre.address)).header("Authorization", format!("Bearer {token}"));
-        let mut response = call.header("Content-Type", "application/json").send(body).unwrap();
-        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
-    };
-    let of_code = format!(r#"{{"Code": "{code}"}}"#);
-    assert_eq!(post("/api/find", "wrong", format!(r#"{{"Query": "{code}"}}"#)).0, 401);
-    let (status, found) = post("/api/find", &viewer, format!(r#"{{"Query": "{code}"}}"#));
-    assert!(status == 200 && found.contains(&code), "{found}");
-    assert_eq!(post("/api/codes/block", &viewer, of_code.clone()).0, 403);
-    let (status, blocked) = post("/api/codes/block", &operator, of_code);
-    assert!(status == 200 && blocked.contains("\"Blocked\""), "{blocked}");
+    let (query, of_code) = (json!({ "Query": code }), json!({ "Code": code }));
+    assert_eq!(centre.call("POST", "/api/find", "wrong", &query).0, 401);
+    let (status, found) = centre.call("POST", "/api/find", &viewer, &query);
+    assert_eq!((status, &found["Code"]["Code"]), (200, &json!(code)));
+    assert_eq!(centre.call("POST", "/api/codes/block", &viewer, &of_code).0, 403);
+    let (status, blocked) = centre.call("POST", "/api/codes/block", &operator, &of_code);
+    assert_eq!((status, &blocked["State"]), (200, &json!("Blocked")));
     assert_eq!(centre.get("/metrics").0, 401);
     assert_eq!(centre.get("/").0, 401);
     for path in ["/answer", "/api/openapi.json", "/assets/console.css"] {
         assert_eq!(centre.get(path).0, 200, "{path}");
     }
+    let agent: ureq::Agent = ureq::Agent::config_builder().build().into();
     for path in ["/", "/reports"] {
         let call = agent.get(format!("{}{path}", centre.address)).header("Authorization", format!("Bearer {viewer}"));
         assert_eq!(call.call().unwrap().status().as_u16(), 200, "{path}");
     }
-    let listed = licencecenter(&vendor, &["token", "list", "--center", "centre"]);
+    let listed = vendor.centre_ok(&["token", "list", "--center", "centre"]);
     assert!(listed.contains("support\toperator") && !listed.contains(&operator));
+}
+
+#[test]
+fn what_is_written_over_the_api_is_what_codes_and_keys_are_made_of() {
+    let vendor = Vendor::with_series("writes");
+    let (administrator, operator) = (vendor.token("boss", "administrator"), vendor.token("support", "operator"));
+    let centre = vendor.start_centre();
+    let write = |method: &str, path: &str, body: serde_json::Value| {
+        let (status, answer) = centre.call(method, path, &administrator, &body);
+        assert!(matches!(status, 200 | 204), "{path}: {answer}");
+        answer
+    };
+    let read = |path: &str| centre.call("GET", path, &administrator, &json!(null)).1;
+    let series = read("/api/series")[0].clone();
+    let (key_id, root) = (&series["KeyID"], &series["Root"]);
+    assert_eq!((key_id, &series["Name"]), (&json!("672B"), &json!("Товар")));
+
+    write("PUT", "/api/products", json!({ "KeyID": key_id, "Root": root, "Name": "Склад", "Note": "2026" }));
+    assert_eq!(read("/api/products")[0]["Note"], "2026");
+    let terms = json!({ "KeyType": 3, "LicenceCount": 7, "ProductName": "Склад", "Article": "A-7", "ArticleName": "7 мест",
+        "Parameters": { "Филиалы": "3" } });
+    write("PUT", "/api/articles", json!({ "KeyID": key_id, "Root": root, "Terms": terms }));
+    assert_eq!(read("/api/articles")[0]["Terms"]["Parameters"], json!({ "Филиалы": "3" }));
+    write("PUT", "/api/customers", json!({ "ITN": "7700000001", "IEC": "", "Name": "ООО Ромашка", "Note": "" }));
+    assert_eq!(read("/api/customers?ITN=7700000001")[0]["Name"], "ООО Ромашка");
+    let refused = centre.call("PUT", "/api/articles", &operator, &json!({}));
+    assert_eq!((refused.0, read("/api/articles").as_array().unwrap().len()), (403, 1));
+
+    let order = json!({ "KeyID": key_id, "Article": "A-7", "ITN": "7700000001", "Count": 2 });
+    let codes = write("POST", "/api/codes", order)["Codes"].clone();
+    let [first, second] = [0, 1].map(|at| codes[at].as_str().unwrap());
+    assert_ne!(first, second);
+    for wrong in
+        [json!({ "KeyID": key_id, "Article": "none" }), json!({ "KeyID": key_id, "Article": "A-7", "Count": 0 })]
+    {
+        assert!(matches!(centre.call("POST", "/api/codes", &administrator, &wrong).0, 400 | 404), "{wrong}");
+    }
+    let identity = Identity::generate(CRYPTO).unwrap();
+    assert_eq!(centre.refusal(&request(&identity, "a", first), &identity).1.code, Code::OwnerMismatch);
+    let with_owner = |code: &str| {
+        let asked = request(&identity, "a", code);
+        let owned = licence::activation::Activate { itn: Some("7700000001".into()), ..vendor::activate(code) };
+        Request { purpose: Purpose::Activate(owned), ..asked }
+    };
+    let Granted::Activated { key, .. } = granted(&centre, &with_owner(first), &identity) else { panic!() };
+    assert_eq!((key.licence.licence_count, key.licence.article.as_str()), (7, "A-7"));
+    assert_eq!(key.licence.parameters.get("Филиалы").map(String::as_str), Some("3"));
+    let (status, history) = centre.call("GET", "/api/keys/672B/1", &operator, &json!(null));
+    assert_eq!((status, &history["Key"]["ITN"]), (200, &json!("7700000001")), "{history}");
+
+    // No transfers are allowed any more, but one by the vendor's word.
+    write("PUT", "/api/series/672B/policy", json!({ "Transfers": 0, "TransferDays": 365 }));
+    let up = giving_up(&identity, &key);
+    assert_eq!(centre.refusal(&up, &identity).1.code, Code::TransferLimit);
+    let (status, allowed) = centre.call("POST", "/api/keys/allow", &operator, &json!({ "KeyID": key_id, "KeyNo": 1 }));
+    assert_eq!((status, &allowed["Allowance"]), (200, &json!(1)));
+    let Granted::Reserved { code: reserve, .. } = granted(&centre, &up, &identity) else { panic!() };
+    let Granted::Activated { key, .. } = granted(&centre, &with_owner(&reserve.to_string()), &identity) else {
+        panic!()
+    };
+    assert_eq!((key.licence.key_no, key.licence.issue), (1, 2));
+
+    // Changed terms come with the next update.
+    let mut more = terms.clone();
+    more["LicenceCount"] = json!(9);
+    write("POST", "/api/codes/terms", json!({ "Code": reserve, "Terms": more }));
+    let installed =
+        licence::activation::Installed { series: key.series, key_no: 1, issue: 2, key_type: key.licence.key_type };
+    let purpose = Purpose::Update(Update { series: key.series });
+    let update = Request { purpose, installed: vec![installed], ..request(&identity, "a", second) };
+    let Granted::Updated { keys, .. } = granted(&centre, &update, &identity) else { panic!() };
+    assert_eq!((keys[0].licence.licence_count, keys[0].licence.issue), (9, 3));
+
+    let audit = read("/api/audit").to_string();
+    for kind in
+        ["codes_made", "catalogue_changed", "activated", "reserved", "allowed", "terms_changed", "token_changed"]
+    {
+        assert!(audit.contains(kind), "{kind}: {audit}");
+    }
+    assert!(audit.contains("support") && !audit.contains(first) && !audit.contains(&reserve.to_string()), "{audit}");
+    assert_eq!(centre.call("GET", "/api/audit", &operator, &json!(null)).0, 403);
+    let tokens = read("/api/tokens");
+    assert!(tokens.to_string().contains("boss") && !tokens.to_string().contains(&administrator));
+}
+
+#[test]
+fn support_finds_blocks_and_allows_on_pages_and_no_foreign_page_does() {
+    let vendor = Vendor::with_series("pages");
+    let codes = vendor.code(&["--licences", "1", "--count", "2"]);
+    let codes: Vec<&str> = codes.lines().collect();
+    let (viewer, operator) = (vendor.token("look", "viewer"), vendor.token("support", "operator"));
+    let centre = vendor.start_centre();
+    let site = centre.address.as_str();
+    let post = |path: &str, token: &str, fields: &[(&str, &str)]| centre.form(path, (token, site), fields);
+    let identity = Identity::generate(CRYPTO).unwrap();
+    activated(&centre, &identity, codes[0]);
+
+    let found = post("/", &viewer, &[("query", codes[0])]);
+    assert!(found.status == 200 && found.text.contains("672B.1") && found.text.contains("active"), "{}", found.text);
+    let key = found.text.split("href=\"").find_map(|text| text.starts_with("/keys/").then(|| text.split('"').next()));
+    let key = key.flatten().unwrap();
+    let unsold = post("/", &viewer, &[("query", codes[1])]);
+    assert!(unsold.text.contains("/codes/block") && unsold.text.contains(codes[1]), "{}", unsold.text);
+    let nothing = post("/", &viewer, &[("query", "<script>")]);
+    assert!(nothing.text.contains("Nothing was found") && !nothing.text.contains("<script>"), "{}", nothing.text);
+
+    let allow = key.replace('?', "/allow?");
+    assert_eq!(post(&allow, &viewer, &[]).status, 403);
+    assert_eq!(centre.form(&allow, (&operator, "http://example.org"), &[]).status, 403);
+    let allowed = post(&allow, &operator, &[]);
+    assert_eq!((allowed.status, allowed.location.as_deref()), (303, Some(key)));
+    let (_, history) = centre.call("GET", "/api/keys/672B/1", &viewer, &json!(null));
+    assert_eq!(history["Key"]["Allowance"], 1);
+
+    assert_eq!(post("/codes/block", &viewer, &[("code", codes[1])]).status, 403);
+    assert_eq!(post("/codes/block", &operator, &[("code", "12")]).status, 400);
+    assert_eq!(post("/codes/block", &operator, &[("code", codes[1])]).location.as_deref(), Some("/"));
+    assert_eq!(post("/codes/block", &operator, &[("code", codes[0])]).location.as_deref(), Some(key));
+    let (_, history) = centre.call("GET", "/api/keys/672B/1", &viewer, &json!(null));
+    assert_eq!(history["Key"]["Revoked"], true);
+    let listed = vendor.edit_ok(&["codes", "--center", "centre"]);
+    assert_eq!(listed.matches("\tblocked\t").count(), 2, "{listed}");
+}
+
+#[test]
+fn the_page_for_request_files_shows_the_answer_and_gives_it_as_a_file() {
+    let vendor = Vendor::with_series("answers");
+    let code = vendor.code(&["--licences", "1"]);
+    let centre = vendor.start_centre();
+    let identity = Identity::generate(CRYPTO).unwrap();
+    let asked = request(&identity, "a", &code);
+    // As a browser sends a text area.
+    let text = asked.sign(CRYPTO, &identity).unwrap().replace('\n', "\r\n");
+    let send = |fields: &[(&str, &str)]| centre.form("/answer", ("", &centre.address), fields);
+    let licence_of = |text: &str| match Answer::read(CRYPTO, "x", text).unwrap().accept(CRYPTO, &asked, &identity) {
+        Ok(Granted::Activated { key, .. }) => key.text.clone(),
+        other => panic!("{other:?}"),
+    };
+    let shown = send(&[("request", &text)]);
+    assert!(shown.status == 200 && shown.disposition.is_none(), "{}", shown.text);
+    let area = shown.text.split_once("readonly").and_then(|(_, rest)| rest.split_once('>')).unwrap().1;
+    let area = area.split_once("</textarea>").unwrap().0;
+    let saved = send(&[("request", &text), ("save", "1")]);
+    assert_eq!(saved.disposition.as_deref(), Some("attachment; filename=\"672B.answer\""));
+    assert_eq!(licence_of(&saved.text), licence_of(&area.replace("&#34;", "\"").replace("&#38;", "&")));
+    let refused = send(&[("request", "SLK-REQUEST 1")]);
+    assert!(refused.status == 400 && refused.text.contains("role=\"alert\""), "{}", refused.text);
+}
+
+#[test]
+fn the_desk_allows_one_more_transfer() {
+    let vendor = Vendor::with_series("allow");
+    let code = vendor.code(&["--licences", "1"]);
+    let administrator = vendor.token("boss", "administrator");
+    let centre = vendor.start_centre();
+    centre.call("PUT", "/api/series/672B/policy", &administrator, &json!({ "Transfers": 0 }));
+    let identity = Identity::generate(CRYPTO).unwrap();
+    let key = activated(&centre, &identity, &code);
+    let up = giving_up(&identity, &key);
+    assert_eq!(centre.refusal(&up, &identity).1.code, Code::TransferLimit);
+    assert_eq!(vendor.edit_ok(&["allow", "1", "--serie", "672B", "--center", "centre"]).trim(), "672B\t1\t1");
+    assert!(matches!(granted(&centre, &up, &identity), Granted::Reserved { .. }));
+    assert!(vendor.edit_fails(&["allow", "2", "--serie", "672B", "--center", "centre"]).contains('2'));
 }

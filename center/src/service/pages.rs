@@ -47,8 +47,15 @@ struct Reports {
 
 #[derive(Template)]
 #[template(path = "answer.html")]
-struct AnswerForm {
+struct AnswerPage<'a> {
     lang: Lang,
+    answered: Option<Answered<'a>>,
+}
+
+/// A request file and its answer.
+struct Answered<'a> {
+    request: &'a str,
+    answer: &'a str,
 }
 
 #[derive(Template)]
@@ -296,14 +303,23 @@ fn reports(call: &Call<'_>) -> Result<Response> {
 }
 
 fn answer_form(call: &Call<'_>) -> Result<Response> {
-    shown(call, ("Ответ на файл запроса", "Answer to a request file"), &AnswerForm { lang: call.lang() })
+    answer_page(call, None)
 }
 
+fn answer_page(call: &Call<'_>, answered: Option<Answered<'_>>) -> Result<Response> {
+    let main = AnswerPage { lang: call.lang(), answered };
+    shown(call, ("Ответ на файл запроса", "Answer to a request file"), &main)
+}
+
+/// Shows the answer, or gives it as a file. The same request gives the same again, so either may come first.
 fn answer(call: &Call<'_>) -> Result<Response> {
     let text = field(call, "request")?;
     let done = requests::answered(call, Ok(&text))?;
-    let name = format!("attachment; filename=\"{}.answer\"", done.series.key_id);
-    Ok(Response::text(200, done.answer)
-        .with_header("Content-Disposition", &name)
-        .with_header("Cache-Control", "no-store"))
+    let response = if field(call, "save")?.is_empty() {
+        answer_page(call, Some(Answered { request: &text, answer: &done.answer }))?
+    } else {
+        let name = format!("attachment; filename=\"{}.answer\"", done.series.key_id);
+        Response::text(200, done.answer).with_header("Content-Disposition", &name)
+    };
+    Ok(response.with_header("Cache-Control", "no-store"))
 }

@@ -83,6 +83,18 @@ impl Vendor {
         text(&output.stderr)
     }
 
+    /// Makes a token.
+    pub fn token(&self, name: &str, role: &str) -> String {
+        self.centre_ok(&["token", "add", name, "--role", role, "--center", "centre"])
+    }
+
+    /// Runs `licencecenter`, which must succeed; its result.
+    pub fn centre_ok(&self, arguments: &[&str]) -> String {
+        let output = self.command(env!("CARGO_BIN_EXE_licencecenter"), arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout).trim().to_owned()
+    }
+
     pub fn code(&self, more: &[&str]) -> String {
         let arguments = [&["code", "--center", "centre", "--serie", "672B"], more].concat();
         self.edit_ok(&arguments).trim().to_owned()
@@ -92,11 +104,19 @@ impl Vendor {
         self.start_centre_with(&[], &[])
     }
 
+    pub fn start_centre_in(&self, folder: &str) -> Centre {
+        self.serve(folder, &[], &[])
+    }
+
     pub fn start_centre_with(&self, more: &[&str], environment: &[(&str, &str)]) -> Centre {
+        self.serve("centre", more, environment)
+    }
+
+    fn serve(&self, folder: &str, more: &[&str], environment: &[(&str, &str)]) -> Centre {
         let address_file = self.path("address");
         let given = address_file.to_str().unwrap();
         let arguments =
-            [&["serve", "--center", "centre", "--listen", "127.0.0.1:0", "--address-file", given], more].concat();
+            [&["serve", "--center", folder, "--listen", "127.0.0.1:0", "--address-file", given], more].concat();
         let mut command = self.command(env!("CARGO_BIN_EXE_licencecenter"), &arguments);
         let log = std::fs::File::create(self.path("log")).unwrap();
         let mut child = command.envs(environment.iter().copied()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
@@ -139,6 +159,30 @@ impl Centre {
         (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
     }
 
+    /// Calls the REST API with a token; status and what was answered, `null` for nothing.
+    pub fn call(&self, method: &str, path: &str, token: &str, body: &serde_json::Value) -> (u16, serde_json::Value) {
+        let call = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.address));
+        let call = call.header("Authorization", format!("Bearer {token}")).header("Content-Type", "application/json");
+        let mut response = match method {
+            "GET" => agent().run(call.body(()).unwrap()).unwrap(),
+            _ => agent().run(call.body(body.to_string()).unwrap()).unwrap(),
+        };
+        let text = response.body_mut().read_to_string().unwrap();
+        let answer = if text.is_empty() { serde_json::Value::Null } else { serde_json::from_str(&text).unwrap() };
+        (response.status().as_u16(), answer)
+    }
+
+    /// Sends a form as a browser does whose user has signed in with a token, from a page of that site.
+    pub fn form(&self, path: &str, (token, site): (&str, &str), fields: &[(&str, &str)]) -> Page {
+        let call = agent().post(format!("{}{path}", self.address)).header("Origin", site);
+        let call = call.header("Accept-Language", "en").header("Authorization", format!("Bearer {token}"));
+        let mut response = call.send_form(fields.iter().copied()).unwrap();
+        let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let (location, disposition) = (header("Location"), header("Content-Disposition"));
+        let status = response.status().as_u16();
+        Page { status, location, disposition, text: response.body_mut().read_to_string().unwrap() }
+    }
+
     /// Sends a request that must be refused; the refusal.
     pub fn refusal(&self, request: &Request, identity: &Identity) -> (u16, licence::Error) {
         let (status, body) = self.post(request.sign(CRYPTO, identity).unwrap().as_bytes());
@@ -153,13 +197,21 @@ impl Centre {
     }
 }
 
+/// What a form has led to.
+pub struct Page {
+    pub status: u16,
+    pub location: Option<String>,
+    pub disposition: Option<String>,
+    pub text: String,
+}
+
 pub fn error(body: &str) -> licence::Error {
     let value: serde_json::Value = serde_json::from_str(body).unwrap_or_else(|e| panic!("{e}: {body}"));
     serde_json::from_value(value["Error"].clone()).unwrap()
 }
 
 fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder().http_status_as_error(false).build().into()
+    ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).build().into()
 }
 
 pub fn text(bytes: &[u8]) -> String {

@@ -6,7 +6,7 @@ use licence::{KeyId, SeriesId};
 use serde::{Deserialize, Serialize};
 
 use super::Work;
-use super::database::{Row, json};
+use super::database::{LOCKED, Row, json};
 use crate::terms::{self, Terms};
 
 /// What the vendor allows for the keys of a series.
@@ -112,8 +112,8 @@ impl Work<'_> {
 
     /// A series, if the store knows it; nobody else gets numbers of it until the end of the transaction.
     pub fn lock_series(&mut self, series: &SeriesId) -> Result<Option<Series>> {
-        self.execute("UPDATE series SET name = name WHERE series = $1", &[series.into()])?;
-        self.series(series)
+        let sql = format!("SELECT series, name, policy FROM series WHERE series = $1{LOCKED}");
+        self.one(&sql, &[series.into()])?.as_ref().map(self::series).transpose()
     }
 
     /// All series.

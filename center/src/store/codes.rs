@@ -7,7 +7,7 @@ use licence::error::{Code, Error, Result};
 use licence::{KeyNo, SeriesId, Time};
 
 use super::Work;
-use super::database::{Row, json};
+use super::database::{LOCKED, Row, json};
 use crate::terms::Terms;
 
 /// State of a code.
@@ -73,9 +73,8 @@ fn read(row: &Row) -> Result<Sold> {
 impl Work<'_> {
     /// The code, if there is one; nobody else changes it until the end of the transaction.
     pub fn lock_code(&mut self, code: ActivationCode) -> Result<Option<Sold>> {
-        // Written as it is, so that who comes second waits here.
-        self.execute("UPDATE codes SET state = state WHERE code = $1", &[code.digits().into()])?;
-        self.code(code)
+        let sql = format!("SELECT {COLUMNS} FROM codes WHERE code = $1{LOCKED}");
+        self.one(&sql, &[code.digits().into()])?.as_ref().map(read).transpose()
     }
 
     /// The code, if there is one.

@@ -19,6 +19,10 @@ pub enum Value {
     Text(String),
 }
 
+/// End of a query whose rows nobody else changes until the end of the transaction: who comes second waits there, and reads what
+/// the first has left. Nothing in SQLite, where transactions that write take turns anyway.
+pub const LOCKED: &str = " FOR UPDATE";
+
 /// One row.
 #[derive(Debug, Clone)]
 pub struct Row(pub Vec<Value>);

@@ -10,7 +10,7 @@ use licence::{KeyNo, SeriesId, Time};
 
 use super::Work;
 use super::codes::{meaning, word};
-use super::database::{Row, Value, json};
+use super::database::{LOCKED, Row, Value, json};
 use crate::terms::Terms;
 
 /// Whether a key has a server.
@@ -165,10 +165,8 @@ impl Key {
 impl Work<'_> {
     /// The key, if there is one; nobody else changes it until the end of the transaction.
     pub fn lock_key(&mut self, series: &SeriesId, key_no: KeyNo) -> Result<Option<Key>> {
-        // Written as it is, so that who comes second waits here.
-        let sql = "UPDATE keys SET issue = issue WHERE series = $1 AND key_no = $2";
-        self.execute(sql, &[series.into(), key_no.into()])?;
-        self.key(series, key_no)
+        let sql = format!("SELECT {COLUMNS} FROM keys WHERE series = $1 AND key_no = $2{LOCKED}");
+        self.one(&sql, &[series.into(), key_no.into()])?.as_ref().map(read).transpose()
     }
 
     /// The key, if there is one.
@@ -210,7 +208,9 @@ impl Work<'_> {
             AND licence IS NULL";
         let of_key = [Value::from(&key.series), key.key_no.into(), key.issue.into()];
         let [series, key_no, issue] = of_key.clone();
-        self.execute(sql, &[series, key_no, issue, text.into(), signed.into()])?;
+        if self.execute(sql, &[series, key_no, issue, text.into(), signed.into()])? > 0 {
+            return Ok(Some(text.to_owned()));
+        }
         let sql = "SELECT licence FROM keys WHERE series = $1 AND key_no = $2 AND issue = $3";
         match self.one(sql, &of_key)? {
             Some(row) => Ok(row.optional_text(0)?.map(str::to_owned)),

@@ -14,7 +14,7 @@ use parking_lot::{Condvar, Mutex};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Savepoint, ToSql, TransactionBehavior};
 
-use super::database::{Database, Job, Row, Transaction, Value};
+use super::database::{Database, Job, LOCKED, Row, Transaction, Value};
 
 /// Name of the store in the centre's folder.
 pub const FILE: &str = "center.db";
@@ -174,12 +174,12 @@ impl Batch {
 
 impl Transaction for Savepoint<'_> {
     fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64> {
-        let mut statement = self.prepare_cached(&placed(sql)).map_err(failed)?;
+        let mut statement = self.prepare_cached(&in_dialect(sql)).map_err(failed)?;
         statement.execute(rusqlite::params_from_iter(values)).map(|rows| rows as u64).map_err(failed)
     }
 
     fn rows(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>> {
-        let mut statement = self.prepare_cached(&placed(sql)).map_err(failed)?;
+        let mut statement = self.prepare_cached(&in_dialect(sql)).map_err(failed)?;
         let columns = statement.column_count();
         let read = |row: &rusqlite::Row<'_>| {
             let value = |at| {
@@ -206,9 +206,9 @@ impl ToSql for Value {
     }
 }
 
-/// SQLite counts its parameters as `?1`.
-fn placed(sql: &str) -> String {
-    sql.replace('$', "?")
+/// SQLite counts its parameters as `?1`, and has no locks of rows.
+fn in_dialect(sql: &str) -> String {
+    sql.trim_end_matches(LOCKED).replace('$', "?")
 }
 
 fn failed(cause: rusqlite::Error) -> Error {

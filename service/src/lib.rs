@@ -191,7 +191,7 @@ impl LicenceService {
         let keeper = Keeper::start(&core)?;
         Ok(Arc::new(LicenceService {
             api: Api::new(core.clone())?,
-            console: Console::new(core.clone()),
+            console: Console::new(core.clone())?,
             clients,
             core,
             keeper,

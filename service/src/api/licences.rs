@@ -6,6 +6,7 @@ use licence::{KeyId, KeyNo, RootHash, SeriesId};
 use web::Request;
 
 use super::Call;
+use crate::Core;
 
 /// `GET /api/licences`: every licence file, those that can't be read too.
 pub fn list(call: &Call) -> Result<Vec<LicenceEntry>> {
@@ -26,11 +27,15 @@ fn shown(call: &Call, series: &SeriesId, number: KeyNo) -> Result<LicenceInfo> {
 
 /// The key that the address means.
 fn find(call: &Call) -> Result<(SeriesId, KeyNo)> {
-    let text = call.params.get("KeyNo");
-    let missing = || Error::new(Code::RecordNotFound).with(text);
-    let number: KeyNo = text.parse().map_err(|_| missing())?;
-    let (key_id, root) = (series_of(&call.request)?, root_of(&call.request)?);
-    let snapshot = call.core.keys.snapshot();
+    named_key(&call.core, &call.request, call.params.get("KeyNo"))
+}
+
+/// The key of that number; where several series have it, the one that `?KeyID=` and `?SeriesKey=` of `request` name.
+pub fn named_key(core: &Core, request: &Request, number: &str) -> Result<(SeriesId, KeyNo)> {
+    let missing = || Error::new(Code::RecordNotFound).with(number);
+    let number: KeyNo = number.parse().map_err(|_| missing())?;
+    let (key_id, root) = (series_of(request)?, root_of(request)?);
+    let snapshot = core.keys.snapshot();
     let found = snapshot.views().filter(|view| view.is_current()).filter_map(|view| {
         let key = view.entry.key.as_ref()?;
         let fits = key.licence.key_no == number

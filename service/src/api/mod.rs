@@ -30,9 +30,10 @@ use external::Codes;
 use operation::Operation;
 
 pub use answer::refusal;
+pub use licences::named_key;
 pub use routes::{LICENCES, METRICS, READY};
 pub use server::server_info;
-pub use sessions::{connection_info, session_info};
+pub use sessions::{connection_info, end_session, session_info};
 
 /// Lists and changes of files that are worked on at once, and how many may wait.
 const WORKERS: usize = 2;

@@ -85,18 +85,20 @@ pub fn session(call: &Call) -> Result<SessionInfo> {
 
 /// `DELETE /api/sessions/{ID}`: the session as it was. Its licence is free; its holder, if it has one, is told so.
 pub fn drop_session(call: Call, given: Given<SessionInfo>) {
-    let id = match identifier::<SessionId>(&call) {
-        Ok(id) => id,
-        Err(error) => return given.refuse(&error),
-    };
-    let unknown = missing(&call);
-    call.core.ledger.submit(
+    end_session(&call.core.ledger, call.params.get("ID"), move |outcome| given.result(200, outcome));
+}
+
+/// Ends the session of that identifier; `done` gets it as it was.
+pub fn end_session(ledger: &Ledger, id: &str, done: impl FnOnce(Result<SessionInfo>) + Send + 'static) {
+    let unknown = Error::new(Code::RecordNotFound).with(id);
+    let Ok(id) = id.parse::<SessionId>() else { return done(Err(unknown)) };
+    ledger.submit(
         move |book, now| {
             let last = book.session(id, now).map(session_info).ok_or(unknown)?;
             book.drop_session(id, now)?;
             Ok(last)
         },
-        move |outcome| given.result(200, outcome),
+        done,
     );
 }
 

@@ -1,23 +1,31 @@
-//! Pages of the server's console: the overview at `/`, the result of an activation, refusals. They work without scripts.
+//! Pages of the server's console: the overview at `/`, keys, the forms of what befalls a key, what was written down. They work
+//! without scripts.
 //!
-//! Pages only: data come in, a response goes out. Who may see a page is decided before; names that clients gave are
-//! hostile and are escaped by the templates.
+//! `site` decides who may see what and `call` carries it out; the others make pages of data. They do what the API does, by the
+//! same functions. Names that clients gave are hostile and are escaped by the templates.
 
 mod activation;
+mod call;
+mod fields;
+mod key;
+mod life;
 mod overview;
 mod site;
 mod words;
 
 use askama::Template;
+use licence::api::LicenceInfo;
 use licence::error::{Code, Error, Lang};
 use licence::version::VERSION;
 use web::page::{Frame, Link};
-use web::{Language, Request, Response};
+use web::{Access, Language, Request, Response};
 
 pub use site::Console;
 
-/// Where the form of the overview sends an activation code, by POST.
-pub const ACTIVATION: &str = "/activation";
+/// Where an activation code, or the wish for a demo licence, goes by POST.
+const ACTIVATION: &str = "/activation";
+/// Where the text of an answer of the centre goes by POST.
+const RESPONSES: &str = "/responses";
 /// Realm of the password that the console asks for: RFC 7617 wants it to be plain text.
 const CHALLENGE: &str = "Basic realm=\"licenceserver\", charset=\"UTF-8\"";
 
@@ -35,59 +43,83 @@ pub fn language(request: &Request, default: Lang) -> Lang {
     }
 }
 
+/// Who reads a page, and how.
+pub struct Reader {
+    /// What was asked for.
+    request: Request,
+    lang: Lang,
+    /// The account, if somebody has signed in.
+    user: Option<String>,
+    /// What the page offers. Where one may look without signing in it offers everything, and each form asks who it is.
+    may: Access,
+}
+
 #[derive(Template)]
 #[template(path = "console/refusal.html")]
 struct RefusalPage {
     lang: Lang,
     cause: String,
     remedy: String,
+    back: String,
 }
 
 /// The page for an error, with its status; 401 asks the browser for a password.
-pub fn refusal(request: &Request, lang: Lang, error: &Error) -> Response {
-    let main = RefusalPage { lang, cause: error.cause(lang), remedy: error.remedy(lang) };
+fn refusal(reader: &Reader, error: &Error) -> Response {
+    let lang = reader.lang;
+    let main = RefusalPage { lang, cause: error.cause(lang), remedy: error.remedy(lang), back: reader.address("/") };
     let title = lang.pick("Запрос не выполнен", "The request was refused");
-    let response = framed(request, lang, error.code.status(), title, None, &main);
+    let response = reader.framed(error.code.status(), title, &main);
     if error.code == Code::Unauthorized { response.with_header("WWW-Authenticate", CHALLENGE) } else { response }
 }
 
-/// A page in the console's frame. `?menu=false` leaves the menu out, so that a 1C form can show the page as its own.
-fn framed(
-    request: &Request,
-    lang: Lang,
-    status: u16,
-    title: &str,
-    user: Option<&str>,
-    main: &impl Template,
-) -> Response {
-    let link = |href: &str, russian: &str, english: &str, current| Link {
-        href: href.into(),
-        text: lang.pick(russian, english).into(),
-        current,
-    };
-    let sections = [
-        link("/", "Обзор", "Overview", request.path == "/"),
-        link("/#keys", "Ключи", "Keys", false),
-        link("/#sessions", "Сеансы", "Sessions", false),
-        link("/#connections", "Соединения", "Connections", false),
-        link("/#activation", "Активация", "Activation", false),
-    ];
-    let frame = Frame {
-        product: lang.pick("Сервер СЛК", "SLK server"),
-        version: VERSION,
-        language: match lang {
-            Lang::Russian => Language::Russian,
-            Lang::English => Language::English,
-        },
-        title,
-        nav: if has_menu(request) { &sections } else { &[] },
-        user,
-    };
-    frame.response(request, status, main)
-}
+impl Reader {
+    /// A page in the console's frame. `?menu=false` leaves the menu out, so that a 1C form can show the page as its own.
+    fn framed(&self, status: u16, title: &str, main: &impl Template) -> Response {
+        let lang = self.lang;
+        let link = |href: &str, russian: &str, english: &str, current| Link {
+            href: href.into(),
+            text: lang.pick(russian, english).into(),
+            current,
+        };
+        let sections = [
+            link("/", "Обзор", "Overview", self.request.path == "/"),
+            link("/#keys", "Ключи", "Keys", false),
+            link("/#sessions", "Сеансы", "Sessions", false),
+            link("/#connections", "Соединения", "Connections", false),
+            link("/#activation", "Активация", "Activation", false),
+        ];
+        let frame = Frame {
+            product: lang.pick("Сервер СЛК", "SLK server"),
+            version: VERSION,
+            language: match lang {
+                Lang::Russian => Language::Russian,
+                Lang::English => Language::English,
+            },
+            title,
+            nav: if self.has_menu() { &sections } else { &[] },
+            user: self.user.as_deref(),
+        };
+        frame.response(&self.request, status, main)
+    }
 
-fn has_menu(request: &Request) -> bool {
-    request.query("menu").and_then(licence::settings::flag) != Some(false)
+    fn has_menu(&self) -> bool {
+        self.request.query("menu").and_then(licence::settings::flag) != Some(false)
+    }
+
+    /// A path of the console, without a menu there when there is none here.
+    fn address(&self, path: &str) -> String {
+        match (self.has_menu(), path.contains('?')) {
+            (true, _) => path.to_owned(),
+            (false, true) => format!("{path}&menu=false"),
+            (false, false) => format!("{path}?menu=false"),
+        }
+    }
+
+    /// The page of a key, or with `act` (`/update`) what is done to it. It names the vendor: two may use the same numbers.
+    fn key_address(&self, key: &LicenceInfo, act: &str) -> String {
+        let vendor = key.series_key.map(|root| format!("&SeriesKey={root}")).unwrap_or_default();
+        self.address(&format!("/licences/{}{act}?KeyID={}{vendor}", key.key_no, key.key_id))
+    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,25 @@
 //! The overview: the server, its series and keys, who is connected and who holds a licence, the activation form.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use askama::Template;
 use licence::accounting::book::Usage;
-use licence::api::{ConnectionInfo, Digits, LicenceEntry, LicenceInfo, ServerInfo, SessionInfo};
-use licence::error::{Error, Lang};
+use licence::api::{ConnectionInfo, LicenceEntry, LicenceInfo, ServerInfo, SessionInfo};
+use licence::error::{Error, Lang, Result};
+use licence::time::Time;
 use licence::{KeyId, KeyNo};
-use web::{Request, Response};
+use web::{Access, Response};
 
-use super::{ACTIVATION, framed, words};
+use super::activation::Form;
+use super::call::Call;
+use super::life::ResponseForm;
+use super::{Reader, words};
+use crate::access::is_default;
+use crate::{Core, Scope, api};
+
+/// Rows of one table that are shown; the API gives them all.
+const ROWS: usize = 500;
 
 /// What an administrator has to be told before anything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,8 +54,6 @@ pub struct Overview {
     pub failures: Vec<Error>,
     /// What should be done soon.
     pub advice: Vec<Error>,
-    /// Whether the page is for looking only: it takes no activation code.
-    pub read_only: bool,
 }
 
 #[derive(Template)]
@@ -65,28 +73,15 @@ struct Page<'a> {
     connections: Vec<ConnectionRow<'a>>,
     total_sessions: usize,
     total_connections: usize,
-    form: Option<Form>,
+    forms: Option<Forms>,
+    may_end: bool,
 }
 
-/// The activation form with what was typed into it.
-#[derive(Template, Default)]
-#[template(path = "console/form.html")]
-pub(super) struct Form {
-    pub(super) lang: Lang,
-    pub(super) action: String,
-    pub(super) code: String,
-    pub(super) itn: String,
-    pub(super) iec: String,
-    /// Whether the code was refused.
-    pub(super) invalid: bool,
-}
-
-impl Form {
-    /// A form to be sent from the page of `request`: without a menu here there is none on the next page.
-    pub(super) fn empty(lang: Lang, request: &Request) -> Form {
-        let action = if super::has_menu(request) { ACTIVATION.to_owned() } else { format!("{ACTIVATION}?menu=false") };
-        Form { lang, action, ..Form::default() }
-    }
+/// The forms by which licences come.
+struct Forms {
+    code: Form,
+    demo: Form,
+    response: ResponseForm,
 }
 
 struct SeriesRow {
@@ -106,12 +101,15 @@ struct KeyRow<'a> {
     error: Option<&'a str>,
     used: Option<u32>,
     owner: String,
+    address: String,
     expires: Option<String>,
     days_left: Option<u32>,
 }
 
 struct SessionRow<'a> {
     session: &'a SessionInfo,
+    /// Where its end is asked for.
+    end: String,
     started: String,
     expires: String,
 }
@@ -122,8 +120,14 @@ struct ConnectionRow<'a> {
     last_used: String,
 }
 
-/// The page at `/`. `user` is who has signed in.
-pub fn overview(request: &Request, lang: Lang, user: Option<&str>, data: &Overview) -> Response {
+/// `GET /`.
+pub fn show(call: &Call) -> Result<Response> {
+    Ok(page(&call.reader, &collect(&call.core, &call.reader)))
+}
+
+/// The page at `/`.
+pub fn page(reader: &Reader, data: &Overview) -> Response {
+    let lang = reader.lang;
     let keys = data.licences.iter().filter_map(|entry| match entry {
         LicenceEntry::Readable(key) => Some(key.as_ref()),
         LicenceEntry::Unreadable(_) => None,
@@ -145,15 +149,20 @@ pub fn overview(request: &Request, lang: Lang, user: Option<&str>, data: &Overvi
         failures: words::causes(lang, &data.failures),
         advice: words::causes(lang, &data.advice),
         series: series(keys.clone(), &data.usage),
-        keys: keys.map(|key| key_row(lang, key, &data.usage)).collect(),
+        keys: keys.map(|key| key_row(reader, key, &data.usage)).collect(),
         broken: broken.collect(),
         total_sessions: data.total_sessions,
         total_connections: data.total_connections,
-        sessions: sessions.into_iter().map(|session| session_row(lang, session)).collect(),
+        sessions: sessions.into_iter().map(|session| session_row(reader, session)).collect(),
         connections: connections.into_iter().map(|connection| connection_row(lang, connection)).collect(),
-        form: (!data.read_only).then(|| Form::empty(lang, request)),
+        forms: (reader.may >= Access::Administrator).then(|| Forms {
+            code: Form::for_code(reader),
+            demo: Form::for_demo(reader),
+            response: ResponseForm::empty(reader),
+        }),
+        may_end: reader.may >= Access::Operator,
     };
-    framed(request, lang, 200, lang.pick("Обзор", "Overview"), user, &page)
+    reader.framed(200, lang.pick("Обзор", "Overview"), &page)
 }
 
 fn series<'a>(keys: impl Iterator<Item = &'a LicenceInfo>, usage: &[(KeyId, Usage)]) -> Vec<SeriesRow> {
@@ -176,7 +185,8 @@ fn series<'a>(keys: impl Iterator<Item = &'a LicenceInfo>, usage: &[(KeyId, Usag
     rows.into_values().collect()
 }
 
-fn key_row<'a>(lang: Lang, key: &'a LicenceInfo, usage: &[(KeyId, Usage)]) -> KeyRow<'a> {
+fn key_row<'a>(reader: &Reader, key: &'a LicenceInfo, usage: &[(KeyId, Usage)]) -> KeyRow<'a> {
+    let lang = reader.lang;
     let (state, badge) = words::key_state(lang, key);
     let same = |number: KeyNo| number == key.key_no;
     let seats = usage.iter().filter(|(key_id, _)| *key_id == key.key_id).flat_map(|(_, usage)| &usage.keys);
@@ -187,21 +197,18 @@ fn key_row<'a>(lang: Lang, key: &'a LicenceInfo, usage: &[(KeyId, Usage)]) -> Ke
         badge,
         error: key.open_error.as_deref().map(words::without_class),
         used: seats.filter(|seats| same(seats.key_no)).map(|seats| seats.used).next(),
-        owner: owner(key),
+        owner: words::owner(key),
+        address: reader.key_address(key, ""),
         expires: key.expire_date.map(|end| words::day(lang, end)),
         days_left: key.days_left.filter(|_| !key.expired),
     }
 }
 
-/// ИНН and КПП, as they are written on papers.
-fn owner(key: &LicenceInfo) -> String {
-    let text = |digits: &Option<Digits>| digits.as_ref().and_then(Digits::text).filter(|text| !text.is_empty());
-    [text(&key.itn), text(&key.iec)].into_iter().flatten().collect::<Vec<_>>().join(" / ")
-}
-
-fn session_row(lang: Lang, session: &SessionInfo) -> SessionRow<'_> {
+fn session_row<'a>(reader: &Reader, session: &'a SessionInfo) -> SessionRow<'a> {
+    let lang = reader.lang;
     SessionRow {
         session,
+        end: reader.address(&format!("/sessions/{}/end", session.id)),
         started: session.session_started.map(|time| words::moment(lang, time)).unwrap_or_default(),
         expires: words::moment(lang, session.expire_time),
     }
@@ -212,5 +219,58 @@ fn connection_row(lang: Lang, connection: &ConnectionInfo) -> ConnectionRow<'_> 
         connection,
         created: words::moment(lang, connection.created),
         last_used: words::moment(lang, connection.last_used),
+    }
+}
+
+/// What should be done soon: the clock, keys that still work but not for long.
+fn advice(core: &Core, now: Time) -> Vec<Error> {
+    let keys = core.keys.snapshot().warnings(now).into_iter().map(|warning| warning.notice);
+    core.timekeeper.shown().notices().into_iter().chain(keys).collect()
+}
+
+/// What the overview shows now. Long lists are cut to the latest [`ROWS`].
+fn collect(core: &Core, reader: &Reader) -> Overview {
+    let lang = reader.lang;
+    let settings = core.settings.get();
+    let now = core.timekeeper.now();
+    let snapshot = core.keys.snapshot();
+    let data = core.ledger.read(|book, now| {
+        let mut sessions: Vec<_> =
+            book.sessions(now).map(|view| (Reverse(view.record.granted), view.record.id)).collect();
+        let mut connections: Vec<_> = book.connections(now).map(|view| (Reverse(view.created), view.id)).collect();
+        let totals = (sessions.len(), connections.len());
+        sessions.sort_unstable();
+        connections.sort_unstable();
+        let sessions: Vec<_> =
+            sessions.iter().take(ROWS).filter_map(|(_, id)| book.session(*id, now)).map(api::session_info).collect();
+        let connections: Vec<_> = connections
+            .iter()
+            .take(ROWS)
+            .filter_map(|(_, id)| book.connection(*id, now))
+            .map(api::connection_info)
+            .collect();
+        let usage: Vec<_> = book.series().filter_map(|series| Some((series.key_id, book.usage(series)?))).collect();
+        (sessions, connections, totals, usage)
+    });
+    let (sessions, connections, (total_sessions, total_connections), usage) = data;
+    let is_full = core.scope == Scope::Full;
+    Overview {
+        info: api::server_info(core, lang),
+        licences: snapshot.views().map(|view| view.info(now, lang)).collect(),
+        usage,
+        connections,
+        total_connections,
+        sessions,
+        total_sessions,
+        notices: Notices {
+            default_password: is_full && is_default(&settings),
+            plain_http: is_full
+                && !reader.request.tls
+                && !settings.local_only
+                && !settings.addresses.iter().all(std::net::IpAddr::is_loopback),
+            centre_unset: is_full && settings.centres.is_empty(),
+        },
+        failures: core.ledger.failing().into_iter().collect(),
+        advice: advice(core, now),
     }
 }

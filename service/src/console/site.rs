@@ -1,39 +1,61 @@
-//! The console's addresses: who may see which page, and where its data come from.
+//! The console's addresses: who may see which page, and where it is made.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 
-use licence::error::{Code, Error, Lang};
+use licence::error::{Code, Error, Result};
 use licence::settings::Authorization;
-use licence::time::Time;
-use web::{Access, Completer, Found, Method, Params, Reply, Request, Response, Route, Router, assets};
+use web::{Access, Crew, Found, Method, Params, Reply, Request, Response, Route, Router, assets};
 
-use super::overview::{Notices, Overview, overview};
-use super::{ACTIVATION, activation, language, refusal};
-use crate::access::{Visitor, is_default};
-use crate::{Core, Scope, api};
+use super::call::Call;
+use super::fields::Fields;
+use super::{ACTIVATION, RESPONSES, Reader, activation, key, language, life, overview, refusal};
+use crate::access::Visitor;
+use crate::ledger::AuditEntry;
+use crate::{Core, Scope};
 
-/// Rows of one table that are shown; the API gives them all.
-const ROWS: usize = 500;
+/// Pages that wait for a disk are made by so many threads, and so many may wait.
+const WORKERS: usize = 1;
+const WAITING: usize = 32;
 
-/// What a route shows.
+/// What a route shows or does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Page {
+pub enum Page {
     Overview,
-    Activation,
+    Key,
     Asset,
+    Activation,
+    Responses,
+    Update,
+    Switch,
+    AskReserve,
+    Reserve,
+    EndSession,
     /// The address of a form's result, asked for without the form.
     Home,
 }
 
 fn routes(scope: Scope) -> Vec<Route<Page>> {
+    use Access::{Administrator, Operator, Public, Viewer};
+    use Method::{Get, Post};
     let mut routes = vec![
-        Route::new(Method::Get, "/", Access::Viewer, Page::Overview),
-        Route::new(Method::Get, "/assets/{name}", Access::Public, Page::Asset),
+        Route::new(Get, "/", Viewer, Page::Overview),
+        Route::new(Get, "/licences/{KeyNo}", Viewer, Page::Key),
+        Route::new(Get, "/assets/{name}", Public, Page::Asset),
     ];
     if scope == Scope::Full {
-        routes.push(Route::new(Method::Post, ACTIVATION, Access::Administrator, Page::Activation));
-        routes.push(Route::new(Method::Get, ACTIVATION, Access::Public, Page::Home));
+        let (update, enabled) = ("/licences/{KeyNo}/update", "/licences/{KeyNo}/enabled");
+        let (reserve, end) = ("/licences/{KeyNo}/reserve", "/sessions/{ID}/end");
+        routes.extend([
+            Route::new(Post, ACTIVATION, Administrator, Page::Activation),
+            Route::new(Post, RESPONSES, Administrator, Page::Responses),
+            Route::new(Post, update, Administrator, Page::Update),
+            Route::new(Post, enabled, Administrator, Page::Switch),
+            Route::new(Get, reserve, Administrator, Page::AskReserve),
+            Route::new(Post, reserve, Administrator, Page::Reserve),
+            Route::new(Post, end, Operator, Page::EndSession),
+        ]);
+        let results = [ACTIVATION, RESPONSES, update, enabled, end];
+        routes.extend(results.map(|pattern| Route::new(Get, pattern, Public, Page::Home)));
     }
     routes
 }
@@ -41,161 +63,127 @@ fn routes(scope: Scope) -> Vec<Route<Page>> {
 /// The console.
 pub struct Console {
     core: Arc<Core>,
+    crew: Arc<Crew>,
     router: Router<Page>,
-}
-
-/// A request for a page on its way to its answer.
-struct Call {
-    core: Arc<Core>,
-    request: Request,
-    lang: Lang,
-    completer: Completer,
 }
 
 impl Console {
     /// The console over the service.
-    pub(crate) fn new(core: Arc<Core>) -> Console {
+    pub(crate) fn new(core: Arc<Core>) -> Result<Console> {
         let router = Router::new(routes(core.scope));
-        Console { core, router }
+        let crew = Crew::new("console", WORKERS, WAITING).map_err(|e| Error::new(Code::Internal).with(e))?;
+        Ok(Console { core, crew: Arc::new(crew), router })
     }
 
     /// Answers a request.
     pub fn call(&self, request: Request) -> Reply {
         let lang = language(&request, self.core.settings.get().lang);
-        if let Err(error) = self.core.guard.check_network(&request) {
-            return refusal(&request, lang, &error).into();
+        let may = match self.core.scope {
+            Scope::Full => Access::Administrator,
+            Scope::Embedded => Access::Viewer,
+        };
+        let reader = Reader { request, lang, user: None, may };
+        let request = &reader.request;
+        if let Err(error) = self.core.guard.check_network(request) {
+            return refusal(&reader, &error).into();
         }
         let (route, params) = match self.router.find(request.method, &request.path) {
             Found::Route { route, params } => (route, params),
-            Found::NotFound => return refusal(&request, lang, &Error::new(Code::NotFound).with(&request.path)).into(),
+            Found::NotFound => return refusal(&reader, &Error::new(Code::NotFound).with(&request.path)).into(),
             Found::MethodNotAllowed { allow } => {
                 let error = Error::new(Code::MethodNotAllowed).with(request.method.name()).with(&allow);
-                return refusal(&request, lang, &error).with_header("Allow", &allow).into();
+                return refusal(&reader, &error).with_header("Allow", &allow).into();
             }
         };
         match route.handler {
-            Page::Asset => asset(&request, lang, &params).into(),
-            Page::Home => Response::redirect("/").into(),
-            page => self.admit(page, route.access, request, lang),
+            Page::Asset => asset(&reader, &params).into(),
+            Page::Home => home(request, &params).into(),
+            _ => self.admit(route, params, reader),
         }
     }
 
     /// In mode 0 everybody may look; whatever else there is asks who it is.
-    fn admit(&self, page: Page, access: Access, request: Request, lang: Lang) -> Reply {
-        let is_open = self.core.settings.get().authorization == Authorization::ServiceOnly;
-        if page == Page::Overview && (is_open || self.core.scope == Scope::Embedded) {
-            return show(&self.core, &request, lang, None).into();
-        }
+    fn admit(&self, route: &Route<Page>, params: Params, reader: Reader) -> Reply {
         let (completer, reply) = Reply::later();
-        let changes = request.method.is_write();
-        let asked = request.clone();
-        let call = Call { core: self.core.clone(), request, lang, completer };
-        self.core.guard.admit(&asked, move |visitor| {
-            let visitor = visitor.and_then(|visitor| visitor.may(access, changes).map(|()| visitor));
-            match (visitor, page) {
-                (Err(error), _) => call.refuse(&error),
-                (Ok(visitor), Page::Activation) => call.activate(visitor),
-                (Ok(visitor), _) => call.show(&visitor),
+        let (core, crew, page, access) = (self.core.clone(), self.crew.clone(), route.handler, route.access);
+        let asked = reader.request.clone();
+        let mut call = Call { core, crew, page, reader, params, fields: Fields::default(), completer, act: None };
+        let is_open = self.core.settings.get().authorization == Authorization::ServiceOnly;
+        if access == Access::Viewer && (is_open || self.core.scope == Scope::Embedded) {
+            dispatch(call);
+            return reply;
+        }
+        let pattern = route.pattern;
+        self.core.guard.admit(&asked, move |visitor| match visitor {
+            Ok(visitor) => {
+                call.reader.user = Some(visitor.user.clone());
+                call.reader.may = call.reader.may.min(visitor.role);
+                match allowed(&mut call, &visitor, pattern, access) {
+                    Ok(()) => dispatch(call),
+                    Err(error) => call.refuse(&error),
+                }
             }
+            Err(error) => call.refuse(&error),
         });
         reply
     }
 }
 
-impl Call {
-    fn refuse(self, error: &Error) {
-        self.completer.complete(refusal(&self.request, self.lang, error));
-    }
-
-    fn show(self, visitor: &Visitor) {
-        let page = show(&self.core, &self.request, self.lang, Some(&visitor.user));
-        self.completer.complete(page);
-    }
-
-    fn activate(self, visitor: Visitor) {
-        if let Err(error) = self.core.guard.check_origin(&self.request) {
-            return self.refuse(&error);
-        }
-        let Call { core, request, lang, completer } = self;
-        log::info!("{ACTIVATION} by {:?} from {}", visitor.user, request.peer.ip());
-        let order = match activation::order_of(&request) {
-            Ok(order) => order,
-            Err(error) => {
-                return completer.complete(activation::result(&request, lang, Some(&visitor.user), &Err(error)));
-            }
-        };
-        let job_core = core.clone();
-        let user = visitor.user.clone();
-        let queued = core.activations.run((completer, request), move |(completer, request)| {
-            if !completer.is_abandoned() {
-                let outcome = crate::activation::activate(&job_core, order, lang);
-                completer.complete(activation::result(&request, lang, Some(&user), &outcome));
-            }
+/// Whether the visitor may do what the call asks for. What changes something is noted for the audit trail first.
+fn allowed(call: &mut Call, visitor: &Visitor, pattern: &str, access: Access) -> Result<()> {
+    let request = &call.reader.request;
+    let writes = request.method.is_write();
+    if writes {
+        log::info!("{} {} by {:?} from {}", request.method.name(), request.path, visitor.user, request.peer.ip());
+        call.act = Some(AuditEntry {
+            at: call.core.timekeeper.now(),
+            user: visitor.user.clone(),
+            address: Some(request.peer.ip()),
+            act: format!("{} {pattern}", request.method.name()),
+            object: request.path.clone(),
+            status: 0,
+            error: None,
         });
-        if let Err((error, (completer, request))) = queued {
-            completer.complete(activation::result(&request, lang, Some(&visitor.user), &Err(error)));
+    }
+    // Whoever may not do it is told so before he fills a form in.
+    visitor.may(access, access > Access::Viewer)?;
+    call.core.guard.check_origin(request)
+}
+
+fn dispatch(mut call: Call) {
+    if call.reader.request.method.is_write() {
+        match Fields::of(&call.reader.request) {
+            Ok(fields) => call.fields = fields,
+            Err(error) => return call.finish(Err(error)),
         }
     }
-}
-
-fn asset(request: &Request, lang: Lang, params: &Params) -> Response {
-    let missing = || refusal(request, lang, &Error::new(Code::NotFound).with(&request.path));
-    assets::respond(request, params.get("name")).unwrap_or_else(missing)
-}
-
-fn show(core: &Core, request: &Request, lang: Lang, user: Option<&str>) -> Response {
-    overview(request, lang, user, &collect(core, request, lang))
-}
-
-/// What should be done soon: the clock, keys that still work but not for long.
-fn advice(core: &Core, now: Time) -> Vec<Error> {
-    let keys = core.keys.snapshot().warnings(now).into_iter().map(|warning| warning.notice);
-    core.timekeeper.shown().notices().into_iter().chain(keys).collect()
-}
-
-/// What the overview shows now. Long lists are cut to the latest [`ROWS`].
-fn collect(core: &Core, request: &Request, lang: Lang) -> Overview {
-    let settings = core.settings.get();
-    let now = core.timekeeper.now();
-    let snapshot = core.keys.snapshot();
-    let data = core.ledger.read(|book, now| {
-        let mut sessions: Vec<_> =
-            book.sessions(now).map(|view| (Reverse(view.record.granted), view.record.id)).collect();
-        let mut connections: Vec<_> = book.connections(now).map(|view| (Reverse(view.created), view.id)).collect();
-        let totals = (sessions.len(), connections.len());
-        sessions.sort_unstable();
-        connections.sort_unstable();
-        let sessions: Vec<_> =
-            sessions.iter().take(ROWS).filter_map(|(_, id)| book.session(*id, now)).map(api::session_info).collect();
-        let connections: Vec<_> = connections
-            .iter()
-            .take(ROWS)
-            .filter_map(|(_, id)| book.connection(*id, now))
-            .map(api::connection_info)
-            .collect();
-        let usage: Vec<_> = book.series().filter_map(|series| Some((series.key_id, book.usage(series)?))).collect();
-        (sessions, connections, totals, usage)
-    });
-    let (sessions, connections, (total_sessions, total_connections), usage) = data;
-    let is_full = core.scope == Scope::Full;
-    Overview {
-        info: api::server_info(core, lang),
-        licences: snapshot.views().map(|view| view.info(now, lang)).collect(),
-        usage,
-        connections,
-        total_connections,
-        sessions,
-        total_sessions,
-        notices: Notices {
-            default_password: is_full && is_default(&settings),
-            plain_http: is_full
-                && !request.tls
-                && !settings.local_only
-                && !settings.addresses.iter().all(std::net::IpAddr::is_loopback),
-            centre_unset: is_full && settings.centres.is_empty(),
-        },
-        failures: core.ledger.failing().into_iter().collect(),
-        advice: advice(core, now),
-        read_only: !is_full,
+    match (call.page, call.fields.by_file()) {
+        (Page::Key, _) => call.now(key::show),
+        (Page::AskReserve, _) => call.now(life::ask_reserve),
+        (Page::Switch, _) => call.work(key::switch),
+        (Page::Responses, _) => call.work(life::respond),
+        (Page::EndSession, _) => life::end_session(call),
+        (Page::Activation, false) => call.centre(activation::activate),
+        (Page::Activation, true) => call.work(activation::activate_by_file),
+        (Page::Update, false) => call.centre(life::update),
+        (Page::Update, true) => call.work(life::update_by_file),
+        (Page::Reserve, false) => call.centre(life::reserve),
+        (Page::Reserve, true) => call.work(life::reserve_by_file),
+        (Page::Overview | Page::Asset | Page::Home, _) => call.now(overview::show),
     }
+}
+
+fn asset(reader: &Reader, params: &Params) -> Response {
+    let missing = || refusal(reader, &Error::new(Code::NotFound).with(&reader.request.path));
+    assets::respond(&reader.request, params.get("name")).unwrap_or_else(missing)
+}
+
+/// Where the form was: the page of its key, or the overview. The query string goes along, for the language and the menu.
+fn home(request: &Request, params: &Params) -> Response {
+    let page = match params.get("KeyNo") {
+        "" => "/".to_owned(),
+        number => format!("/licences/{}", web::percent_encode(number)),
+    };
+    let query = request.target.split_once('?').map(|(_, query)| format!("?{query}")).unwrap_or_default();
+    Response::redirect(&(page + &query))
 }

@@ -1,10 +1,12 @@
 use licence::KeyId;
 use licence::accounting::book::{KeyUsage, Usage};
 use licence::api::{ConnectionInfo, LicenceEntry, LicenceInfo, ServerInfo, SessionInfo, UnreadableLicence};
+use licence::fingerprint::{Match, PartKind};
 use serde_json::json;
 use web::Headers;
 
-use super::overview::{Notices, Overview, overview};
+use super::fields::Fields;
+use super::overview::{Notices, Overview};
 use super::*;
 
 const HOSTILE: &str = "\"'><script>alert(1)</script>";
@@ -15,6 +17,10 @@ fn request(method: &str, target: &str, fields: &[(&str, &str)]) -> Request {
         headers.set(name, value).unwrap();
     }
     Request::build(method, target, headers, "127.0.0.1:1".parse().unwrap(), false).unwrap()
+}
+
+fn reader(target: &str, lang: Lang) -> Reader {
+    Reader { request: request("GET", target, &[]), lang, user: None, may: Access::Administrator }
 }
 
 fn form(body: &str) -> Request {
@@ -95,12 +101,11 @@ fn sample(name: &str) -> Overview {
         notices: Notices::default(),
         failures: vec![Error::new(Code::StoreFailed).with(name)],
         advice: vec![Error::new(Code::KeyExpiresSoon).with(7).with(name).with(3)],
-        read_only: false,
     }
 }
 
 fn page(target: &str, lang: Lang, data: &Overview) -> String {
-    text(&overview(&request("GET", target, &[]), lang, None, data))
+    text(&overview::page(&reader(target, lang), data))
 }
 
 #[test]
@@ -108,11 +113,15 @@ fn names_that_clients_gave_are_shown_as_text() {
     let page = page("/", Lang::Russian, &sample(HOSTILE));
     assert!(!page.contains("<script"), "{page}");
     assert!(page.matches("&#60;script&#62;").count() > 10);
-    let refused = text(&refusal(&request("GET", "/", &[]), Lang::Russian, &Error::new(Code::NotFound).with(HOSTILE)));
+    let refused = text(&refusal(&reader("/", Lang::Russian), &Error::new(Code::NotFound).with(HOSTILE)));
     assert!(!refused.contains("<script"));
-    let typed = form("code=%22%3E%3Cscript%3E&itn=%3Cscript%3E&iec=%27%3E%3Cscript%3E");
-    let failed = text(&activation::result(&typed, Lang::English, None, &Err(Code::CentreNotSet.into())));
-    assert!(!failed.contains("<script") && failed.contains("&#60;script&#62;"), "{failed}");
+    let typed = form("code=%22%3E%3Cscript%3E&itn=%3Cscript%3E&iec=%27%3E%3Cscript%3E&carrier=%22%3E%3Cscript%3E");
+    let typed = Fields::of(&typed).unwrap();
+    let failed = text(&activation::failed(&reader("/", Lang::English), &typed, &Code::CentreNotSet.into()));
+    assert!(!failed.contains("<script") && failed.matches("&#60;script&#62;").count() == 4, "{failed}");
+    let typed = Fields::of(&form("text=%3C%2Ftextarea%3E%3Cscript%3E")).unwrap();
+    let failed = text(&life::response_failed(&reader("/", Lang::English), &typed, &Code::ResponseUnknown.into()));
+    assert!(!failed.contains("<script") && failed.matches("</textarea>").count() == 1, "{failed}");
 }
 
 #[test]
@@ -165,9 +174,65 @@ fn what_an_administrator_must_know_stands_first_and_only_when_it_holds() {
 }
 
 #[test]
-fn a_read_only_page_takes_no_code() {
-    let data = Overview { read_only: true, ..sample("MORA-HP") };
-    assert!(!page("/", Lang::Russian, &data).contains("<form"));
+fn a_page_offers_what_its_reader_may_do() {
+    let seen = |may| {
+        let reader = Reader { may, ..reader("/", Lang::Russian) };
+        let page = text(&overview::page(&reader, &sample("MORA-HP")));
+        (page.contains("action=\"/activation\""), page.contains("/end\""))
+    };
+    assert_eq!(seen(Access::Viewer), (false, false));
+    assert_eq!(seen(Access::Operator), (false, true));
+    assert_eq!(seen(Access::Administrator), (true, true));
+}
+
+fn facts(name: &str) -> key::Facts {
+    key::Facts {
+        info: key(7, |fields| {
+            fields["ProductName"] = name.into();
+            fields["ArticleName"] = name.into();
+            fields["FileName"] = name.into();
+            fields["SeriesKey"] = "ab".repeat(32).into();
+        }),
+        used: Some(3),
+        fits: Some(Match {
+            parts: vec![(PartKind::MachineId, 3, true), (PartKind::Disk, 2, false)],
+            matched: 3,
+            total: 5,
+            needed: 2,
+        }),
+        is_plugged: false,
+        is_own: true,
+        is_retired: false,
+    }
+}
+
+#[test]
+fn the_page_of_a_key_tells_its_fields_and_the_parts_that_it_knows() {
+    let page = text(&key::page(&reader("/licences/7?menu=false", Lang::English), &facts(HOSTILE)));
+    for part in [
+        "Key 672B.7",
+        "Available",
+        "Known again: 3 of 5; needed at least 2.",
+        "Installation of the operating system",
+        "…-5361",
+        "/licences/7/reserve?KeyID=672B&#38;SeriesKey=ABAB",
+        "menu=false",
+        "Switch off",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!page.contains("<script") && !page.contains("4345-9320"), "{page}");
+    let viewer = Reader { may: Access::Viewer, ..reader("/licences/7", Lang::Russian) };
+    assert!(!text(&key::page(&viewer, &facts("x"))).contains("<form"));
+    let carrier =
+        key::Facts { info: key(7, |fields| fields["BlankKeyNo"] = 77.into()), fits: None, is_own: false, ..facts("x") };
+    let page = text(&key::page(&reader("/licences/7", Lang::English), &carrier));
+    assert!(page.contains("USB 77") && page.contains("not plugged in"), "{page}");
+    assert!(!page.contains("/reserve") && !page.contains("/update"), "a key of another server");
+    let retired = key::Facts { is_retired: true, ..facts("x") };
+    let page = text(&key::page(&reader("/licences/7", Lang::English), &retired));
+    assert!(page.contains("Deactivated") && page.contains("Show the reserve code again"), "{page}");
+    assert!(!page.contains("/enabled"));
 }
 
 #[test]
@@ -191,16 +256,24 @@ fn the_language_is_the_readers_choice_else_the_servers() {
 
 #[test]
 fn a_form_without_a_code_is_told_apart_from_no_form() {
-    let code = |request: &Request| activation::order_of(request).map(|order| order.activation_code_string);
+    let order = |request: &Request| Fields::of(request).and_then(|fields| activation::order(&fields));
+    let code = |request: &Request| order(request).map(|order| order.activation_code_string);
     assert_eq!(code(&form("code=+1234+&itn=&iec=")).unwrap(), "1234");
     assert_eq!(code(&form("itn=1")).unwrap_err().code, Code::CodeMalformed);
     assert_eq!(code(&request("POST", ACTIVATION, &[])).unwrap_err().code, Code::BadRequest);
+    let whole = order(&form("code=1&itn=7&carrier=+9+")).unwrap();
+    assert_eq!((whole.blank_key_no, whole.key_id, whole.iec), (Some(9), None, None));
+    for wrong in ["demo=1&series=", "demo=1&series=x", "code=1&carrier=x"] {
+        assert_eq!(code(&form(wrong)).unwrap_err().code, Code::BadRequest, "{wrong}");
+    }
+    assert_eq!(order(&form("demo=1&series=672b")).unwrap().key_id, Some(KeyId(0x672B)));
 }
 
 #[test]
 fn a_refused_code_stays_in_the_form_with_its_cause() {
     let error = Error::new(Code::CodeMalformed).with("19");
-    let response = activation::result(&form("code=1234-5&itn=77"), Lang::English, None, &Err(error));
+    let typed = Fields::of(&form("code=1234-5&itn=77")).unwrap();
+    let response = activation::failed(&reader("/", Lang::English), &typed, &error);
     let page = text(&response);
     assert_eq!(response.status, 400);
     for part in ["value=\"1234-5\"", "value=\"77\"", "aria-invalid=\"true\"", "5 groups of 4; check it"] {
@@ -210,20 +283,20 @@ fn a_refused_code_stays_in_the_form_with_its_cause() {
 
 #[test]
 fn an_installed_key_that_can_not_be_used_says_why() {
-    let good = activation::result(&form("code=1"), Lang::English, None, &Ok(key(1, |_| ())));
+    let good = activation::installed(&reader("/", Lang::English), &key(1, |_| ()));
     assert!(good.status == 201 && text(&good).contains("notice good"));
     let lonely = key(1, |fields| {
         fields["Workable"] = false.into();
         fields["OpenError"] = Error::new(Code::NoMainKey).with(1).message(Lang::English).into();
     });
-    let shown = text(&activation::result(&form("code=1"), Lang::English, None, &Ok(lonely)));
+    let shown = text(&activation::installed(&reader("/", Lang::English), &lonely));
     assert!(shown.contains("notice warn") && shown.contains("Install the main key"), "{shown}");
 }
 
 #[test]
 fn only_a_missing_sign_in_asks_for_a_password() {
     let challenge = |code: Code| {
-        let response = refusal(&request("GET", "/", &[]), Lang::English, &code.into());
+        let response = refusal(&reader("/", Lang::English), &code.into());
         (response.status, response.headers.contains("www-authenticate"))
     };
     assert_eq!(challenge(Code::Unauthorized), (401, true));

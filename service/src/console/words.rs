@@ -1,7 +1,9 @@
 //! How the console says what licences, times and totals are. Texts only.
 
-use licence::api::LicenceInfo;
+use licence::KeyNo;
+use licence::api::{Digits, LicenceInfo};
 use licence::error::{Error, Lang};
+use licence::fingerprint::PartKind;
 use licence::time::Time;
 
 /// Causes and remedies.
@@ -32,6 +34,30 @@ pub(super) fn key_state(lang: Lang, key: &LicenceInfo) -> (&'static str, &'stati
     } else {
         (lang.pick("Недоступен", "Unavailable"), "bad")
     }
+}
+
+/// A part of the machine.
+pub(super) fn part_kind(lang: Lang, kind: PartKind) -> &'static str {
+    match kind {
+        PartKind::MachineId => lang.pick("Установка операционной системы", "Installation of the operating system"),
+        PartKind::ProductUuid => lang.pick("Идентификатор компьютера (SMBIOS)", "Identifier of the computer (SMBIOS)"),
+        PartKind::Board => lang.pick("Материнская плата", "Board"),
+        PartKind::Disk => lang.pick("Диски", "Disks"),
+        PartKind::Network => lang.pick("Сетевые карты", "Network cards"),
+        PartKind::Processor => lang.pick("Процессор", "Processor"),
+        PartKind::IdentityFile => lang.pick("Файл идентичности", "Identity file"),
+    }
+}
+
+/// ИНН and КПП, as they are written on papers.
+pub(super) fn owner(key: &LicenceInfo) -> String {
+    let text = |digits: &Option<Digits>| digits.as_ref().and_then(Digits::text).filter(|text| !text.is_empty());
+    [text(&key.itn), text(&key.iec)].into_iter().flatten().collect::<Vec<_>>().join(" / ")
+}
+
+/// Numbers of keys, for people.
+pub(super) fn numbers(keys: &[KeyNo]) -> String {
+    keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// A moment for people, in UTC: `23.11.2026 13:20` or `2026-11-23 13:20`.

@@ -102,15 +102,22 @@ fn inside_the_component_the_console_is_for_looking_only() {
     .unwrap();
     let ask = |method, path| match service.call(request(method, path, DEFAULT)) {
         Reply::Now(response) => response,
-        other => panic!("{other:?}"),
+        Reply::Later(pending) => pending.wait(),
+        Reply::Stream(_) => panic!("a stream"),
     };
     let page = ask("GET", "/");
     assert_eq!(page.status, 200);
     assert!(!text(&page).contains("<form") && !text(&page).contains("class=\"notice"), "{}", text(&page));
     assert_eq!(ask("GET", "/assets/console.css").status, 200);
-    for (method, path) in
-        [("POST", "/activation"), ("GET", "/api"), ("PUT", "/api/password"), ("POST", "/api/licences")]
-    {
+    for (method, path) in [
+        ("POST", "/activation"),
+        ("POST", "/responses"),
+        ("GET", "/licences/1/reserve"),
+        ("POST", "/sessions/1/end"),
+        ("GET", "/api"),
+        ("PUT", "/api/password"),
+        ("POST", "/api/licences"),
+    ] {
         assert_eq!(ask(method, path).status, 404, "{method} {path}");
     }
     service.stop();

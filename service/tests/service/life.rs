@@ -21,12 +21,12 @@ use crate::bench::*;
 use crate::client::{Client, connect, connect_installer, session};
 
 /// The code that this centre gives for key 1.
-fn reserve_code() -> ActivationCode {
+pub fn reserve_code() -> ActivationCode {
     "1234-5678-9012-3456-7888".parse().unwrap()
 }
 
 /// An honest centre: a code becomes key 1 of issue `issue`, key 1 becomes the reserve code, an update brings the issue of now.
-fn answer(request: &Request, issue: u32) -> (u16, String) {
+pub fn answer(request: &Request, issue: u32) -> (u16, String) {
     let vendor = Vendor::first();
     let (signer, issuer, series) = (vendor.issuing.as_ref(), &vendor.issuer, vendor.series());
     let key_id = series.key_id;

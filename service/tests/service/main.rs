@@ -10,6 +10,7 @@ mod client;
 mod console;
 mod datafiles;
 mod external;
+mod forms;
 mod keys;
 mod life;
 mod lists;

@@ -1,0 +1,96 @@
+//! One request for a page on its way to its answer: where it is worked on, and what the audit trail says of it.
+
+use std::sync::Arc;
+
+use licence::error::{Code, Error, Result};
+use web::{Completer, Crew, Params, Response};
+
+use super::fields::Fields;
+use super::site::Page;
+use super::{Reader, activation, life, refusal};
+use crate::Core;
+use crate::ledger::AuditEntry;
+use crate::queue::hand_over;
+
+/// A request whose sender may make it. Dropped unanswered it answers 503.
+pub struct Call {
+    /// The service.
+    pub core: Arc<Core>,
+    /// Threads for what waits for a disk.
+    pub crew: Arc<Crew>,
+    /// What is asked for.
+    pub page: Page,
+    /// By whom.
+    pub reader: Reader,
+    /// Of what.
+    pub params: Params,
+    /// With which fields.
+    pub fields: Fields,
+    /// Where the answer goes.
+    pub completer: Completer,
+    /// What the audit trail will say, of a request that changes something.
+    pub act: Option<AuditEntry>,
+}
+
+impl Call {
+    /// Refuses before anything was tried.
+    pub fn refuse(self, error: &Error) {
+        let page = refusal(&self.reader, error);
+        self.answer(page, Some(error));
+    }
+
+    /// Answers with what `make` gives, here and now.
+    pub fn now(self, make: fn(&Call) -> Result<Response>) {
+        let outcome = make(&self);
+        self.finish(outcome);
+    }
+
+    /// The same on the console's own threads: it waits for a disk.
+    pub fn work(self, make: fn(&Call) -> Result<Response>) {
+        let crew = self.crew.clone();
+        if let Err((error, call)) = hand_over(&crew, self, move |call| call.unless_abandoned(make)) {
+            call.finish(Err(error));
+        }
+    }
+
+    /// The same on the threads for calls: the centre is asked.
+    pub fn centre(self, make: fn(&Call) -> Result<Response>) {
+        let core = self.core.clone();
+        if let Err((error, call)) = core.activations.run(self, move |call| call.unless_abandoned(make)) {
+            call.finish(Err(error));
+        }
+    }
+
+    /// Who has gone away may come back and ask again: then he gets the same.
+    fn unless_abandoned(self, make: fn(&Call) -> Result<Response>) {
+        if !self.completer.is_abandoned() {
+            self.now(make);
+        }
+    }
+
+    /// Answers with a page, or with that of an error: the form again where there was one.
+    pub fn finish(self, outcome: Result<Response>) {
+        match outcome {
+            Ok(page) => self.answer(page, None),
+            Err(error) => {
+                if error.code == Code::Internal || error.code == Code::FileFailed {
+                    log::error!("{error}");
+                }
+                let page = match self.page {
+                    Page::Activation => activation::failed(&self.reader, &self.fields, &error),
+                    Page::Responses => life::response_failed(&self.reader, &self.fields, &error),
+                    Page::Reserve => life::reserve_failed(&self, &error),
+                    _ => refusal(&self.reader, &error),
+                };
+                self.answer(page, Some(&error));
+            }
+        }
+    }
+
+    fn answer(self, page: Response, error: Option<&Error>) {
+        if let Some(act) = self.act {
+            self.core.ledger.audit(AuditEntry { status: page.status, error: error.cloned(), ..act });
+        }
+        self.completer.complete(page);
+    }
+}

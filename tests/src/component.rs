@@ -106,8 +106,12 @@ impl Process {
             self.host.destroy(object)?;
             return Ok(Err(refusal));
         }
-        let handle = self.host.get(object, "ДескрипторСерии")?;
-        Ok(Ok(Attached { object, handle }))
+        Ok(Ok(self.attached(object)?))
+    }
+
+    /// The object with the series that it started last.
+    pub fn attached(&mut self, object: ObjectId) -> Outcome<Attached> {
+        Ok(Attached { object, handle: self.host.get(object, "ДескрипторСерии")? })
     }
 
     /// Tells the component whose session this is.

@@ -4,7 +4,9 @@
 
 mod lines;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::path::Path;
 
@@ -14,7 +16,7 @@ use crate::component::{CLASS, Kind, Process, file_session, server_session};
 use crate::failure::{Failure, Outcome, check, fail};
 use crate::host::{HostError, ObjectId, Value};
 use crate::root::Root;
-use crate::server::Server;
+use crate::server::{PASSWORD, Server};
 use crate::site::Site;
 use crate::vendor::Vendor;
 use lines::{Action, Expected, Expression, Line, Member};
@@ -30,6 +32,7 @@ pub fn run(path: &Path, site: &Site) -> Outcome {
         root: Root::new("script")?,
         process: None,
         names: BTreeMap::new(),
+        codes: RefCell::default(),
         name,
     };
     stage.run(&lines)?;
@@ -50,6 +53,8 @@ struct Stage<'a> {
     root: Root,
     process: Option<Process>,
     names: BTreeMap<String, Thing>,
+    /// Activation codes by series.
+    codes: RefCell<BTreeMap<String, String>>,
     name: String,
 }
 
@@ -195,6 +200,13 @@ impl Stage<'_> {
                 job["ParentSessionNumber"] = parent["SessionNumber"].clone();
                 job["ParentSessionStarted"] = parent["SessionStarted"].clone();
                 text(job)
+            }
+            "КодАктивации" => Value::Text(match self.codes.borrow_mut().entry(argument.to_owned()) {
+                Entry::Occupied(made) => made.get().clone(),
+                Entry::Vacant(place) => place.insert(self.vendor(argument)?.code(2, &[])?).clone(),
+            }),
+            "ПарольАдминистратора" => {
+                self.server(argument).map(|_| Value::Text(PASSWORD.to_owned()))?
             }
             "ДанныеЗащиты" => Value::Blob(self.datafile(self.vendor(argument)?)?),
             _ => return fail(format!("{name}: такого значения нет")),

@@ -57,8 +57,10 @@ pub struct LicenceExtension {
     anchor: Option<TrustAnchor>,
     /// A series handle is the place here, counted from 1; places are not used again.
     slots: Vec<Option<Slot>>,
-    /// Handle of the last start that succeeded, or that found a server without a key of the series.
+    /// Handle of the last start that succeeded.
     handle: Option<i64>,
+    /// Handle of the last start that lacked but a key at the server; shown as long as none has succeeded.
+    keyless: Option<i64>,
     last: Option<Error>,
     writing: Option<journal::Writing>,
     manager: Option<manager::Placed>,
@@ -173,6 +175,7 @@ impl Component for LicenceExtension {
             anchor: None,
             slots: Vec::new(),
             handle: None,
+            keyless: None,
             last: None,
             writing: None,
             manager: None,
@@ -242,7 +245,7 @@ impl LicenceExtension {
     }
 
     fn series_handle(&mut self) -> Result<Value, Failure> {
-        Ok(self.handle.map_or(Value::Undefined, Value::Int))
+        Ok(self.handle.or(self.keyless).map_or(Value::Undefined, Value::Int))
     }
 
     /// Stable number of the last refusal; 0 when the last call that could be refused was not.
@@ -288,9 +291,8 @@ impl LicenceExtension {
         let mut slot = Slot::enter(&PROVIDER, wanted, endpoints, || self.nets())?;
         let connected = slot.started.connect();
         // A series that lacks but its key has a handle, so that the key can be installed.
-        if let Err(error) = &connected
-            && !lacks_key(error)
-        {
+        let lacks_key = connected.as_ref().err().is_some_and(lacks_key) && wanted.anchor.is_some();
+        if connected.is_err() && !lacks_key {
             return connected;
         }
         slot.data.folders = data::disk::folders(&paths, process::is_server(&self.host));
@@ -300,7 +302,12 @@ impl LicenceExtension {
             self.slots.push(Some(slot));
             self.slots.len() - 1
         });
-        self.handle = Some(i64::try_from(at).unwrap_or(i64::MAX - 1) + 1);
+        let handle = Some(i64::try_from(at).unwrap_or(i64::MAX - 1) + 1);
+        if lacks_key {
+            self.keyless = handle
+        } else {
+            self.handle = handle
+        }
         connected
     }
 
@@ -413,12 +420,13 @@ impl LicenceExtension {
                 let all = std::mem::take(&mut self.slots);
                 self.slots.resize_with(all.len(), || None);
                 all.into_iter().flatten().for_each(Slot::stop);
-                self.handle = None;
+                (self.handle, self.keyless) = (None, None);
             }
             handle => match self.slot(handle).and_then(Option::take) {
                 Some(slot) => {
                     slot.stop();
                     self.handle = self.handle.filter(|last| *last != handle);
+                    self.keyless = self.keyless.filter(|last| *last != handle);
                 }
                 None => return Ok(self.refuse(Code::NotStarted.into(), Value::Undefined)),
             },

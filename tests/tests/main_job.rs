@@ -35,29 +35,6 @@ fn the_demonstration_passes() -> Outcome {
 }
 
 #[test]
-fn a_whole_working_session_is_clean_under_valgrind() -> Outcome {
-    let site = Site::new("valgrind")?;
-    let server = site.server_with("valgrind", 2, &[])?;
-    let sealed = datafile(&site, &vec![0xA5; 100_000], &[])?;
-    let root = Root::new("valgrind-1c")?;
-    let mut process = Process::under_valgrind(Kind::Server, root.path())?;
-    let anchor = site.vendor.anchor()?;
-    for number in 1..=2 {
-        let attached = granted(process.work(&to(&server), &anchor, &server_session(number))?)?;
-        granted(process.load_datafile(&attached, &sealed)?)?;
-        assert_eq!(granted(process.object(&attached, "Объект")?)?.len(), 100_000);
-        assert!(process.object(&attached, "Нет")?.is_err());
-        process.diagnostics(attached.object)?;
-        granted(process.release(&attached)?)?;
-        process.detach(attached)?;
-    }
-    // `finish` fails on any error or leak that valgrind has found.
-    process.finish()?;
-    assert_eq!(server.seats()?, (0, 2));
-    Ok(())
-}
-
-#[test]
 fn a_refusal_is_a_value_and_a_wrong_call_an_exception() -> Outcome {
     let root = Root::new("refusals")?;
     let mut process = Process::start(Kind::Server, root.path())?;

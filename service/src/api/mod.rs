@@ -31,6 +31,7 @@ use operation::Operation;
 
 pub use answer::refusal;
 pub use licences::named_key;
+pub use records::asked;
 pub use routes::{LICENCES, METRICS, READY};
 pub use server::server_info;
 pub use sessions::{connection_info, end_session, session_info};

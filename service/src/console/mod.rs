@@ -10,6 +10,7 @@ mod fields;
 mod key;
 mod life;
 mod overview;
+mod records;
 mod site;
 mod words;
 
@@ -26,6 +27,12 @@ pub use site::Console;
 const ACTIVATION: &str = "/activation";
 /// Where the text of an answer of the centre goes by POST.
 const RESPONSES: &str = "/responses";
+/// Who was refused.
+const DENIALS: &str = "/denials";
+/// Seats over time.
+const USAGE: &str = "/usage";
+/// The audit trail.
+const EVENTS: &str = "/events";
 /// Realm of the password that the console asks for: RFC 7617 wants it to be plain text.
 const CHALLENGE: &str = "Basic realm=\"licenceserver\", charset=\"UTF-8\"";
 
@@ -50,7 +57,7 @@ pub struct Reader {
     lang: Lang,
     /// The account, if somebody has signed in.
     user: Option<String>,
-    /// What the page offers. Where one may look without signing in it offers everything, and each form asks who it is.
+    /// What the page offers; inside the component nothing but itself. Where one may look without signing in it offers everything, and each form asks who it is.
     may: Access,
 }
 
@@ -87,7 +94,16 @@ impl Reader {
             link("/#sessions", "Сеансы", "Sessions", false),
             link("/#connections", "Соединения", "Connections", false),
             link("/#activation", "Активация", "Activation", false),
+            link(DENIALS, "Отказы", "Refusals", self.request.path == DENIALS),
+            link(USAGE, "Использование", "Usage", self.request.path == USAGE),
+            link(EVENTS, "Журнал", "Audit", self.request.path == EVENTS),
         ];
+        let shown = match self.may {
+            _ if !self.has_menu() => 0,
+            Access::Public => sections.len() - 3,
+            Access::Viewer => sections.len() - 1,
+            Access::Operator | Access::Administrator => sections.len(),
+        };
         let frame = Frame {
             product: lang.pick("Сервер СЛК", "SLK server"),
             version: VERSION,
@@ -96,7 +112,7 @@ impl Reader {
                 Lang::English => Language::English,
             },
             title,
-            nav: if self.has_menu() { &sections } else { &[] },
+            nav: sections.get(..shown).unwrap_or_default(),
             user: self.user.as_deref(),
         };
         frame.response(&self.request, status, main)

@@ -19,7 +19,7 @@ use crate::access::is_default;
 use crate::{Core, Scope, api};
 
 /// Rows of one table that are shown; the API gives them all.
-const ROWS: usize = 500;
+pub(super) const ROWS: usize = 500;
 
 /// What an administrator has to be told before anything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

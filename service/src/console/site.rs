@@ -8,7 +8,8 @@ use web::{Access, Crew, Found, Method, Params, Reply, Request, Response, Route, 
 
 use super::call::Call;
 use super::fields::Fields;
-use super::{ACTIVATION, RESPONSES, Reader, activation, key, language, life, overview, refusal};
+use super::{ACTIVATION, DENIALS, EVENTS, RESPONSES, Reader, USAGE};
+use super::{activation, key, language, life, overview, records, refusal};
 use crate::access::Visitor;
 use crate::ledger::AuditEntry;
 use crate::{Core, Scope};
@@ -30,6 +31,9 @@ pub enum Page {
     AskReserve,
     Reserve,
     EndSession,
+    Denials,
+    Usage,
+    Events,
     /// The address of a form's result, asked for without the form.
     Home,
 }
@@ -53,6 +57,9 @@ fn routes(scope: Scope) -> Vec<Route<Page>> {
             Route::new(Get, reserve, Administrator, Page::AskReserve),
             Route::new(Post, reserve, Administrator, Page::Reserve),
             Route::new(Post, end, Operator, Page::EndSession),
+            Route::new(Get, DENIALS, Viewer, Page::Denials),
+            Route::new(Get, USAGE, Viewer, Page::Usage),
+            Route::new(Get, EVENTS, Operator, Page::Events),
         ]);
         let results = [ACTIVATION, RESPONSES, update, enabled, end];
         routes.extend(results.map(|pattern| Route::new(Get, pattern, Public, Page::Home)));
@@ -80,7 +87,7 @@ impl Console {
         let lang = language(&request, self.core.settings.get().lang);
         let may = match self.core.scope {
             Scope::Full => Access::Administrator,
-            Scope::Embedded => Access::Viewer,
+            Scope::Embedded => Access::Public,
         };
         let reader = Reader { request, lang, user: None, may };
         let request = &reader.request;
@@ -160,6 +167,9 @@ fn dispatch(mut call: Call) {
     match (call.page, call.fields.by_file()) {
         (Page::Key, _) => call.now(key::show),
         (Page::AskReserve, _) => call.now(life::ask_reserve),
+        (Page::Denials, _) => call.work(records::denials),
+        (Page::Usage, _) => call.work(records::usage),
+        (Page::Events, _) => call.work(records::events),
         (Page::Switch, _) => call.work(key::switch),
         (Page::Responses, _) => call.work(life::respond),
         (Page::EndSession, _) => life::end_session(call),

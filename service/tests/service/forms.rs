@@ -337,3 +337,36 @@ fn where_everybody_may_look_forms_ask_who_it_is_and_the_default_password_opens_n
         }
     }
 }
+
+#[test]
+fn refusals_usage_and_the_trail_have_pages_for_those_who_may_see_them() {
+    let bench = Bench::new("forms-records", "[Console]\nPassword=another password\nAuthorization=1\n");
+    for (account, role) in [(VIEWER, Role::Viewer), (OPERATOR, Role::Operator)] {
+        let (name, password) = account.unwrap();
+        set_account(&paths(&bench.root), CRYPTO, name, role, password).unwrap();
+    }
+    bench.install(1, |licence| licence.licence_count = 1);
+    assert!(
+        bench.page("/denials").contains("Nobody was refused") && bench.page("/events").contains("Nothing was changed")
+    );
+    let asked = |name: &str| {
+        bench.post("/api/sessions", &json!({ "KeyID": "672B", "ClientSessionID": name, "UserName": HOSTILE })).0
+    };
+    assert_eq!((asked("1"), asked("2")), (201, 409));
+    let page = bench.page("/denials");
+    assert!(page.contains("&#60;script&#62;") && page.contains("1 / 1") && !page.contains("<script"), "{page}");
+    assert_eq!(bench.send("/licences/1/enabled", &[]).0, 400);
+    let page = bench.page("/events");
+    assert!(
+        page.contains("POST /licences/{KeyNo}/enabled") && page.contains("admin") && page.contains("400"),
+        "{page}"
+    );
+    assert!(bench.page("/usage").contains("hour by hour"));
+    let look = |target: &str, account| bench.ask(request("GET", target, account)).status;
+    for target in ["/denials", "/usage"] {
+        assert_eq!((look(target, None), look(target, VIEWER)), (401, 200), "{target}");
+    }
+    assert_eq!((look("/events", None), look("/events", VIEWER), look("/events", OPERATOR)), (401, 403, 200));
+    let menu = |account| text(&bench.ask(request("GET", "/", account))).contains("href=\"/events\"");
+    assert_eq!((menu(VIEWER), menu(OPERATOR)), (false, true));
+}

@@ -80,6 +80,19 @@ pub enum KeyCall {
     },
 }
 
+impl KeyCall {
+    /// Whether this is about bringing a key, so that it makes sense where there is none of the series yet.
+    pub fn brings_key(&self) -> bool {
+        matches!(
+            self,
+            KeyCall::Install(_)
+                | KeyCall::Request { wish: Wish::Install(_) }
+                | KeyCall::Respond { .. }
+                | KeyCall::CodeParameters { .. }
+        )
+    }
+}
+
 /// A wish for a request file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "for", rename_all = "snake_case")]

@@ -98,15 +98,23 @@ impl Process {
 
     /// Creates an object and starts the series: `parameters` is the connection string, `anchor` the trust anchor.
     pub fn attach(&mut self, parameters: &str, anchor: &str) -> Answer<Attached> {
+        let (attached, started) = self.try_start(parameters, anchor)?;
+        if started.is_err() {
+            self.host.destroy(attached.object)?;
+        }
+        Ok(started.map(|()| attached))
+    }
+
+    /// The same, but the object stays when the start is refused, with whatever handle it has then.
+    pub fn try_start(&mut self, parameters: &str, anchor: &str) -> Outcome<(Attached, Result<(), Refusal>)> {
         let object = self.create()?;
         self.host.set(object, "ЯкорьДоверия", &anchor.into())?;
         self.host.set(object, "ПараметрыСвязи", &parameters.into())?;
-        if self.host.call(object, "Запуск", &[SERIES.into()])? != Value::Bool(true) {
-            let refusal = self.refusal(object)?;
-            self.host.destroy(object)?;
-            return Ok(Err(refusal));
-        }
-        Ok(Ok(self.attached(object)?))
+        let started = match self.host.call(object, "Запуск", &[SERIES.into()])? {
+            Value::Bool(true) => Ok(()),
+            _ => Err(self.refusal(object)?),
+        };
+        Ok((self.attached(object)?, started))
     }
 
     /// The object with the series that it started last.

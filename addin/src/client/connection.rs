@@ -79,9 +79,10 @@ impl Connection {
     ) -> Result<Connection, Trouble> {
         let deadline = deadline.at_most(SERVER_LIMIT);
         let handshake = match (purpose, wanted.anchor) {
+            (Purpose::Work, anchor) => ClientHandshake::start(wanted.key_id, anchor),
             (Purpose::Install, Some(root)) => ClientHandshake::start_installer(wanted.key_id, root),
-            // Without an anchor nobody could tell the vendor whose key is to come.
-            (_, anchor) => ClientHandshake::start(wanted.key_id, anchor),
+            // Nobody could tell whose key is to come.
+            (Purpose::Install, None) => Err(Error::new(Code::NoAnchor).with(wanted.key_id)),
         };
         let (handshake, offer) = handshake.map_err(Trouble::Refused)?;
         // What a call beside this one hears meanwhile may be newer than the hello.

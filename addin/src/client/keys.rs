@@ -1,5 +1,6 @@
 //! Calls about the keys of a series: installing, giving up, files, memory. Each reaches one server only, that of the session or the
-//! first that answers: what it refuses must not be tried at another, where a code would be spent in the wrong place.
+//! first that can be reached and has the series; where none has it, the first that can be reached at all gets its first key. What a
+//! server refuses must not be tried at another, where a code would be spent in the wrong place.
 //!
 //! A server asks the vendor's centre, which takes its time: the call is repeated under its number until there is an answer.
 
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use licence::error::{Code, Error, Result};
-use licence::protocol::keys::{KeyCall, KeyOutcome, Wish};
+use licence::protocol::keys::{KeyCall, KeyOutcome};
 use licence::protocol::message::{Call, Outcome};
 
 use super::connection::{Connection, Purpose};
@@ -23,16 +24,22 @@ impl Series {
     pub fn about_keys(&self, session: Option<&Session>, call: KeyCall) -> Result<KeyOutcome> {
         let limit = limit(&call);
         let deadline = self.net.within(limit);
-        let connection = match self.one_server(session, &deadline) {
-            Err(error) if lacks_key(&error) && needs_no_key(&call) => self.installer(&deadline)?,
-            found => found?,
+        let (mut connection, is_installer) = match self.one_server(session, &deadline) {
+            Err(error) if lacks_key(&error) && call.brings_key() => (self.installer(&deadline)?, true),
+            found => (found?, false),
         };
         let mut asked = self.ask_patiently(&connection, &call, &deadline);
         if connection.is_gone() && asked.is_err() {
             // The server was started again.
-            let again =
-                self.connect_to(connection.index, &deadline).map_err(|trouble| self.told(&connection, trouble))?;
-            asked = self.ask_patiently(&again, &call, &deadline);
+            let again = match is_installer {
+                true => self.install_at(connection.index, &deadline),
+                false => self.connect_to(connection.index, &deadline),
+            };
+            connection = again.map_err(|trouble| self.told(&connection, trouble))?;
+            asked = self.ask_patiently(&connection, &call, &deadline);
+        }
+        if is_installer {
+            self.farewell(&connection, Call::Disconnect);
         }
         match asked {
             Ok(Outcome::Key(outcome)) => Ok(*outcome),
@@ -60,10 +67,12 @@ impl Series {
 
     /// A connection to the first server that can be reached, whether it has the series or not. It is used for one call.
     fn installer(&self, deadline: &Deadline) -> Result<Arc<Connection>> {
-        self.first_of(self.order(), |index| {
-            let endpoint = self.endpoints.get(index).ok_or_else(|| Trouble::Refused(unexpected()))?;
-            Connection::open_for(&self.net, index, endpoint, (self.wanted, Purpose::Install), deadline).map(Arc::new)
-        })
+        self.first_of(self.order(), |index| self.install_at(index, deadline))
+    }
+
+    fn install_at(&self, index: usize, deadline: &Deadline) -> Result<Arc<Connection>, Trouble> {
+        let endpoint = self.endpoints.get(index).ok_or_else(|| Trouble::Refused(unexpected()))?;
+        Connection::open_for(&self.net, index, endpoint, (self.wanted, Purpose::Install), deadline).map(Arc::new)
     }
 
     fn connect_to(&self, index: usize, deadline: &Deadline) -> Result<Arc<Connection>, Trouble> {
@@ -100,17 +109,6 @@ impl Series {
 /// Whether a server can't be connected because it has no key of the series of its own.
 pub fn lacks_key(error: &Error) -> bool {
     matches!(error.code, Code::NoKey | Code::ServerNotTrusted)
-}
-
-/// What may be asked of a server that has no key of the series: how its first one comes.
-fn needs_no_key(call: &KeyCall) -> bool {
-    matches!(
-        call,
-        KeyCall::Install(_)
-            | KeyCall::CodeParameters { .. }
-            | KeyCall::Request { wish: Wish::Install(_) }
-            | KeyCall::Respond { .. }
-    )
 }
 
 /// The longest that a call may take.

@@ -28,14 +28,7 @@ pub struct Nets {
     pub heartbeat: Net,
 }
 
-/// Starts a series, or joins one that is started with the same parameters, and connects it.
-pub fn start(wanted: Wanted, endpoints: Vec<Endpoint>, nets: impl FnOnce() -> Nets) -> Result<Arc<Started>> {
-    let started = enter(wanted, endpoints, nets)?;
-    started.connect()?;
-    Ok(started)
-}
-
-/// The same without connecting it.
+/// Starts a series, or joins one that is started with the same parameters. It may not be connected.
 pub fn enter(wanted: Wanted, endpoints: Vec<Endpoint>, nets: impl FnOnce() -> Nets) -> Result<Arc<Started>> {
     let nets = nets();
     let started = entered(wanted, endpoints, nets.calls);

@@ -235,7 +235,7 @@ impl Series {
         }
     }
 
-    fn farewell(&self, connection: &Connection, call: Call) {
+    pub(super) fn farewell(&self, connection: &Connection, call: Call) {
         let out_of_reach = locked(&self.state).down.contains(&connection.index);
         if !out_of_reach && !connection.is_gone() {
             // The server's leases do the rest when this is lost.

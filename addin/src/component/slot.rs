@@ -157,10 +157,15 @@ impl Slot {
         Ok(())
     }
 
-    /// Goes on under an anchor: connects anew, takes the session along.
+    /// Goes on under an anchor: connects anew, takes the session along. Where there is none, the server need not have a key yet:
+    /// its first one is installed under the anchor.
     fn adopt(&mut self, root: RootHash, nets: impl FnOnce() -> Nets) -> Result<()> {
         let wanted = Wanted { anchor: Some(root), ..self.started.wanted };
-        let started = registry::start(wanted, self.started.endpoints.clone(), nets)?;
+        let started = registry::enter(wanted, self.started.endpoints.clone(), nets)?;
+        match started.connect() {
+            Err(error) if error.code == Code::NoKey && self.session.is_none() && self.presence.is_none() => {}
+            connected => connected?,
+        }
         if let Some(session) = &self.session {
             let joined = started.join(session.whole_claim())?;
             let id = |session: &Session| session.held().map(|held| held.id);

@@ -109,6 +109,24 @@ fn a_server_with_a_root_of_its_own_opens_nothing() {
 }
 
 #[test]
+fn a_datafile_sets_the_anchor_that_the_first_key_is_installed_under() {
+    let network = Network::new();
+    let a = network.add("a");
+    a.keyless.store(true, Ordering::SeqCst);
+    let (wanted, endpoints) = (Wanted { anchor: None, ..wanted() }, vec![network.endpoint("a")]);
+    let mut slot = Slot::enter(&PROVIDER, wanted, endpoints, || network.nets()).unwrap();
+    let install = |slot: &Slot| slot.started.about_keys(None, KeyCall::Install(Install::default()));
+    assert_eq!(code(slot.started.connect()), Code::NoKey);
+    assert_eq!(code(install(&slot)), Code::NoAnchor);
+    slot.load(packed(ROOT, SERIES), "ДанныеСЛК", true, || network.nets()).unwrap();
+    assert_eq!(code(slot.take_licence(claim(1))), Code::NoKey);
+    install(&slot).unwrap();
+    a.keyless.store(false, Ordering::SeqCst);
+    slot.take_licence(claim(1)).unwrap();
+    assert_eq!(bytes(&mut slot, "Обработка"), "text of Обработка");
+}
+
+#[test]
 fn an_object_that_goes_detaches_its_session_and_one_that_stops_gives_the_seat_back() {
     let network = Network::new();
     let a = network.add("a");

@@ -88,6 +88,9 @@ struct Core {
 struct Connection {
     id: ConnectionId,
     series: SeriesId,
+    /// It came to install the first key of the series: it can do nothing else, even when there is a key meanwhile, and the book
+    /// does not know it, as the series may be anything.
+    brings_key: bool,
     peer: std::net::IpAddr,
     channel: Channel,
     /// What the client said in its first call; nothing else is answered before.
@@ -138,12 +141,11 @@ impl Clients {
         if !self.channels.read().has_room(peer) {
             return Err(Code::Busy.into());
         }
-        let series = match (core.keys.series_of(accepted.key_id, accepted.anchor), accepted.anchor) {
-            // Nothing can be had of a series without keys, but its first key may be brought.
+        let (series, brings_key) = match (core.keys.series_of(accepted.key_id, accepted.anchor), accepted.anchor) {
             (Err(error), Some(root)) if accepted.installs && error.code == Code::NoKey => {
-                SeriesId { key_id: accepted.key_id, root }
+                (SeriesId { key_id: accepted.key_id, root }, true)
             }
-            (found, _) => found?,
+            (found, _) => (found?, false),
         };
         let mut hello = ServerHello {
             protocol: accepted.protocol,
@@ -161,6 +163,7 @@ impl Clients {
         let connection = Connection {
             id: hello.connection,
             series,
+            brings_key,
             peer,
             channel,
             opened: Mutex::new(None),
@@ -215,13 +218,17 @@ impl Core {
     /// Carries out a call that is new, repeats the answer of one that is not.
     fn admit(self: Arc<Core>, connection: Arc<Connection>, envelope: Envelope) -> Reply {
         let (completer, reply) = Reply::later();
-        if let Call::Datafile(query) = envelope.call {
-            self.hand_out(connection, envelope.id, query, completer);
+        let allowed = connection.allows(&envelope.call);
+        if let (Call::Datafile(query), Ok(())) = (&envelope.call, &allowed) {
+            self.hand_out(connection, envelope.id, *query, completer);
             return reply;
         }
         let admission = connection.answers.lock().admit(envelope.id, completer);
         match admission {
-            Admission::New => self.perform(connection, envelope.id, envelope.call),
+            Admission::New => match allowed {
+                Ok(()) => self.perform(connection, envelope.id, envelope.call),
+                Err(error) => self.answer(&connection, envelope.id, Err(error)),
+            },
             Admission::Joined => {}
             Admission::Answered(completer, answer) => completer.complete(connection.seal(&answer)),
             Admission::Refused(completer) => completer.complete(refusal(&Code::Busy.into())),
@@ -230,9 +237,6 @@ impl Core {
     }
 
     fn perform(self: Arc<Core>, connection: Arc<Connection>, id: u64, call: Call) {
-        if !matches!(call, Call::Open(_)) && connection.opened.lock().is_none() {
-            return self.answer(&connection, id, Err(unopened()));
-        }
         let (key, series) = (connection.id, connection.series);
         let result = match call {
             Call::Acquire(acquire) => match self.claim(&connection, &acquire) {
@@ -258,11 +262,12 @@ impl Core {
             // The rest is answered at once: nothing of it must be durable first.
             Call::Open(info) => {
                 let record = claim::connection_info(series, connection.peer, &info);
-                if connection.opened.lock().replace(*info).is_none() {
+                if connection.opened.lock().replace(*info).is_none() && !connection.brings_key {
                     self.ledger.touch(|book, now| book.connect(key, record, now));
                 }
                 Ok(Outcome::Done)
             }
+            Call::Heartbeat if connection.brings_key => Ok(Outcome::Alive(Alive { lost: Vec::new() })),
             Call::Heartbeat => self.ledger.touch(|book, now| book.heartbeat(key, now)).map(alive),
             Call::Detach { session } => {
                 self.ledger.touch(|book, now| book.detach(key, session, now)).map(|()| Outcome::Done)
@@ -316,10 +321,7 @@ impl Core {
     fn hand_out(self: Arc<Core>, connection: Arc<Connection>, id: u64, query: DatafileQuery, completer: Completer) {
         let core = self.clone();
         let read = move |completer: Completer| {
-            let result = match *connection.opened.lock() {
-                Some(_) => core.datafiles.piece(&connection.series, &query).map(Outcome::Datafile),
-                None => Err(unopened()),
-            };
+            let result = core.datafiles.piece(&connection.series, &query).map(Outcome::Datafile);
             if let Some(answer) = core.reply(id, result) {
                 completer.complete(connection.seal(&answer));
             }
@@ -462,13 +464,26 @@ impl Core {
 }
 
 impl Connection {
+    /// Whether this call may be made here and now.
+    fn allows(&self, call: &Call) -> Result<()> {
+        if !matches!(call, Call::Open(_)) && self.opened.lock().is_none() {
+            return Err(Error::new(Code::FrameRefused)
+                .with_text("первым должен быть вызов open", "the first call must be open"));
+        }
+        let needs_no_key = match call {
+            Call::Open(_) | Call::Heartbeat | Call::Disconnect => true,
+            Call::Key(call) => call.brings_key(),
+            _ => false,
+        };
+        if self.brings_key && !needs_no_key {
+            return Err(Error::new(Code::NoKey).with(self.series.key_id));
+        }
+        Ok(())
+    }
+
     fn seal(&self, answer: &[u8]) -> Response {
         self.channel.seal(answer).map_or_else(|error| refusal(&error), binary)
     }
-}
-
-fn unopened() -> Error {
-    Error::new(Code::FrameRefused).with_text("первым должен быть вызов open", "the first call must be open")
 }
 
 fn granted(grant: Grant, hold: Duration, secret: Secret) -> Outcome {

@@ -10,9 +10,12 @@ use licence::activation::{
     Retirement, Revocations, Updated,
 };
 use licence::code::ActivationCode;
+use licence::datafile::Part;
+use licence::id::Bytes32;
 use licence::key::{Binding, KeyType};
 use licence::protocol::keys::{Deactivate, Hidden, Install, KeyCall, KeyOutcome, Wish};
-use licence::protocol::message::{Call, Outcome as Reply};
+use licence::protocol::message::{Alive, Call, DatafileQuery, ObjectKeyQuery, Outcome as Reply};
+use licence::subkeys::Policy;
 use licence::time::Time;
 use serde_json::{Value, json};
 
@@ -395,6 +398,41 @@ fn a_component_brings_the_first_key_of_a_series_to_a_server_that_gives_it_nothin
     assert!(matches!(installed, Ok(KeyOutcome::Installed { licence }) if licence.workable));
     let mut client = connect(&stand.bench);
     assert!(client.call(&stand.bench, Call::Acquire(Box::new(session(1, None)))).is_ok());
+}
+
+#[test]
+fn a_connection_for_the_first_key_can_do_nothing_else_even_when_the_key_is_there() {
+    let stand = Stand::new("first-key-only");
+    let mut client = connect_installer(&stand.bench);
+    let give_up =
+        Deactivate { key_no: 1, login: "admin".into(), password: hidden("another password"), ..Deactivate::default() };
+    let object = ObjectKeyQuery { session: None, name: "a".into(), policy: Policy::default(), salt: Bytes32([0; 32]) };
+    let calls = || {
+        let memory = KeyCall::ReadMemory { key_no: Some(1), password: hidden("") };
+        let about_keys = [KeyCall::Update, KeyCall::Deactivate(give_up.clone()), memory]
+            .into_iter()
+            .chain([Wish::Update, Wish::Deactivate(give_up.clone())].map(|wish| KeyCall::Request { wish }));
+        let others = [
+            Call::Acquire(Box::new(session(1, None))),
+            Call::Licences { all_series: true, only_available: false },
+            Call::Counters,
+            Call::ServerParameter { name: "a".into() },
+            Call::Parameter { key_no: None, name: "a".into(), or_main: false },
+            Call::Datafile(DatafileQuery { part: Part::Main, at: 0, length: 10 }),
+            Call::ObjectKey(object.clone()),
+        ];
+        about_keys.map(|call| Call::Key(Box::new(call))).chain(others)
+    };
+    for _ in 0..2 {
+        for call in calls() {
+            assert_eq!(client.call(&stand.bench, call.clone()).unwrap_err().code, Code::NoKey, "{call:?}");
+        }
+        assert_eq!(client.call(&stand.bench, Call::Heartbeat), Ok(Reply::Alive(Alive { lost: Vec::new() })));
+        stand.bench.install(1, |_| {});
+    }
+    assert_eq!(stand.bench.get("/api/connections").1["Connections"], json!([]), "the book does not know it");
+    assert_eq!(client.call(&stand.bench, Call::Disconnect), Ok(Reply::Done));
+    assert!(connect(&stand.bench).call(&stand.bench, Call::Acquire(Box::new(session(1, None)))).is_ok());
 }
 
 #[test]

@@ -200,10 +200,53 @@ fn a_server_without_a_key_gets_its_first_one_and_nothing_else() {
     let give_up = KeyCall::Deactivate(Deactivate::default());
     assert_eq!(series.about_keys(None, give_up).unwrap_err().code, Code::NoKey, "its password stays here");
     assert!(series.connections().is_empty(), "nothing is built on a server that has proved nothing");
+    assert_eq!(network.events(), ["a key", "a disconnect"]);
     a.keyless.store(false, Ordering::SeqCst);
     *a.licences.lock().unwrap() = vec![forged_licence_for(a.identity())];
     let refused = series.about_keys(None, KeyCall::Install(Install::default())).unwrap_err();
     assert_eq!(refused.code, Code::ServerNotTrusted, "a licence that is shown must be genuine");
+    *a.licences.lock().unwrap() = vec![licence_for(a.identity())];
+    series.join(claim(1)).unwrap();
+    assert_eq!(a.held(), 1, "with its key the series works");
+}
+
+#[test]
+fn the_first_key_comes_to_the_first_server_within_reach_unless_one_has_the_series() {
+    let network = Network::new();
+    let servers = ["a", "b", "c"].map(|name| network.add(name));
+    servers.iter().for_each(|server| server.keyless.store(true, Ordering::SeqCst));
+    let series = series(&network, &["a", "b", "c"]);
+    let installs = || {
+        let installed = series.about_keys(None, KeyCall::Install(Install::default()));
+        assert!(matches!(installed, Ok(KeyOutcome::Installed { .. })), "{installed:?}");
+        network.events().into_iter().filter(|event| event.ends_with("key")).collect::<Vec<_>>()
+    };
+    assert_eq!(installs(), ["a key"]);
+    servers[0].stop();
+    assert_eq!(installs(), ["b key"]);
+    servers[2].keyless.store(false, Ordering::SeqCst);
+    assert_eq!(installs(), ["c key"], "a further key goes where the series is at home");
+}
+
+#[test]
+fn an_installation_goes_on_when_its_server_was_started_again() {
+    let network = Network::new();
+    let a = network.add("a");
+    a.keyless.store(true, Ordering::SeqCst);
+    a.forgets.store(1, Ordering::SeqCst);
+    let series = series(&network, &["a"]);
+    assert!(matches!(series.about_keys(None, KeyCall::Install(Install::default())), Ok(KeyOutcome::Installed { .. })));
+    assert_eq!(network.events(), ["a key", "a disconnect"]);
+}
+
+#[test]
+fn without_an_anchor_no_first_key_is_installed() {
+    let network = Network::new();
+    let a = network.add("a");
+    a.keyless.store(true, Ordering::SeqCst);
+    let series = Series::new(network.net(), Wanted { anchor: None, ..wanted() }, vec![endpoint("a")]);
+    let refused = series.about_keys(None, KeyCall::Install(Install::default())).unwrap_err();
+    assert_eq!((refused.code, network.events().len()), (Code::NoAnchor, 0));
 }
 
 #[test]
@@ -412,8 +455,11 @@ fn a_ledger_that_went_back_is_noticed() {
 fn starts_with_the_same_parameters_share_a_series_and_the_last_one_ends_it_with_its_thread() {
     let network = Network::new();
     let a = network.add("a");
-    let start =
-        |name: &str| registry::start(wanted(), vec![network.endpoint(name), network.endpoint("b")], || network.nets());
+    let start = |name: &str| -> licence::Result<_> {
+        let endpoints = vec![network.endpoint(name), network.endpoint("b")];
+        let started = registry::enter(wanted(), endpoints, || network.nets())?;
+        started.connect().map(|()| started)
+    };
     let (first, second) = (start("a").unwrap(), start("a").unwrap());
     assert!(Arc::ptr_eq(&first, &second));
     first.join(claim(1)).unwrap();

@@ -73,6 +73,8 @@ pub struct Server {
     pub loses: AtomicUsize,
     /// So many answers take longer than a transport waits.
     pub silent: AtomicUsize,
+    /// So many calls about keys find it started again.
+    pub forgets: AtomicUsize,
     /// It has no key of the series.
     pub keyless: AtomicBool,
     /// Calls about keys that came.
@@ -168,6 +170,7 @@ impl Network {
             is_up: AtomicBool::new(true),
             loses: AtomicUsize::default(),
             silent: AtomicUsize::default(),
+            forgets: AtomicUsize::default(),
             keyless: AtomicBool::default(),
             asked: Mutex::default(),
             performed: AtomicUsize::default(),
@@ -215,9 +218,6 @@ impl Transport for Network {
         let server = server.filter(|server| server.is_up.load(Ordering::SeqCst));
         let server = server.ok_or_else(|| Fault::Unsent("connection refused".into()))?;
         let answered = if path == CONNECT_PATH { server.connect(body) } else { server.call(self, body) };
-        let one_of = |many: &AtomicUsize| {
-            many.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
-        };
         if path != CONNECT_PATH && one_of(&server.silent) {
             self.clock.pass(limit.min(CALL_LIMIT));
             return Err(Fault::Unanswered("timeout".into()));
@@ -230,6 +230,11 @@ impl Transport for Network {
             Err(error) => Answer { status: error.code.status(), body: serde_json::to_vec(&error).unwrap() },
         })
     }
+}
+
+/// Counts one down, if there is one.
+fn one_of(many: &AtomicUsize) -> bool {
+    many.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }
 
 impl Server {
@@ -285,6 +290,10 @@ impl Server {
         let known = locked(&self.connections).get(&id).map(|(channel, _)| Arc::clone(channel));
         let channel = known.ok_or(Code::ConnectionUnknown)?;
         let envelope: Envelope = serde_json::from_slice(&channel.open(frame)?).unwrap();
+        if matches!(envelope.call, Call::Key(_)) && one_of(&self.forgets) {
+            self.restart();
+            return Err(Code::ConnectionUnknown.into());
+        }
         let stored = locked(&self.connections).get(&id).and_then(|(_, answers)| answers.get(&envelope.id).cloned());
         let answer = stored.unwrap_or_else(|| {
             self.performed.fetch_add(1, Ordering::SeqCst);

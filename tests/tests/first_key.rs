@@ -5,15 +5,11 @@ use std::fs;
 
 use e2e::component::{Attached, Kind, Process, server_session};
 use e2e::host::Value;
-use e2e::{Failure, Outcome, Rest, Root, SERIES, Server, Site};
+use e2e::{Failure, Outcome, Root, SERIES, Site};
 use serde_json::Value as Json;
 
 fn granted<T>(answer: Result<T, e2e::component::Refusal>) -> Outcome<T> {
     answer.map_err(|refusal| refusal.failure())
-}
-
-fn to(server: &Server) -> String {
-    format!("ServerAddr=127.0.0.1;ServerPort={}", server.port())
 }
 
 /// Calls a member that gives a text.
@@ -24,38 +20,21 @@ fn text(process: &mut Process, attached: &Attached, member: &str, arguments: &[V
     }
 }
 
-fn datafile(site: &Site) -> Outcome<Vec<u8>> {
-    let (plain, packed) = (site.root.path().join("Объект.epf"), site.root.path().join("packed.datafile"));
-    fs::write(&plain, b"secret")?;
-    site.vendor.pack(&packed, &[plain], &[])?;
-    Ok(fs::read(packed)?)
-}
-
-/// Starts a series that its server has no key of: refused as ever, but with a handle.
-fn start_without_a_key(process: &mut Process, server: &Server, anchor: &str) -> Outcome<Attached> {
-    let (attached, started) = process.try_start(&to(server), anchor)?;
-    let refusal = started.expect_err("there is no key");
-    assert!(refusal.code == 300 && refusal.text.starts_with("(EServerResult.ELicenceNotFound)"), "{refusal:?}");
-    assert_eq!(process.host().get(attached.object, "ДескрипторСерии")?, Value::Int(1));
-    Ok(attached)
-}
-
-/// The session takes its licence and an object of the datafile opens.
-fn works(process: &mut Process, attached: &Attached, sealed: &[u8]) -> Outcome {
-    granted(process.set_session(attached, &server_session(1))?)?;
-    granted(process.load_datafile(attached, sealed)?)?;
-    assert_eq!(granted(process.object(attached, "Объект")?)?, b"secret");
-    Ok(())
-}
-
 #[test]
 fn a_configuration_installs_the_first_key_and_goes_on_with_the_same_handle() -> Outcome {
     let site = Site::new("first-key")?;
     let server = site.server("first-key")?;
-    let (code, sealed) = (site.vendor.code(2, &[])?, datafile(&site)?);
+    let code = site.vendor.code(2, &[])?;
+    let (plain, sealed) = (site.root.path().join("Объект.epf"), site.root.path().join("packed.datafile"));
+    fs::write(&plain, b"secret")?;
+    site.vendor.pack(&sealed, &[plain], &[])?;
     let root = Root::new("first-key-1c")?;
     let mut process = Process::start(Kind::Server, root.path())?;
-    let attached = start_without_a_key(&mut process, &server, &site.vendor.anchor()?)?;
+    let address = format!("ServerAddr=127.0.0.1;ServerPort={}", server.port());
+    let (attached, started) = process.try_start(&address, &site.vendor.anchor()?)?;
+    let refusal = started.expect_err("there is no key");
+    assert!(refusal.code == 300 && refusal.text.starts_with("(EServerResult.ELicenceNotFound)"), "{refusal:?}");
+    assert_eq!(process.host().get(attached.object, "ДескрипторСерии")?, Value::Int(1));
 
     let refused: [(&str, Vec<Value>); 4] = [
         ("ПолучитьЛицензии", vec![]),
@@ -77,29 +56,12 @@ fn a_configuration_installs_the_first_key_and_goes_on_with_the_same_handle() -> 
     assert_eq!((&licence["Workable"], &licence["LicenceCount"]), (&true.into(), &2.into()));
     assert_eq!(server.keys()?.len(), 1);
 
-    works(&mut process, &attached, &sealed)?;
+    granted(process.set_session(&attached, &server_session(1))?)?;
+    granted(process.load_datafile(&attached, &fs::read(sealed)?)?)?;
+    assert_eq!(granted(process.object(&attached, "Объект")?)?, b"secret");
     assert_eq!(process.host().call(attached.object, "Запуск", &[SERIES.into()])?, Value::Bool(true));
     assert_eq!(process.host().get(attached.object, "ДескрипторСерии")?, Value::Int(1));
     assert_eq!(server.seats()?, (1, 2));
-    process.detach(attached)?;
-    process.finish()?;
-    Ok(())
-}
-
-#[test]
-fn the_first_key_comes_by_files_too() -> Outcome {
-    let site = Site::new("first-file")?;
-    let server = Server::ready(Root::new("first-file")?, None)?;
-    let (code, sealed) = (site.vendor.code(1, &[])?, datafile(&site)?);
-    let root = Root::new("first-file-1c")?;
-    let mut process = Process::start(Kind::Server, root.path())?;
-    let attached = start_without_a_key(&mut process, &server, &site.vendor.anchor()?)?;
-    let request = text(&mut process, &attached, "СоздатьФайловыйЗапрос", &[code.as_str().into()])?;
-    let answer = Rest::new(site.center.url()).raw("POST", "/api/requests", &[], Some(request.as_bytes()))?;
-    assert_eq!(answer.status, 200, "{answer}");
-    let brought = text(&mut process, &attached, "УстановитьФайловыйОтвет", &[answer.body.into()])?;
-    assert!(brought.contains("\"Workable\":true"), "{brought}");
-    works(&mut process, &attached, &sealed)?;
     process.detach(attached)?;
     process.finish()?;
     Ok(())

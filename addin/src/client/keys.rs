@@ -38,7 +38,7 @@ impl Series {
             connection = again.map_err(|trouble| self.told(&connection, trouble))?;
             asked = self.ask_patiently(&connection, &call, &deadline);
         }
-        if is_installer {
+        if is_installer && !matches!(asked, Err(Trouble::Unreachable(_))) {
             self.farewell(&connection, Call::Disconnect);
         }
         match asked {

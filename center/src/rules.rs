@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use licence::activation::{Activate, Installed, Memory, Request, Reserve};
+use licence::activation::{Activate, Installed, Memory, Offer, Request, Reserve};
 use licence::crypto::accepted_rsa_key;
 use licence::error::{Code, Error, Result};
 use licence::fingerprint::{Fingerprint, PartKind};
@@ -86,10 +86,10 @@ pub fn well_formed(request: &Request) -> Result<()> {
     Ok(())
 }
 
-/// Whether a usable licence can be made of the request at all.
-pub fn can_be_licensed(request: &Request, asked: &Activate) -> Result<()> {
+/// Whether a usable licence of that offer can be made for who asks.
+fn can_be_licensed(offer: &Offer, Asker { request, asked, .. }: Asker<'_>) -> Result<()> {
     let wrong = |what: &str| Err(Error::new(Code::BadRequest).with(what));
-    let vague = request.fingerprint.parts.iter().all(|part| part.kind == PartKind::Processor);
+    let vague = machine_for(offer, &request.fingerprint).parts.iter().all(|part| part.kind == PartKind::Processor);
     if vague && asked.blank_key_no.is_none() {
         return wrong("Fingerprint: no part tells this computer from others of its model");
     }
@@ -107,14 +107,21 @@ pub fn can_be_reserved(asked: &Reserve) -> Result<()> {
     asked.memory.as_ref().map_or(Ok(()), Memory::check)
 }
 
-/// The fingerprint as a licence will have it. Weights are the centre's to say: a server that chose them could make one part
-/// stand for the whole computer. A mounted identity file, which anybody can copy, is left out: no terms allow it.
+/// The fingerprint with the weights that count. They are the centre's to say: a server that chose them could make one part stand for
+/// the whole computer.
 pub fn weighed(mut fingerprint: Fingerprint) -> Fingerprint {
-    fingerprint.parts.retain(|part| part.kind != PartKind::IdentityFile);
     for part in &mut fingerprint.parts {
         part.weight = part.kind.weight();
     }
     fingerprint
+}
+
+/// The fingerprint as a licence of that offer will have it: with a mounted identity file, which anybody can copy, only where the
+/// offer allows it.
+pub fn machine_for(offer: &Offer, fingerprint: &Fingerprint) -> Fingerprint {
+    let mut machine = fingerprint.clone();
+    machine.parts.retain(|part| offer.identity_file || part.kind != PartKind::IdentityFile);
+    machine
 }
 
 /// What becomes of a code, `key` being the key that it has become or brings back.
@@ -157,6 +164,7 @@ pub fn exchange(sold: &Sold, key: Option<&Key>, asker: Asker<'_>) -> Result<Exch
 
 fn may_have(sold: &Sold, key: Option<&Key>, asker: Asker<'_>) -> Result<()> {
     let terms = key.map_or(&sold.terms, |key| &key.terms);
+    can_be_licensed(&terms.offer, asker)?;
     is_owner((&terms.itn, &terms.iec), asker.asked)?;
     let others =
         asker.request.installed.iter().filter(|installed| key.is_none_or(|key| key.key_no != installed.key_no));
@@ -194,11 +202,14 @@ pub fn may_install<'a>(
     }
 }
 
-/// Whether a demo licence may be given, `former` being the one that this server or computer has had.
-pub fn demo(former: Option<&Key>, series: &SeriesId, asker: Asker<'_>) -> Result<Exchange> {
+/// Whether a demo licence of that offer may be given, `former` being the one that this server or computer has had.
+pub fn demo(former: Option<&Key>, (series, offer): (&SeriesId, &Offer), asker: Asker<'_>) -> Result<Exchange> {
     let refused = |russian, english| Err(Error::new(Code::DemoRefused).with(series.key_id).with_text(russian, english));
     match former {
-        None => may_install(series, KeyType::Demo, &asker.request.installed).map(|()| Exchange::New),
+        None => {
+            can_be_licensed(offer, asker)?;
+            may_install(series, KeyType::Demo, &asker.request.installed).map(|()| Exchange::New)
+        }
         Some(key) if key.revoked => Err(Error::new(Code::CodeBlocked)),
         Some(key) if key.identity == asker.request.identity && same_machine(key, &asker.request.fingerprint) => {
             Ok(Exchange::Same)
@@ -258,9 +269,9 @@ pub fn news(key: &Key, installed: u32, policy: &Policy, (request, now): (&Reques
     let due = key.licence.as_ref().is_some_and(|(_, signed)| half > 0 && now.0 - signed.0 >= half);
     // A machine that tells less of itself than before is not taken anew: a part may be out of sight for a day only.
     let weight = |print: &Fingerprint| print.parts.iter().map(|part| part.weight).sum::<u32>();
-    let changed = key.blank_key_no.is_none()
-        && key.fingerprint != request.fingerprint
-        && weight(&request.fingerprint) >= weight(&key.fingerprint);
+    let machine = machine_for(&key.terms.offer, &request.fingerprint);
+    let changed =
+        key.blank_key_no.is_none() && key.fingerprint != machine && weight(&machine) >= weight(&key.fingerprint);
     if due || changed { News::Anew { allowed: false } } else { News::Current }
 }
 

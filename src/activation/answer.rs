@@ -227,8 +227,8 @@ impl Received {
                             && root.is_none_or(|root| key.series.root == root)
                     }
                 };
-                if !fits {
-                    return Err(wrong("licence of another code"));
+                if !fits || asked.key_id.is_some_and(|wanted| wanted != key.series.key_id) {
+                    return Err(wrong("licence of another code or series"));
                 }
                 certifies(crypto, place, &api_certificate, request, &key.series)?;
                 memory.as_ref().map_or(Ok(()), Memory::check)?;

@@ -43,6 +43,10 @@ pub struct Offer {
     /// Name of the article.
     #[serde(default)]
     pub article_name: String,
+    /// Whether a mounted identity file counts as a part of the machine, so that a container may move to another host. Whoever copies
+    /// the file with the data folder has a second container.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub identity_file: bool,
     /// The code must be exchanged before this moment; `None`: whenever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Time>,

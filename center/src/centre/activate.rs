@@ -5,6 +5,7 @@ use licence::activation::{Activated, Outcome};
 use licence::code::ActivationCode;
 use licence::error::{Code, Error, Result};
 
+use super::update::report_copies;
 use super::{Centre, Outcoming, SERVER, machine_of};
 use crate::rules::{self, Asker, Exchange};
 use crate::store::{Event, Key, KeyState, Kind, Origin, Sold, State, Work};
@@ -22,7 +23,6 @@ struct Decided {
 impl Centre {
     /// Exchanges a code: the first time for a new key, later for the same licence, after a transfer for the key's next issue.
     pub(super) fn activate(&self, code: ActivationCode, asker: Asker<'_>) -> Result<Outcoming> {
-        rules::can_be_licensed(asker.request, asker.asked)?;
         let mut other_machine = None;
         let exchanged = self.store.work(|work| {
             let mut sold = work.lock_code(code)?.ok_or_else(|| Error::new(Code::CodeUnknown))?;
@@ -55,6 +55,7 @@ impl Centre {
                 sold.key_no = Some(key.key_no);
                 work.save_code(&sold)?;
                 note(work, &key, asker, what)?;
+                report_copies(work, asker.request, asker.now)?;
             }
             let policy = work.policy(&sold.series)?;
             Ok(Decided { key, what, renew_days: policy.renew_days })
@@ -67,7 +68,6 @@ impl Centre {
 
     /// A demo licence without a code, once for each computer.
     pub(super) fn demo(&self, series: SeriesId, asker: Asker<'_>) -> Result<Outcoming> {
-        rules::can_be_licensed(asker.request, asker.asked)?;
         self.issuing(&series, asker.now)?;
         let decided = self.store.work(|work| {
             let policy = work.lock_series(&series)?.map(|series| series.policy).unwrap_or_default();
@@ -78,7 +78,7 @@ impl Centre {
             })?;
             let request = asker.request;
             let former = work.demo_key(&series, (&request.identity, request.computer_id))?;
-            match (rules::demo(former.as_ref(), &series, asker)?, former) {
+            match (rules::demo(former.as_ref(), (&series, &offer), asker)?, former) {
                 (Exchange::Same, Some(key)) => Ok(Decided { key, what: "repeated", renew_days }),
                 _ => {
                     let code = work.fresh_code(self.crypto)?;
@@ -88,6 +88,7 @@ impl Centre {
                     let key_no = Some(key.key_no);
                     work.insert_code(&Sold { code, series, origin, state, terms, created: asker.now, key_no })?;
                     note(work, &key, asker, "demo")?;
+                    report_copies(work, request, asker.now)?;
                     Ok(Decided { key, what: "demo", renew_days })
                 }
             }
@@ -114,6 +115,7 @@ fn new_key(
 ) -> Result<Key> {
     let (key_no, reg_no) = work.next_numbers(&series)?;
     let Asker { request, asked, now } = asker;
+    let fingerprint = rules::machine_for(&terms.offer, &request.fingerprint);
     let key = Key {
         series,
         key_no,
@@ -128,7 +130,7 @@ fn new_key(
         issue: 1,
         code,
         identity: request.identity,
-        fingerprint: request.fingerprint.clone(),
+        fingerprint,
         blank_key_no: asked.blank_key_no,
         computer_id: request.computer_id,
         memory: None,
@@ -143,7 +145,7 @@ fn move_key(key: &mut Key, allowed: bool, Asker { request, asked, .. }: Asker<'_
     key.state = KeyState::Active;
     key.allowance -= u32::from(allowed);
     key.identity = request.identity;
-    key.fingerprint = request.fingerprint.clone();
+    key.fingerprint = rules::machine_for(&key.terms.offer, &request.fingerprint);
     key.blank_key_no = asked.blank_key_no;
     key.computer_id = request.computer_id;
     key.reissue();

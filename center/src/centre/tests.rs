@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use licence::activation::{Granted, Installed, Memory, Received, Reserve, Update};
+use licence::fingerprint::PartKind;
 use licence::identity::Identity;
 use licence::key::{Key as Installable, KeyType};
 use licence::series::{Certificate, RootKey};
@@ -35,6 +36,8 @@ on_both! {
     an_update_brings_changed_terms_once
     an_update_retires_a_licence_restored_from_a_backup_and_tells_the_vendor
     an_update_takes_a_repaired_machine_anew
+    a_copy_is_reported_when_it_activates_another_code
+    an_identity_file_is_in_a_licence_whose_terms_allow_it_and_a_container_may_move
     a_licence_that_must_be_renewed_is_signed_anew_in_time
     a_blocked_code_revokes_its_key
     a_demo_licence_is_given_once_to_a_computer
@@ -456,6 +459,71 @@ fn an_update_takes_a_repaired_machine_anew(on: On) {
     poor.installed = vec![installed(&news[0])];
     let Granted::Updated { keys, .. } = server.ask(&poor).unwrap() else { panic!() };
     assert!(keys.is_empty());
+}
+
+fn a_copy_is_reported_when_it_activates_another_code(on: On) {
+    let bench = bench(on);
+    let mut server = bench.server("a");
+    let first = server.activate(bench.main_code()).unwrap();
+    let also = |server: &Server<'_>, held: &Installable| {
+        let mut asked = server.request(Purpose::Activate(activate(bench.main_code())));
+        asked.installed = vec![installed(held)];
+        server.licence(&asked).unwrap()
+    };
+    let second = also(&server, &first);
+    assert_eq!(bench.reports(), []);
+    server.machine = "bb".into();
+    also(&server, &first);
+    assert_eq!(bench.reports(), [Kind::Cloned]);
+    server.machine = "a".into();
+    server.reserve(&second).unwrap();
+    also(&server, &second);
+    assert_eq!(bench.reports(), [Kind::Restored, Kind::Cloned]);
+}
+
+fn an_identity_file_is_in_a_licence_whose_terms_allow_it_and_a_container_may_move(on: On) {
+    let bench = bench(on);
+    let mut server = bench.server("a");
+    let mut allowed = terms(KeyType::Main);
+    allowed.offer.identity_file = true;
+    let in_container = |server: &Server<'_>, purpose: Purpose| {
+        let file =
+            licence::fingerprint::Machine { parts: vec![(PartKind::IdentityFile, "file of the container".into())] };
+        let mut asked = server.request(purpose);
+        asked.fingerprint.parts.extend(file.fingerprint(CRYPTO, server.identity.salt()).parts);
+        asked
+    };
+    let knows_file = |key: &Installable| match &key.licence.binding {
+        Binding::Computer(print) => print.parts.iter().any(|part| part.kind == PartKind::IdentityFile),
+        Binding::Blank(_) => false,
+    };
+    let update = |server: &Server<'_>, key: &Installable| {
+        let mut asked = in_container(server, Purpose::Update(Update { series: bench.series }));
+        asked.installed = vec![installed(key)];
+        match server.ask(&asked).unwrap() {
+            Granted::Updated { mut keys, .. } => keys.pop(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let first = server.licence(&in_container(&server, Purpose::Activate(activate(bench.code(&allowed))))).unwrap();
+    let code = bench.main_code();
+    let plain = server.licence(&in_container(&server, Purpose::Activate(activate(code)))).unwrap();
+    assert!(knows_file(&first) && !knows_file(&plain));
+    assert!(update(&server, &first).is_none() && update(&server, &plain).is_none());
+
+    server.machine = "another host".into();
+    let moved = update(&server, &first).unwrap();
+    assert!(knows_file(&moved) && moved.licence.issue == 2, "the new host is taken in");
+    assert!(update(&server, &plain).is_none());
+    assert_eq!(bench.reports(), [Kind::Cloned], "the key whose terms do not know the file");
+
+    // The vendor changes his mind about either.
+    server.machine = "a".into();
+    bench.centre.change_terms("test", code, &allowed).unwrap();
+    let plain = update(&server, &plain).unwrap();
+    assert!(knows_file(&plain));
+    bench.centre.change_terms("test", code, &terms(KeyType::Main)).unwrap();
+    assert!(!knows_file(&update(&server, &plain).unwrap()));
 }
 
 fn a_licence_that_must_be_renewed_is_signed_anew_in_time(on: On) {

@@ -61,29 +61,54 @@ fn settle(
     // Of keys that it has never had a server learns nothing.
     let known = work.has_had((series, key_no), &request.identity)?;
     let Some(mut key) = work.lock_key(series, key_no)?.filter(|_| known) else { return Ok(None) };
-    let event = |kind| Event::new(now, SERVER, kind).of_key(series, key_no);
-    match rules::news(&key, installed, policy, (request, now)) {
+    let news = rules::news(&key, installed, policy, (request, now));
+    note_copy(work, (series, key_no, installed), &news, (request, now))?;
+    match news {
         News::Current if key.issue > installed => Ok(Some(Due::Licence(Box::new(key)))),
         News::Anew { allowed } => {
-            let rebaselined = key.fingerprint != request.fingerprint;
+            let machine = rules::machine_for(&key.terms.offer, &request.fingerprint);
+            let rebaselined = key.fingerprint != machine;
             key.allowance -= u32::from(allowed);
-            key.fingerprint = request.fingerprint.clone();
+            key.fingerprint = machine;
             key.computer_id = request.computer_id;
             key.reissue();
             work.save_key(&key)?;
             let kind = if rebaselined { Kind::Rebaselined } else { Kind::Updated };
-            work.note(&event(kind).with(format_args!("issue {}, computer {}", key.issue, machine_of(request))))?;
+            let event = Event::new(now, SERVER, kind).of_key(series, key_no);
+            work.note(&event.with(format_args!("issue {}, computer {}", key.issue, machine_of(request))))?;
             Ok(Some(Due::Licence(Box::new(key))))
         }
-        News::Retired(issue) => {
-            let details = format!("issue {installed}, computer {}", machine_of(request));
-            work.note(&event(Kind::Restored).with(details))?;
-            Ok(Some(Due::Retirement(key_no, issue)))
-        }
-        News::OtherMachine => {
-            work.note(&event(Kind::Cloned).with(machine_of(request)))?;
-            Ok(None)
-        }
-        News::Current | News::Nothing => Ok(None),
+        News::Retired(issue) => Ok(Some(Due::Retirement(key_no, issue))),
+        News::Current | News::OtherMachine | News::Nothing => Ok(None),
     }
+}
+
+/// Tells the vendor of copies among the keys that a request lists; what the server may have is left to its next update.
+pub(super) fn report_copies(work: &mut Work<'_>, request: &Request, now: Time) -> Result<()> {
+    for held in &request.installed {
+        let (series, key_no) = (&held.series, held.key_no);
+        if work.has_had((series, key_no), &request.identity)?
+            && let Some(key) = work.key(series, key_no)?
+        {
+            let news = rules::news(&key, held.issue, &work.policy(series)?, (request, now));
+            note_copy(work, (series, key_no, held.issue), &news, (request, now))?;
+        }
+    }
+    Ok(())
+}
+
+/// Notes a licence that was put back after its retirement, or that is on two machines.
+fn note_copy(
+    work: &mut Work<'_>,
+    (series, key_no, installed): (&SeriesId, KeyNo, u32),
+    news: &News,
+    (request, now): (&Request, Time),
+) -> Result<()> {
+    let computer = machine_of(request);
+    let (kind, details) = match news {
+        News::Retired(_) => (Kind::Restored, format!("issue {installed}, computer {computer}")),
+        News::OtherMachine => (Kind::Cloned, computer),
+        News::Current | News::Anew { .. } | News::Nothing => return Ok(()),
+    };
+    work.note(&Event::new(now, SERVER, kind).of_key(series, key_no).with(details))
 }

@@ -7,6 +7,7 @@ use web::Access;
 use zeroize::Zeroizing;
 
 use super::Centre;
+use crate::rules;
 use crate::service::token_hash;
 use crate::store::{Activated, Event, Key, KeyState, Kind, Sold, State, Token, Transfer};
 use crate::terms::Terms;
@@ -148,6 +149,7 @@ impl Centre {
                 && let Some(mut key) = work.lock_key(&sold.series, key_no)?
             {
                 key.terms = terms.clone();
+                key.fingerprint = rules::machine_for(&terms.offer, &key.fingerprint);
                 if key.state == KeyState::Active {
                     key.reissue();
                 }

@@ -72,6 +72,9 @@ pub(super) struct New {
     /// КПП that the buyer must give.
     #[arg(long)]
     iec: Option<String>,
+    /// A mounted identity file counts as a part of the machine: for containers that move to other hosts.
+    #[arg(long)]
+    identity_file: bool,
     /// The code must be activated before this date.
     #[arg(long, value_name = "DATE")]
     until: Option<Time>,
@@ -142,6 +145,7 @@ impl New {
             product_name: self.product.clone().unwrap_or(name.clone()),
             article: self.article.clone(),
             article_name: self.article_name.clone(),
+            identity_file: self.identity_file,
             until: self.until,
         };
         let terms = Terms { offer, itn: self.itn.clone(), iec: self.iec.clone() };

@@ -24,6 +24,7 @@ pub(crate) fn terms(key_type: KeyType) -> Terms {
         product_name: "Товар".into(),
         article: String::new(),
         article_name: String::new(),
+        identity_file: false,
         until: None,
     };
     Terms { offer, itn: None, iec: None }
@@ -109,7 +110,11 @@ fn a_request_that_no_usable_licence_can_come_of_is_refused() {
     let identity = Identity::generate(CRYPTO).unwrap();
     let asked = activate(any_code());
     let good = request(&identity, "a", Purpose::Activate(asked.clone()));
-    assert!(well_formed(&good).is_ok() && can_be_licensed(&good, &asked).is_ok());
+    let mut offer = terms(KeyType::Main).offer;
+    let licensed = |offer: &Offer, request: &Request, asked: &Activate| {
+        can_be_licensed(offer, Asker { request, asked, now: Time(0) }).is_ok()
+    };
+    assert!(well_formed(&good).is_ok() && licensed(&offer, &good, &asked));
     let broken: [fn(&mut Request); 3] = [
         |r| r.fingerprint.parts[0].hashes.clear(),
         |r| r.fingerprint.parts.push(r.fingerprint.parts[0].clone()),
@@ -123,7 +128,12 @@ fn a_request_that_no_usable_licence_can_come_of_is_refused() {
     let mut vague = good.clone();
     vague.fingerprint.parts.truncate(1);
     vague.fingerprint.parts[0].kind = PartKind::Processor;
-    assert!(can_be_licensed(&vague, &asked).is_err());
-    assert!(can_be_licensed(&vague, &Activate { blank_key_no: Some(1), ..asked.clone() }).is_ok());
-    assert!(can_be_licensed(&good, &Activate { itn: Some("12a".into()), ..asked }).is_err());
+    assert!(!licensed(&offer, &vague, &asked));
+    assert!(licensed(&offer, &vague, &Activate { blank_key_no: Some(1), ..asked.clone() }));
+    assert!(!licensed(&offer, &good, &Activate { itn: Some("12a".into()), ..asked.clone() }));
+    // A container that has nothing but its identity file.
+    vague.fingerprint.parts[0].kind = PartKind::IdentityFile;
+    assert!(!licensed(&offer, &vague, &asked));
+    offer.identity_file = true;
+    assert!(licensed(&offer, &vague, &asked));
 }

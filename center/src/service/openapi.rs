@@ -76,6 +76,7 @@ fn schemas() -> Value {
         "ProductName": text,
         "Article": text,
         "ArticleName": text,
+        "IdentityFile": { "type": "boolean", "description": "a mounted identity file counts as a part of the machine" },
         "Until": time,
     });
     let mut of_terms = offer.clone();

@@ -170,18 +170,9 @@ pub fn carry_out(core: &Core, purpose: Purpose) -> Result<Done> {
     }
 }
 
-/// Exchanges a code for a licence, or asks for a demo licence; the fields of the new key. With a series in the order, a code of
-/// another one is refused before it is spent.
+/// Exchanges a code for a licence, or asks for a demo licence; the fields of the new key.
 pub fn activate(core: &Core, order: licence::api::Activate, lang: Lang) -> Result<LicenceInfo> {
-    let wanted = order.key_id;
-    let purpose = Order::Activate(order).purpose(core)?;
-    if let (Some(wanted), Purpose::Activate(Activate { want: Want::Code(code), .. })) = (wanted, &purpose) {
-        let parameters = parameters(core, *code)?;
-        if parameters.series.key_id != wanted {
-            return Err(Error::new(Code::CodeOfOtherSeries).with(parameters.series.key_id).with(wanted));
-        }
-    }
-    match carry_out(core, purpose)? {
+    match carry_out(core, Order::Activate(order).purpose(core)?)? {
         Done::Activated(series, key_no) => installed(core, series, key_no, lang),
         _ => Err(Error::new(Code::CentreAnswerWrong).with("licence")),
     }

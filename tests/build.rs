@@ -1,5 +1,5 @@
-//! Compiles the C++ host of the Native API, the file layer and the clocks that tests put before a program, with the system's
-//! compiler, and tells their paths to the package.
+//! Compiles the C++ host of the Native API, the file layer, the clocks and the machines that tests put before a program, with the
+//! system's compiler, and tells their paths to the package.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,14 @@ fn main() {
     println!("cargo:rerun-if-changed=host");
     println!("cargo:rerun-if-changed=src/layer/lossy.c");
     println!("cargo:rerun-if-changed=src/clocks/shifted.c");
+    println!("cargo:rerun-if-changed=src/machines/other.c");
     println!("cargo:rerun-if-changed=../include");
     println!("cargo:rerun-if-changed=build.rs");
     let folder = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets the folder"));
     if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux") {
         build_preloaded("src/layer/lossy.c", &folder.join("liblossy.so"), "LOSSY_LAYER");
         build_preloaded("src/clocks/shifted.c", &folder.join("libshifted.so"), "SHIFTED_CLOCK");
+        build_preloaded("src/machines/other.c", &folder.join("libother.so"), "OTHER_MACHINE");
     }
     let out = folder.join("native-host");
     let compiler = cc::Build::new()

@@ -5,7 +5,20 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use crate::failure::Outcome;
+use serde_json::Value;
+
+use crate::failure::{Outcome, check};
+use crate::rest::Answer;
+
+/// Every way to lose one exchange with the centre or two in a row: a request that was lost on the way is sent once more by itself.
+pub const LOSSES: [&[Lost]; 6] = [
+    &[Lost::Request],
+    &[Lost::Answer],
+    &[Lost::Request, Lost::Request],
+    &[Lost::Answer, Lost::Answer],
+    &[Lost::Request, Lost::Answer],
+    &[Lost::Answer, Lost::Request],
+];
 
 /// A message of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +61,22 @@ impl Cutter {
     /// Loses these messages of the exchanges to come, one of each; nothing is lost after them.
     pub fn lose(&self, messages: &[Lost]) {
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = messages.iter().rev().copied().collect();
+    }
+
+    /// Has a server do something while these messages are lost, and once more, as whoever saw it fail would: what came of it each
+    /// time it was done.
+    pub fn through(&self, losses: &[Lost], mut act: impl FnMut() -> Outcome<Answer>) -> Outcome<Vec<Value>> {
+        self.lose(losses);
+        let first = act()?;
+        let done = |answer: &Answer| (200..300).contains(&answer.status);
+        check(done(&first) || losses.len() > 1, || format!("one loss is made good: {first}"))?;
+        if !done(&first) {
+            check(first.refusal(503)? == 404, || format!("the centre is out of reach: {first}"))?;
+        }
+        self.lose(&[]);
+        let again = act()?;
+        check(done(&again), || format!("the same is asked for again: {again}"))?;
+        [first, again].iter().filter(|answer| done(answer)).map(Answer::json).collect()
     }
 }
 

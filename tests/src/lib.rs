@@ -13,6 +13,8 @@ pub mod host;
 #[cfg(target_os = "linux")]
 pub mod layer;
 pub mod link;
+#[cfg(target_os = "linux")]
+pub mod machines;
 pub mod programs;
 pub mod proxy;
 pub mod random;

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use licence::id::{Bytes32, ConnectionId, KeyId, RootHash, SessionId};
-use licence::protocol::message::{Acquire, ClientInfo, Granted, ObjectKeyQuery, Resume, SessionData};
+use licence::protocol::keys::{KeyCall, KeyOutcome};
+use licence::protocol::message::{Acquire, ClientInfo, Granted, Lost, ObjectKeyQuery, Resume, SessionData};
 use licence::protocol::{
     CALL_PATH, CONNECT_PATH, Call, Channel, ClientHandshake, Envelope, Outcome as Reply, ReplyEnvelope,
 };
@@ -132,6 +133,22 @@ impl Link {
     /// Takes a licence for a session.
     pub fn acquire(&self, session: SessionData) -> Outcome<Granted> {
         Ok(self.try_acquire(session)??)
+    }
+
+    /// Says that it lives; what it holds no more.
+    pub fn heartbeat(&self) -> Outcome<Vec<Lost>> {
+        match self.call(Call::Heartbeat)?? {
+            Reply::Alive(alive) => Ok(alive.lost),
+            other => fail(format!("not an answer to a heartbeat: {other:?}")),
+        }
+    }
+
+    /// Something about the keys of the series.
+    pub fn about_keys(&self, call: KeyCall) -> Outcome<KeyOutcome> {
+        match self.call(Call::Key(Box::new(call)))?? {
+            Reply::Key(outcome) => Ok(*outcome),
+            other => fail(format!("not an answer about keys: {other:?}")),
+        }
     }
 
     /// Gives it back.

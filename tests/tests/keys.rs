@@ -2,37 +2,13 @@
 
 use std::fs;
 
-use e2e::cutter::{Cutter, Lost};
+use e2e::cutter::{Cutter, LOSSES, Lost};
 use e2e::failure::check;
-use e2e::{Outcome, Rest, Root, Server, Site};
+use e2e::{Outcome, Root, Server, Site};
 use serde_json::{Value, json};
-
-/// Every way to lose one exchange with the centre or two in a row: a request that was lost on the way is sent once more by itself.
-const LOSSES: [&[Lost]; 6] = [
-    &[Lost::Request],
-    &[Lost::Answer],
-    &[Lost::Request, Lost::Request],
-    &[Lost::Answer, Lost::Answer],
-    &[Lost::Request, Lost::Answer],
-    &[Lost::Answer, Lost::Request],
-];
 
 fn server_behind(cutter: &Cutter, name: &str) -> Outcome<Server> {
     Server::ready(Root::new(name)?, Some(&cutter.url()))
-}
-
-/// Does something over a network that loses these messages, again where it has failed; what came of it.
-fn through(cutter: &Cutter, losses: &[Lost], server: &Server, path: &str, body: &Value) -> Outcome<Value> {
-    cutter.lose(losses);
-    let first = server.rest().post(path, body)?;
-    check((200..300).contains(&first.status) || losses.len() > 1, || format!("one loss is made good: {first}"))?;
-    if first.status >= 300 {
-        check(first.refusal(503)? == 404, || format!("the centre is out of reach: {first}"))?;
-    }
-    cutter.lose(&[]);
-    let again = server.rest().post(path, body)?;
-    check((200..300).contains(&again.status), || format!("the same is asked for again: {again}"))?;
-    again.json()
 }
 
 #[test]
@@ -42,8 +18,10 @@ fn an_activation_whose_messages_are_lost_gives_one_licence() -> Outcome {
     for (number, losses) in LOSSES.iter().enumerate() {
         let server = server_behind(&cutter, "cut-activation")?;
         let code = site.vendor.code(5, &[])?;
-        let key = through(&cutter, losses, &server, "/api/licences", &json!({ "ActivationCodeString": code }))?;
-        assert_eq!((&key["Workable"], &key["KeyNo"]), (&json!(true), &json!(number + 1)), "{losses:?}");
+        let order = json!({ "ActivationCodeString": code });
+        for key in cutter.through(losses, || server.rest().post("/api/licences", &order))? {
+            assert_eq!((&key["Workable"], &key["KeyNo"]), (&json!(true), &json!(number + 1)), "{losses:?}");
+        }
         assert_eq!((server.keys()?.len(), server.seats()?), (1, (0, 5)), "{losses:?}");
         // Nobody else can have it.
         let other = site.server("cut-activation-other")?;
@@ -69,13 +47,6 @@ fn a_killed_server_asks_for_its_licence_again() -> Outcome {
     Ok(())
 }
 
-/// The answer to a request file, as whoever carries it to the centre gets it.
-fn carried(site: &Site, request: &str) -> Outcome<String> {
-    let answer = Rest::new(site.center.url()).raw("POST", "/api/requests", &[], Some(request.as_bytes()))?;
-    check(answer.status == 200, || format!("{answer}"))?;
-    Ok(String::from_utf8(answer.body)?)
-}
-
 #[test]
 fn a_server_without_internet_is_activated_by_files_and_they_are_of_no_use_elsewhere() -> Outcome {
     let site = Site::new("files")?;
@@ -87,13 +58,13 @@ fn a_server_without_internet_is_activated_by_files_and_they_are_of_no_use_elsewh
     check(made.status.success(), || String::from_utf8_lossy(&made.stderr).into_owned())?;
     let text = fs::read_to_string(&request)?;
     check(text.starts_with("SLK-REQUEST 1\n{") && text.contains("\"Purpose\""), || text.clone())?;
-    fs::write(&answer, carried(&site, &text)?)?;
+    fs::write(&answer, site.center.answer(&text)?)?;
 
     let other = Server::ready(Root::new("files-other")?, None)?;
     let stolen = other.run(&["respond", &answer_name], "")?;
     assert_eq!((stolen.status.code(), other.seats()?), (Some(6), (0, 0)));
     // The same file again, as if the first answer was lost on its way back; and with the server stopped.
-    fs::write(&answer, carried(&site, &text)?)?;
+    fs::write(&answer, site.center.answer(&text)?)?;
     server.stop()?;
     let done = server.run(&["respond", &answer_name, "--json"], "")?;
     check(done.status.success(), || String::from_utf8_lossy(&done.stderr).into_owned())?;

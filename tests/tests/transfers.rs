@@ -293,7 +293,7 @@ mod machines {
         let of_key = keys.iter().find(|key| key["KeyNo"] == allowed).cloned().unwrap_or_default();
         let known = |part: &Value| part["Kind"] == "IdentityFile" && part["Matches"] == true;
         assert!(of_key["Parts"].as_array().is_some_and(|parts| parts.iter().any(known)), "{of_key}");
-        // The centre takes the new host in, and so the file may be lost afterwards no more than the host.
+        // The centre takes the new host in.
         let news = server.rest().post("/api/updates", &json!({}))?.expect(200)?;
         assert_eq!(news["Updates"][0]["Updated"], json!([allowed]), "{news}");
         assert_eq!(server.seats()?, (0, SEATS));

@@ -78,6 +78,14 @@ pub fn read<'a, 't>(kind: Kind, place: &'a str, text: &'t str) -> Result<(Unveri
     Ok((Unverified { kind, place, signed: format!("{header}\n{payload}\n"), signature }, rest))
 }
 
+/// [`Code::DocumentDamaged`] when something but empty lines stands behind the last document of `place`.
+pub fn nothing_behind(place: &str, rest: &str) -> Result<()> {
+    match rest.trim().is_empty() {
+        true => Ok(()),
+        false => Err(Error::new(Code::DocumentDamaged).with(place).with("something stands behind the last signature")),
+    }
+}
+
 fn line(text: &str) -> Option<(&str, &str)> {
     let (line, rest) = text.split_once('\n').unwrap_or((text, ""));
     let line = line.strip_suffix('\r').unwrap_or(line);

@@ -133,10 +133,11 @@ impl Certificate {
 }
 
 impl Issuer {
-    /// Reads the certificate at the head of `text` and checks it under the root that it carries.
+    /// Reads the certificate that `text` ends with and checks it under the root that it carries.
     pub fn read(crypto: &dyn Crypto, place: &str, text: &str) -> Result<Issuer> {
         let damaged = |cause: &str| Error::new(Code::DocumentDamaged).with(place).with(cause);
         let (unverified, rest) = document::read(CERTIFICATE, place, text)?;
+        document::nothing_behind(place, rest)?;
         let claimed: Certificate = unverified.peek()?;
         claimed.root.check().map_err(|_| damaged("root key"))?;
         let certificate: Certificate = unverified.verify(crypto, claimed.root.spki())?;

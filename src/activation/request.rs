@@ -151,7 +151,8 @@ impl Request {
 
     /// Reads a request and checks that the identity that it names has signed it.
     pub fn read(crypto: &dyn Crypto, place: &str, text: &str) -> Result<Request> {
-        let (unverified, _) = document::read(REQUEST, place, text)?;
+        let (unverified, rest) = document::read(REQUEST, place, text)?;
+        document::nothing_behind(place, rest)?;
         let claimed: Request = unverified.peek()?;
         unverified
             .verify_ed25519(crypto, &claimed.identity.sign.0)

@@ -22,6 +22,8 @@ pub struct SettingInfo {
     pub about: String,
     /// Whether the value is never shown, and set by `PUT /api/password` or a command.
     pub secret: bool,
+    /// Whether it is changed in the file only.
+    pub file_only: bool,
     /// Whether a change takes effect after a restart only.
     pub after_restart: bool,
 }
@@ -36,6 +38,7 @@ impl SettingInfo {
             allowed: lang.pick(setting.allowed[0], setting.allowed[1]).to_owned(),
             about: setting.about.join(" "),
             secret: setting.secret,
+            file_only: setting.file_only,
             after_restart: setting.effect == Effect::AfterRestart,
         }
     }

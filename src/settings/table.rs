@@ -32,6 +32,8 @@ pub struct Setting {
     pub effect: Effect,
     /// Whether the value must not be shown.
     pub secret: bool,
+    /// Whether only who can edit the file may change it: it says whom the server trusts, or which files it opens.
+    pub file_only: bool,
     /// What is in force at a start in place of a wrong value, where the default would open what was to be closed.
     pub closed: Option<&'static str>,
     /// A value for the example file, where the default is no value.
@@ -91,6 +93,7 @@ const fn plain(
         allowed,
         effect: Effect::AtOnce,
         secret: false,
+        file_only: false,
         closed: None,
         sample: None,
         set,
@@ -109,6 +112,10 @@ impl Setting {
 
     const fn closed(self, closed: &'static str) -> Setting {
         Setting { closed: Some(closed), ..self }
+    }
+
+    const fn file_only(self) -> Setting {
+        Setting { file_only: true, ..self }
     }
 
     const fn secret(self) -> Setting {
@@ -136,7 +143,7 @@ static SETTINGS: &[Setting] = &[
           "the next one is asked when one is out of reach."],
         ["адреса http:// или https:// через запятую", "addresses separated by commas, http:// or https://"],
         |s, text| put(&mut s.centres, items(text).map(url).collect()), |s| joined(&s.centres))
-        .sample("https://centre.example.com"),
+        .sample("https://centre.example.com").file_only(),
     plain("Common", "LicenceCenterUseProxy",
         &["Whether the centre is reached through the proxy of the environment (HTTPS_PROXY and the like)."],
         YES_NO, |s, text| put(&mut s.centre_proxy, flag(text)), |s| digit(s.centre_proxy)),
@@ -204,9 +211,10 @@ static SETTINGS: &[Setting] = &[
         &["Certificate chain and private key, both PEM. With them the same port serves https:// beside http://; renewed files",
           "are taken up by themselves. Components need none of it: their traffic is always encrypted."],
         PATH, |s, text| put(&mut s.tls.certificate, Some(text.to_owned())), |s| s.tls.certificate.clone())
-        .sample("server.crt").after_restart(),
+        .sample("server.crt").after_restart().file_only(),
     plain("TLS", "Key", &[],
-        PATH, |s, text| put(&mut s.tls.key, Some(text.to_owned())), |s| s.tls.key.clone()).sample("server.key").after_restart(),
+        PATH, |s, text| put(&mut s.tls.key, Some(text.to_owned())), |s| s.tls.key.clone())
+        .sample("server.key").after_restart().file_only(),
     plain("TLS", "Required",
         &["Whether other computers may use the console and the API by https:// only."],
         YES_NO, |s, text| put(&mut s.tls.required, flag(text)), |s| digit(s.tls.required)).closed("1"),

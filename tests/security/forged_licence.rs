@@ -27,6 +27,8 @@ fn a_licence_that_its_vendor_has_not_signed_gives_no_seat() -> Outcome {
         ("a key twice, last".to_owned(), text.replace("}\n", ",\"LicenceCount\":200}\n")),
         ("a field that nobody signed".to_owned(), text.replace("}\n", ",\"Unlimited\":true}\n")),
         ("something before".to_owned(), format!("\n{text}")),
+        ("something behind".to_owned(), format!("{text}{{\"LicenceCount\":200}}\n")),
+        ("a second licence behind".to_owned(), format!("{text}{text}")),
         ("another version".to_owned(), text.replacen(" 1\n", " 0\n", 1)),
         ("another type".to_owned(), text.replacen("SLK-", "SLK-X", 1)),
         ("no signature".to_owned(), own[..2].join("\n")),

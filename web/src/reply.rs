@@ -74,7 +74,7 @@ impl From<Response> for Reply {
 /// A one-shot for one response.
 pub fn pending() -> (Completer, Pending) {
     let shared = Arc::new(Shared { state: Mutex::new(State::Waiting(None)), changed: Condvar::new() });
-    (Completer { shared: Some(shared.clone()) }, Pending { shared })
+    (Completer { shared: Some(shared.clone()), otherwise: None }, Pending { shared })
 }
 
 struct Shared {
@@ -94,9 +94,19 @@ enum State {
 /// The giving end of a [`Pending`]. Dropped without a response it gives 503, so that no client waits for ever.
 pub struct Completer {
     shared: Option<Arc<Shared>>,
+    otherwise: Option<Otherwise>,
 }
 
+/// Makes what is answered in place of a response.
+type Otherwise = Box<dyn FnOnce() -> Response + Send + Sync>;
+
 impl Completer {
+    /// The same end, that gives this response when it is dropped.
+    pub fn or_else(mut self, otherwise: impl FnOnce() -> Response + Send + Sync + 'static) -> Completer {
+        self.otherwise = Some(Box::new(otherwise));
+        self
+    }
+
     /// Gives the response. When nobody waits any more it is dropped: what was decided stays decided.
     pub fn complete(mut self, response: Response) {
         if let Some(shared) = self.shared.take() {
@@ -113,10 +123,11 @@ impl Completer {
 impl Drop for Completer {
     fn drop(&mut self) {
         if let Some(shared) = self.shared.take() {
-            finish(
-                &shared,
-                Rejection::new(503, "The request was dropped before it was answered; repeat it.").response(),
-            );
+            let response = match self.otherwise.take() {
+                Some(otherwise) => otherwise(),
+                None => Rejection::new(503, "The request was dropped before it was answered; repeat it.").response(),
+            };
+            finish(&shared, response);
         }
     }
 }
@@ -243,6 +254,9 @@ mod tests {
         drop(completer);
         let response = pending.wait();
         assert_eq!(response.status, 503);
+        let (completer, pending) = super::pending();
+        drop(completer.or_else(|| Response::empty(429)));
+        assert_eq!(pending.wait().status, 429, "its owner has words of his own");
         assert!(String::from_utf8(response.body).unwrap().contains("EHTTPServiceUnavailable"));
     }
 

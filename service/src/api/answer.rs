@@ -12,7 +12,7 @@ use crate::Core;
 use crate::ledger::AuditEntry;
 use crate::signature::QueryId;
 
-/// Where the answer to one request goes. Dropped unused it answers 503.
+/// Where the answer to one request goes. Dropped unused it refuses with [`Code::Busy`].
 pub struct Answer {
     core: Arc<Core>,
     completer: Completer,
@@ -30,6 +30,9 @@ impl Answer {
     /// The place for an answer, and the reply that waits for it.
     pub fn to(core: Arc<Core>, query: QueryId, lang: Lang) -> (Answer, Reply) {
         let (completer, reply) = Reply::later();
+        // As when nobody is free to sign: a refusal that costs nothing.
+        let asked = query.clone();
+        let completer = completer.or_else(move || asked.echo(refusal(&Code::Busy.into(), lang)));
         (Answer { core, completer, query, lang, known: false, act: None, here: false }, reply)
     }
 

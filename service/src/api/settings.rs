@@ -1,4 +1,5 @@
-//! `/api/settings`: reads and changes `licenceserver.conf` by the one table of settings. It never shows or sets a password.
+//! `/api/settings`: reads and changes `licenceserver.conf` by the one table of settings. It never shows or sets a
+//! password, and never sets whom the server trusts or which files it opens.
 
 use licence::api::{ChangeSettings, ChangedSettings, SettingInfo};
 use licence::error::{Code, Error, Result};
@@ -43,6 +44,7 @@ pub fn change(call: &Call, asked: ChangeSettings) -> Result<ChangedSettings> {
 fn find(section: &str, key: &str) -> Result<&'static Setting> {
     let name = |setting: &Setting| format!("[{}] {}", setting.section, setting.key);
     match settings::setting(section, key) {
+        Some(setting) if setting.file_only => Err(Error::new(Code::SettingOfFile).with(name(setting))),
         Some(setting) if !setting.secret => Ok(setting),
         Some(setting) => Err(Error::new(Code::BadRequest).with_text(
             format_args!("{} меняется через PUT /api/password", name(setting)),

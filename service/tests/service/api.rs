@@ -232,6 +232,10 @@ fn a_flood_of_strangers_does_not_hold_up_those_who_have_signed_in() {
     assert_eq!(bench.get("/api/licences").0, 200);
     for reply in strangers {
         let Reply::Later(pending) = reply else { panic!("{reply:?}") };
-        assert!([401, 503].contains(&pending.wait().status));
+        let answer = pending.wait();
+        // Who was turned away unheard is told so as everybody else is.
+        let code = if answer.status == 503 { 108 } else { 103 };
+        assert!([401, 503].contains(&answer.status), "{}", answer.status);
+        assert_eq!(json(&answer)["ErrorCode"], code);
     }
 }

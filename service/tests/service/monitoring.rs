@@ -204,6 +204,17 @@ fn settings_are_read_and_changed_without_touching_the_rest_of_the_file() {
         let (status, refusal) = put(&[change("Common", "Lang", json!("en")), change(section, key, json!(new))]);
         assert_eq!((status, &refusal["ErrorCode"]), (400, &json!(code)), "{key}: {refusal}");
     }
+    // Whom the server trusts and which files it opens is for those who can edit the file.
+    for (section, key, new) in [
+        ("Common", "LicenceCenterUrl", json!("https://attacker.example")),
+        ("common", "licencecenterurl", Value::Null),
+        ("TLS", "Certificate", json!("/etc/shadow")),
+        ("TLS", "Key", json!("../data/server.identity")),
+    ] {
+        let (status, refusal) = put(&[change(section, key, new)]);
+        assert_eq!((status, &refusal["ErrorCode"]), (403, &json!(150)), "{key}: {refusal}");
+    }
+    assert_eq!((&value("LicenceCenterUrl")["FileOnly"], &value("Lang")["FileOnly"]), (&json!(true), &json!(false)));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), before, "all changes or none");
     let fresh = Bench::new("settings-default", "");
     assert_eq!(json(&fresh.ask(request("GET", "/api/settings", DEFAULT)))["ErrorCode"], 105);

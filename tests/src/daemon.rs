@@ -42,8 +42,13 @@ pub fn free_port() -> Outcome<u16> {
 
 impl Daemon {
     /// Starts a program and waits until it says where it listens.
-    pub fn start(mut command: Command) -> Outcome<Daemon> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    pub fn start(command: Command) -> Outcome<Daemon> {
+        Daemon::start_with(command, Stdio::null())
+    }
+
+    /// The same with something on its standard input.
+    pub fn start_with(mut command: Command, input: Stdio) -> Outcome<Daemon> {
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let program = command.get_program().display().to_string();
         let mut child = command.spawn().map_err(|error| Failure::new(format!("{program} does not start: {error}")))?;
         let said = Arc::new(Mutex::new(String::new()));
@@ -109,6 +114,11 @@ impl Daemon {
     /// Asks it to stop and waits for its end.
     pub fn stop(&mut self) -> Outcome<ExitStatus> {
         self.signal("TERM")?;
+        self.ended()
+    }
+
+    /// Waits for its end.
+    pub fn ended(&mut self) -> Outcome<ExitStatus> {
         Ok(self.child.wait()?)
     }
 

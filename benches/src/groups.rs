@@ -11,6 +11,7 @@ use crate::install::{Installation, Server};
 use crate::objects;
 use crate::report::{Report, median};
 use crate::rest::Callers;
+use crate::siege::{self, Besiegers};
 use crate::signing;
 use crate::{Outcome, Plan};
 
@@ -44,11 +45,13 @@ pub enum Group {
     Connections,
     /// Memory of 100 000 sessions, and a restart with them.
     Sessions,
+    /// Fresh requests among thousands of slow and idle clients.
+    Siege,
     /// A protected object of 10 MB, beside the bare cipher.
     Objects,
 }
 
-const GROUPS: [(&str, Group); 10] = [
+const GROUPS: [(&str, Group); 11] = [
     ("client", Group::Client),
     ("claiming", Group::Claiming),
     ("pools", Group::Pools),
@@ -58,6 +61,7 @@ const GROUPS: [(&str, Group); 10] = [
     ("cost", Group::Cost),
     ("connections", Group::Connections),
     ("sessions", Group::Sessions),
+    ("siege", Group::Siege),
     ("objects", Group::Objects),
 ];
 
@@ -90,6 +94,7 @@ impl Group {
             Group::Cost => cost(plan, report).await,
             Group::Connections => connections(report).await,
             Group::Sessions => sessions(plan, report).await,
+            Group::Siege => siege(plan, report).await,
             Group::Objects => protected_objects(report),
         }
     }
@@ -325,6 +330,22 @@ async fn sessions(plan: Plan, report: &mut Report) -> Outcome {
     }
     if let Some(resident) = server.process.resident() {
         report.add("sessions.restarted", resident, "MB");
+    }
+    Ok(())
+}
+
+async fn siege(plan: Plan, report: &mut Report) -> Outcome {
+    let installation = Installation::with_settings(100, siege::SETTINGS)?;
+    let server = installation.start().await?;
+    siege::fresh(server.address, plan.span / 4).await?;
+    report.measured("siege.before", &siege::fresh(server.address, plan.span).await?);
+    let besiegers = Besiegers::gather(server.address).await?;
+    for _ in 0..plan.repeats {
+        report.measured("siege.fresh", &siege::fresh(server.address, plan.span).await?);
+    }
+    report.add("siege.besiegers", besiegers.left() as f64, "");
+    if let Some(resident) = server.process.resident() {
+        report.add("siege.resident", resident, "MB");
     }
     Ok(())
 }

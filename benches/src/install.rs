@@ -55,6 +55,11 @@ pub struct Installation {
 impl Installation {
     /// Makes one with a licence for so many seats. It lies beside this program, so that it is on a disk and not in memory.
     pub fn new(seats: u32) -> Outcome<Installation> {
+        Installation::with_settings(seats, "")
+    }
+
+    /// The same with more sections of settings.
+    pub fn with_settings(seats: u32, more: &str) -> Outcome<Installation> {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let root = folder()?.join(format!("bench-{}-{number}", std::process::id()));
@@ -62,7 +67,7 @@ impl Installation {
         let (settings, data) = (installation.root.join(SETTINGS), installation.root.join(DATA));
         fs::create_dir_all(&settings)?;
         fs::create_dir_all(&data)?;
-        fs::write(settings.join("licenceserver.conf"), format!("[Console]\nPassword={PASSWORD}\n"))?;
+        fs::write(settings.join("licenceserver.conf"), format!("[Console]\nPassword={PASSWORD}\n{more}"))?;
         let identity = Identity::generate(CRYPTO)?;
         files::write_atomically(&data.join("server.identity"), identity.write()?.as_bytes(), Access::Private)?;
         let fingerprint = machine::read().fingerprint(CRYPTO, identity.salt());

@@ -13,6 +13,7 @@ mod objects;
 mod process;
 mod report;
 mod rest;
+mod siege;
 mod signing;
 mod wire;
 

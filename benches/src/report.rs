@@ -87,6 +87,13 @@ const TARGETS: &[Target] = &[
     ),
     ("100 000 sessions, s until a restarted server answers", |r| r.get("sessions.start"), Bound::Under(1.0)),
     (
+        "a fresh request among 6 500 slow and idle clients, 99th percentile, ms",
+        |r| r.get("siege.fresh.p99"),
+        Bound::Under(50.0),
+    ),
+    ("6 500 slow and idle clients that are still there", |r| r.get("siege.besiegers"), Bound::AtLeast(6500.0)),
+    ("6 500 slow and idle clients, resident MB", |r| r.get("siege.resident"), Bound::Under(150.0)),
+    (
         "a protected object of 10 MB, times the bare cipher",
         |r| r.ratio("objects.open", "objects.cipher"),
         Bound::Under(2.0),

@@ -59,9 +59,7 @@ impl Callers {
     /// The one key is read again and again; every answer is signed.
     pub async fn read(&mut self, total: usize, limit: Duration) -> Outcome<Measured> {
         let each = total.div_ceil(self.wires.len());
-        let headers = format!("Authorization: {}\r\n", authorization());
-        let read = request("GET", &format!("/api/licences/{KEY_NO}"), &headers, b"");
-        let requests = (0..self.wires.len()).map(|_| vec![read.clone(); each]).collect();
+        let requests = (0..self.wires.len()).map(|_| vec![read(); each]).collect();
         Ok(self.ask(requests, limit, 200).await?.0)
     }
 
@@ -82,6 +80,12 @@ impl Callers {
         self.wires = done.into_iter().map(|done| done.wire).collect();
         Ok((measured, counts))
     }
+}
+
+/// A request for the one key.
+pub fn read() -> Vec<u8> {
+    let headers = format!("Authorization: {}\r\n", authorization());
+    request("GET", &format!("/api/licences/{KEY_NO}"), &headers, b"")
 }
 
 fn authorization() -> String {

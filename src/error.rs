@@ -198,6 +198,19 @@ catalogue! {
         ru "Ключ {0} деактивирован {1}: за него выдан резервный код.", "Установите резервный код на этом или другом компьютере.";
         en "Key {0} was deactivated on {1}: a reserve code was given for it.", "Install the reserve code on this or another computer.";
 
+    // The settings over the API.
+    150 SettingOfFile "EHTTPForbidden" 403
+        ru "Настройка {0} меняется только в самом файле.", "Исправьте licenceserver.conf на компьютере сервера.";
+        en "Setting {0} is changed in the file itself only.", "Edit licenceserver.conf on the server's computer.";
+
+    // Versions that meet.
+    151 CallUnknown "EVersionMismatch" 501
+        ru "Сервер не знает этого вызова компоненты: она новее.", "Обновите сервер.";
+        en "The server does not know this call of the component, which is newer.", "Update the server.";
+    152 NewerRefusal "EVersionMismatch" 409
+        ru "Отказ по причине, которой эта версия программы не знает.", "Обновите компоненту лицензирования.";
+        en "Refused for a reason that this version of the program does not know.", "Update the licensing component.";
+
     // Seats: why one is refused or lost.
     300 NoKey "EServerResult.ELicenceNotFound" 404
         ru "На сервере нет ключа защиты серии {0}.", "Установите лицензию в консоли сервера.";
@@ -508,12 +521,19 @@ impl Code {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Error {
     /// What happened.
-    #[serde(rename = "code")]
+    #[serde(rename = "code", deserialize_with = "known_code")]
     #[schemars(with = "String")]
     pub code: Code,
     /// What stands for `{0}`, `{1}` … in the texts.
     #[serde(rename = "args", default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
+}
+
+/// A code as it was sent; one that only a newer program knows is a refusal all the same.
+fn known_code<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Code, D::Error> {
+    let name = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+    let name = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(&name);
+    Ok(Code::deserialize(name).unwrap_or(Code::NewerRefusal))
 }
 
 /// Result with the catalogue's error.
@@ -623,6 +643,14 @@ mod tests {
         let error = Error::new(Code::AllTaken).with("672B").with(5).with(5);
         assert!(error.message(Lang::Russian).starts_with("(EServerResult.ELicenceNotFound) Все лицензии серии 672B"));
         assert!(error.message(Lang::English).contains("5 of 5"));
+    }
+
+    #[test]
+    fn a_code_of_a_newer_program_is_still_a_refusal() {
+        let error = |text| serde_json::from_str::<Error>(text).map(|error| error.code).ok();
+        assert_eq!(error(r#"{"code":"AllTaken","args":["1"],"since":7}"#), Some(Code::AllTaken));
+        assert_eq!(error(r#"{"code":"MoonInTheWrongPhase"}"#), Some(Code::NewerRefusal));
+        assert_eq!(error(r#"{"code":7}"#), None);
     }
 
     #[test]

@@ -41,19 +41,29 @@ pub struct Established {
 impl ClientHandshake {
     /// Begins a handshake for a series; gives the offer to send.
     pub fn start(key_id: KeyId, anchor: Option<RootHash>) -> Result<(ClientHandshake, Vec<u8>)> {
-        ClientHandshake::offer(OFFER, key_id, anchor)
+        ClientHandshake::offer(OFFER, VERSIONS, key_id, anchor)
     }
 
     /// The same for a client that comes to install a key: a server without one, which so has no proof to show, answers it too.
     pub fn start_installer(key_id: KeyId, anchor: RootHash) -> Result<(ClientHandshake, Vec<u8>)> {
-        ClientHandshake::offer(INSTALLER, key_id, Some(anchor))
+        ClientHandshake::offer(INSTALLER, VERSIONS, key_id, Some(anchor))
     }
 
-    fn offer(kind: &[u8; 4], key_id: KeyId, anchor: Option<RootHash>) -> Result<(ClientHandshake, Vec<u8>)> {
+    /// The same as [`ClientHandshake::start`] with protocol versions of one's choice, as older and newer components have them.
+    pub fn offering(versions: &[u8], key_id: KeyId, anchor: Option<RootHash>) -> Result<(ClientHandshake, Vec<u8>)> {
+        ClientHandshake::offer(OFFER, versions, key_id, anchor)
+    }
+
+    fn offer(
+        kind: &[u8; 4],
+        versions: &[u8],
+        key_id: KeyId,
+        anchor: Option<RootHash>,
+    ) -> Result<(ClientHandshake, Vec<u8>)> {
         let mut offer = Vec::with_capacity(128);
         offer.extend_from_slice(kind);
-        offer.push(u8::try_from(VERSIONS.len()).map_err(refused)?);
-        offer.extend_from_slice(VERSIONS);
+        offer.push(u8::try_from(versions.len()).map_err(refused)?);
+        offer.extend_from_slice(versions);
         offer.extend_from_slice(&key_id.0.to_be_bytes());
         offer.extend_from_slice(&anchor.map_or([0; 32], |root| root.0));
         let mut noise = builder(&offer).and_then(|b| b.build_initiator()).map_err(refused)?;
@@ -133,13 +143,16 @@ impl Accepted {
 
     /// Answers with the hello (at most [`MAX_HELLO`] bytes of JSON), whose connection and protocol must be those of this
     /// handshake; gives the answer and the channel.
-    pub fn answer(mut self, hello: &ServerHello) -> Result<(Vec<u8>, Channel)> {
-        let json = serde_json::to_vec(hello).map_err(refused)?;
+    pub fn answer(self, hello: &ServerHello) -> Result<(Vec<u8>, Channel)> {
+        self.answer_json(hello.connection, &serde_json::to_vec(hello).map_err(refused)?)
+    }
+
+    fn answer_json(mut self, connection: ConnectionId, json: &[u8]) -> Result<(Vec<u8>, Channel)> {
         let mut message = vec![0; (json.len() + 96).min(MAX_MESSAGE)];
-        let length = self.noise.write_message(&json, &mut message).map_err(refused)?;
+        let length = self.noise.write_message(json, &mut message).map_err(refused)?;
         let mut answer = Vec::with_capacity(20 + length);
         answer.extend_from_slice(ANSWER);
-        answer.extend_from_slice(&hello.connection.0);
+        answer.extend_from_slice(&connection.0);
         answer.extend_from_slice(&message[..length]);
         Ok((answer, Channel::new(self.noise.into_stateless_transport_mode().map_err(refused)?)))
     }
@@ -227,6 +240,22 @@ pub(super) mod tests {
         let error = Accepted::read(&[1; 32], &newer).err().unwrap();
         assert_eq!(error.code, Code::ProtocolMismatch);
         assert!(error.to_string().contains("the server"), "{error}");
+    }
+
+    #[test]
+    fn a_newer_server_may_say_more_and_must_speak_a_version_that_was_offered() {
+        let identity = Identity::generate(&PROVIDER).unwrap();
+        let answered = |change: &dyn Fn(&mut serde_json::Value)| {
+            let (client, offer) = ClientHandshake::offering(&[1, 9], SERIES, None).unwrap();
+            let accepted = Accepted::read(identity.noise_private(), &offer).unwrap();
+            let mut json = serde_json::to_value(hello(accepted.protocol)).unwrap();
+            change(&mut json);
+            client.finish(&accepted.answer_json(hello(1).connection, json.to_string().as_bytes()).unwrap().0)
+        };
+        let more = answered(&|json| json["cluster"] = serde_json::json!({ "nodes": ["one", "two"] })).unwrap();
+        assert_eq!(more.hello, hello(1));
+        assert!(answered(&|json| json["protocol"] = 2.into()).is_err());
+        assert!(answered(&|json| json["protocol"] = 9.into()).is_err(), "offered, but not spoken here");
     }
 
     #[test]

@@ -129,6 +129,9 @@ pub enum Call {
         /// Whether it is taken or given back.
         locked: bool,
     },
+    /// A call of a newer component, that this program does not know. Never sent.
+    #[serde(other)]
+    Unknown,
 }
 
 /// What came of a call.

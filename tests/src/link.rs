@@ -7,7 +7,7 @@ use licence::id::{Bytes32, ConnectionId, KeyId, RootHash, SessionId};
 use licence::protocol::keys::{KeyCall, KeyOutcome};
 use licence::protocol::message::{Acquire, ClientInfo, Granted, Lost, ObjectKeyQuery, Resume, SessionData};
 use licence::protocol::{
-    CALL_PATH, CONNECT_PATH, Call, Channel, ClientHandshake, Envelope, Outcome as Reply, ReplyEnvelope,
+    CALL_PATH, CONNECT_PATH, Call, Channel, ClientHandshake, Envelope, Outcome as Reply, ReplyEnvelope, VERSIONS,
 };
 use licence::protocol::{MEDIA_TYPE, ServerHello};
 
@@ -57,8 +57,14 @@ impl Link {
 
     /// Connects and says nothing yet.
     pub fn shake_hands(url: &str, anchor: &str) -> Outcome<Link> {
+        Link::shake_hands_offering(VERSIONS, url, anchor)
+    }
+
+    /// The same as a component that speaks these versions of the protocol.
+    pub fn shake_hands_offering(versions: &[u8], url: &str, anchor: &str) -> Outcome<Link> {
         let agent = agent();
-        let (handshake, offer) = ClientHandshake::start(SERIES.parse::<KeyId>()?, Some(anchor.parse::<RootHash>()?))?;
+        let (key_id, anchor) = (SERIES.parse::<KeyId>()?, anchor.parse::<RootHash>()?);
+        let (handshake, offer) = ClientHandshake::offering(versions, key_id, Some(anchor))?;
         let (status, answer) = post(&agent, url, CONNECT_PATH, &offer)?;
         check(status == 200, || format!("handshake: {status} {}", String::from_utf8_lossy(&answer)))?;
         let established = handshake.finish(&answer)?;
@@ -81,7 +87,12 @@ impl Link {
 
     /// The body of a call under a given number.
     pub fn numbered(&self, id: u64, call: Call) -> Outcome<Vec<u8>> {
-        let frame = self.channel.seal(&serde_json::to_vec(&Envelope { id, call })?)?;
+        self.sealed(&serde_json::to_vec(&Envelope { id, call })?)
+    }
+
+    /// The body of any message.
+    pub fn sealed(&self, message: &[u8]) -> Outcome<Vec<u8>> {
+        let frame = self.channel.seal(message)?;
         Ok([&self.connection.0[..], &frame].concat())
     }
 

@@ -148,6 +148,13 @@ impl Server {
         Ok(())
     }
 
+    /// Ends it in some way, and starts another build of it over the same folder and port.
+    pub fn replace(&mut self, program: &Path, end: impl FnOnce(&mut Daemon) -> Outcome) -> Outcome {
+        end(&mut self.daemon)?;
+        self.daemon = Daemon::start(command_of(program, self.root.path(), &["-r"]))?;
+        Ok(())
+    }
+
     /// Stops its process, as a machine without a processor for it would, and lets it go on.
     pub fn stopped<T>(&self, meanwhile: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
         self.daemon.signal("STOP")?;
@@ -178,7 +185,12 @@ impl Server {
 
 /// A command of `licenceserver` over the files below `root`.
 pub fn command(root: &Path, arguments: &[&str]) -> Outcome<Command> {
-    let mut command = Command::new(Programs::built()?.program("licenceserver"));
+    Ok(command_of(&Programs::built()?.program("licenceserver"), root, arguments))
+}
+
+/// The same of another build.
+fn command_of(program: &Path, root: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
     command.args(arguments).env("SLK_ROOT", root).env("LC_ALL", "C.UTF-8");
-    Ok(command)
+    command
 }

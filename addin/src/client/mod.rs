@@ -31,6 +31,11 @@ use licence::time::{Clock, Tick};
 pub const TOTAL_LIMIT: Duration = Duration::from_secs(15);
 /// One server gets at most this much of a call's time.
 pub const SERVER_LIMIT: Duration = Duration::from_secs(5);
+/// A server that was there and is out of reach may be about to start again, as at an upgrade: calls wait for it this long after
+/// it was lost, and are refused at once afterwards.
+pub const RESTART_LIMIT: Duration = TOTAL_LIMIT;
+/// How often it is looked for meanwhile.
+const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// What a farewell to a server may take: its success is welcome, not needed.
 pub const FAREWELL_LIMIT: Duration = Duration::from_secs(1);
 

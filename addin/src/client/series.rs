@@ -17,7 +17,7 @@ use licence::time::Tick;
 use super::connection::{Connection, Wanted};
 use super::session::{Held, Session, Terms};
 use super::turn::Turn;
-use super::{Deadline, FAREWELL_LIMIT, Net, SERVER_LIMIT, TOTAL_LIMIT, Trouble, locked};
+use super::{Deadline, FAREWELL_LIMIT, Net, RESTART_LIMIT, RESTART_PAUSE, SERVER_LIMIT, TOTAL_LIMIT, Trouble, locked};
 
 /// A started series.
 pub struct Series {
@@ -38,6 +38,8 @@ pub(super) struct State {
     pub connections: Vec<Arc<Connection>>,
     /// Servers that were out of reach when last tried.
     pub down: Vec<usize>,
+    /// When a server that had been there was found out of reach last.
+    pub lost: Option<Tick>,
     pub sessions: Vec<(Arc<Session>, usize)>,
 }
 
@@ -84,7 +86,7 @@ impl Series {
         let deadline = self.net.within(TOTAL_LIMIT);
         let _turn = self.turn(&deadline)?;
         let before = session.set_terms(terms);
-        let claimed = self.claim(&self.net, session, &deadline);
+        let claimed = self.claim_through_restart(session, &deadline);
         if claimed.is_err() {
             session.set_terms(before);
         }
@@ -169,7 +171,7 @@ impl Series {
         for _ in 0..2 {
             let Some(held) = session.held() else { break };
             let call = Call::Release { session: held.id };
-            match held.connection.call(&self.net, call, &deadline.at_most(SERVER_LIMIT)) {
+            match self.call_through_restart(&held.connection, &call, &deadline) {
                 Ok(_) => session.lose(&held, released()),
                 // The server was started again: it gives the session back to whoever can prove it.
                 Err(_) if held.connection.is_gone() => {
@@ -291,6 +293,15 @@ impl Series {
 
     /// Makes a call that needs no session: of the server at `first`, if it is not out of reach, else of the others in order.
     pub(super) fn ask_anyone(&self, first: Option<usize>, call: &Call, deadline: &Deadline) -> Result<Outcome> {
+        loop {
+            match self.ask_each(first, call, deadline) {
+                Err(error) if error.code == Code::ServerNotFound && self.may_come_back(deadline) => {}
+                asked => return asked,
+            }
+        }
+    }
+
+    fn ask_each(&self, first: Option<usize>, call: &Call, deadline: &Deadline) -> Result<Outcome> {
         let mut search = Search::default();
         let mut order = self.order();
         if let Some(first) = first.filter(|first| !locked(&self.state).down.contains(first)) {
@@ -329,8 +340,46 @@ impl Series {
         }
         match session.is_over() {
             Some(error) => Err(error),
-            None => self.claim(&self.net, session, deadline),
+            None => self.claim_through_restart(session, deadline),
         }
+    }
+
+    /// A claim that bridges a restart: while nobody can be reached, and a server was lost only now. The caller has the turn.
+    fn claim_through_restart(&self, session: &Session, deadline: &Deadline) -> Result<()> {
+        loop {
+            match self.claim(&self.net, session, deadline) {
+                Err(error) if error.code == Code::ServerNotFound && self.may_come_back(deadline) => {}
+                claimed => return claimed,
+            }
+        }
+    }
+
+    /// A call over one connection that bridges a restart.
+    fn call_through_restart(
+        &self,
+        connection: &Connection,
+        call: &Call,
+        deadline: &Deadline,
+    ) -> std::result::Result<Outcome, Trouble> {
+        loop {
+            match connection.call(&self.net, call.clone(), &deadline.at_most(SERVER_LIMIT)) {
+                Err(Trouble::Unreachable(cause)) => {
+                    self.is_down(connection.index, &cause);
+                    if !self.may_come_back(deadline) {
+                        return Err(Trouble::Unreachable(cause));
+                    }
+                }
+                called => return called,
+            }
+        }
+    }
+
+    /// Waits a little when a server was lost so lately that it may be starting again; `false` when a call should give up.
+    fn may_come_back(&self, deadline: &Deadline) -> bool {
+        let lost = locked(&self.state).lost;
+        lost.is_some_and(|lost| self.net.now().since(lost) < RESTART_LIMIT)
+            && deadline.left() > RESTART_PAUSE
+            && self.net.transport.pause(RESTART_PAUSE)
     }
 
     /// Asks the servers for a seat, one after the other. The caller has the turn.
@@ -465,6 +514,9 @@ impl Series {
         let mut state = locked(&self.state);
         if !state.down.contains(&index) {
             state.down.push(index);
+            if state.connections.iter().any(|connection| connection.index == index) {
+                state.lost = Some(self.net.now());
+            }
             drop(state);
             log::warn!("{}: {} is out of reach: {cause}", self.wanted.key_id, self.endpoints[index]);
         }

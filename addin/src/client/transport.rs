@@ -27,6 +27,11 @@ pub trait Transport: Send + Sync {
     /// Posts `body` and waits for the answer, at most `limit` and [`CALL_LIMIT`].
     fn post(&self, to: &Endpoint, path: &str, body: &[u8], limit: Duration) -> Result<Answer, Fault>;
 
+    /// Lets time pass before a server is tried again; `false` when that would change nothing.
+    fn pause(&self, _time: Duration) -> bool {
+        false
+    }
+
     /// Breaks off what is under way and everything after: the caller is about to wait for the thread that posts.
     fn cut(&self) {}
 }
@@ -80,6 +85,11 @@ impl Transport for HttpTransport {
         let status = answer.status().as_u16();
         let read = answer.into_body().into_with_config().limit(MAX_FRAME as u64).read_to_vec();
         read.map(|body| Answer { status, body }).map_err(|e| Fault::Unanswered(e.to_string()))
+    }
+
+    fn pause(&self, time: Duration) -> bool {
+        thread::sleep(time);
+        true
     }
 
     fn cut(&self) {

@@ -282,6 +282,7 @@ impl Core {
             Call::Key(call) => return self.about_keys(connection, id, *call),
             // Only `admit` knows who waits for it.
             Call::Datafile(_) => Err(Code::Internal.into()),
+            Call::Unknown => Err(Code::CallUnknown.into()),
             Call::Licences { all_series, only_available } => Ok(self.licences(series, all_series, only_available)),
             Call::Counters => Ok(Outcome::Counters(self.counters(series))),
             Call::Parameter { key_no, name, or_main } => match self.keys.parameter(&series, key_no, &name, or_main) {

@@ -325,6 +325,7 @@ impl Server {
                 locked(&self.asked).push((*call).clone());
                 return self.about_keys(*call).map(|outcome| Outcome::Key(Box::new(outcome)));
             }
+            Call::Unknown => return Err(Code::CallUnknown.into()),
             Call::Licences { .. } => return Ok(Outcome::Licences { licences: vec![*self.licence()?] }),
             Call::Counters => {
                 let sessions = self.held() as u64;

@@ -23,6 +23,7 @@ pub enum Method {
     Delete,
     Options,
     Trace,
+    Query,
 }
 
 impl Method {
@@ -37,6 +38,7 @@ impl Method {
             "DELETE" => Self::Delete,
             "OPTIONS" => Self::Options,
             "TRACE" => Self::Trace,
+            "QUERY" => Self::Query,
             _ => return None,
         })
     }
@@ -52,12 +54,13 @@ impl Method {
             Self::Delete => "DELETE",
             Self::Options => "OPTIONS",
             Self::Trace => "TRACE",
+            Self::Query => "QUERY",
         }
     }
 
     /// Whether a request of this method may change something.
     pub fn is_write(self) -> bool {
-        !matches!(self, Self::Get | Self::Head | Self::Options | Self::Trace)
+        !matches!(self, Self::Get | Self::Head | Self::Options | Self::Trace | Self::Query)
     }
 }
 

@@ -188,12 +188,16 @@ fn asset(reader: &Reader, params: &Params) -> Response {
     assets::respond(&reader.request, params.get("name")).unwrap_or_else(missing)
 }
 
-/// Where the form was: the page of its key, or the overview. The query string goes along, for the language and the menu.
+/// What of a query string means something to every page.
+const CARRIED: [&str; 5] = ["lang", "menu", "header", "KeyID", "SeriesKey"];
+
+/// Where the form was: the page of its key, or the overview. Language, menu and the key's series go along.
 fn home(request: &Request, params: &Params) -> Response {
     let page = match params.get("KeyNo") {
         "" => "/".to_owned(),
         number => format!("/licences/{}", web::percent_encode(number)),
     };
-    let query = request.target.split_once('?').map(|(_, query)| format!("?{query}")).unwrap_or_default();
-    Response::redirect(&(page + &query))
+    let carried = CARRIED.iter().filter_map(|name| Some((name, request.query(name)?)));
+    let query: Vec<String> = carried.map(|(name, value)| format!("{name}={}", web::percent_encode(value))).collect();
+    Response::redirect(&if query.is_empty() { page } else { format!("{page}?{}", query.join("&")) })
 }

@@ -346,6 +346,9 @@ catalogue! {
     451 CodeOfOtherSeries "EActivationCode" 409
         ru "Код активации относится к серии {0}, нужна серия {1}.", "Код не потрачен; введите код своей программы.";
         en "The activation code is of series {0}, series {1} is needed.", "The code is not spent; enter a code of your program.";
+    456 CodeOfOtherVendor "EActivationCode" 409
+        ru "Код активации относится к серии {0} другого поставщика.", "Код не потрачен; введите код поставщика своей программы и проверьте, что LicenceCenterUrl – адрес его центра.";
+        en "The activation code is of another vendor's series {0}.", "The code is not spent; enter a code of your program's vendor, and check that LicenceCenterUrl is his centre.";
     452 MemoryClosed "EKeyMemory" 403
         ru "Пароль памяти ключа {0} неверен.", "Укажите пароль, с которым память была закрыта.";
         en "The password of the memory of key {0} is wrong.", "Give the password that the memory was closed with.";

@@ -136,6 +136,7 @@ fn the_golden_request_and_answer_read_as_they_were_written() {
         iec: Some("770001001".into()),
         blank_key_no: None,
         key_id: None,
+        root: None,
     };
     assert_eq!((request.nonce, &request.purpose), (Bytes32([5; 32]), &Purpose::Activate(asked)));
     assert_eq!((request.made, request.version.as_str()), (time("2026-02-03"), "3.0.100.0"));

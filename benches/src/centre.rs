@@ -95,7 +95,7 @@ impl Centre {
         let parts = [PartKind::MachineId, PartKind::ProductUuid, PartKind::Disk].map(|kind| (kind, code.to_owned()));
         let machine = Machine { parts: parts.to_vec() };
         let wanted = Want::Code(code.parse()?);
-        let asked = Activate { want: wanted, itn: None, iec: None, blank_key_no: None, key_id: None };
+        let asked = Activate { want: wanted, itn: None, iec: None, blank_key_no: None, key_id: None, root: None };
         let request = Request {
             nonce: Bytes32(CRYPTO.random_array()?),
             made: Time(0),

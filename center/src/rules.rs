@@ -65,7 +65,7 @@ pub enum News {
     },
     /// A retirement up to this issue.
     Retired(u32),
-    /// The server is right, but on another machine: nothing, and the vendor is told.
+    /// The server is right, but on another machine: nothing.
     OtherMachine,
     /// Nothing: no such licence was ever signed.
     Nothing,
@@ -133,6 +133,9 @@ pub fn exchange(sold: &Sold, key: Option<&Key>, asker: Asker<'_>) -> Result<Exch
         && wanted != sold.series.key_id
     {
         return Err(Error::new(Code::CodeOfOtherSeries).with(sold.series.key_id).with(wanted));
+    }
+    if asker.asked.root.is_some_and(|wanted| wanted != sold.series.root) {
+        return Err(Error::new(Code::CodeOfOtherVendor).with(sold.series.key_id));
     }
     let Some(key) = key else {
         if sold.terms.offer.is_over(asker.now) {

@@ -141,6 +141,7 @@ impl Bench {
                 iec: Some("770001001".into()),
                 blank_key_no: None,
                 key_id: None,
+                root: None,
             }),
         };
         request.sign(CRYPTO, &identity).unwrap().into_bytes()

@@ -227,7 +227,9 @@ impl Received {
                             && root.is_none_or(|root| key.series.root == root)
                     }
                 };
-                if !fits || asked.key_id.is_some_and(|wanted| wanted != key.series.key_id) {
+                let of_series = asked.key_id.is_none_or(|wanted| wanted == key.series.key_id)
+                    && asked.root.is_none_or(|wanted| wanted == key.series.root);
+                if !fits || !of_series {
                     return Err(wrong("licence of another code or series"));
                 }
                 certifies(crypto, place, &api_certificate, request, &key.series)?;

@@ -75,6 +75,10 @@ pub struct Activate {
     /// The series that the licence must be of; `None`: any. A code of another one is refused before it is spent.
     #[serde(rename = "KeyID", default, skip_serializing_if = "Option::is_none")]
     pub key_id: Option<KeyId>,
+    /// Root of the vendor that the licence must be of, as two vendors may use one number; `None`: any. A code of another one is
+    /// refused before it is spent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<RootHash>,
 }
 
 /// What a licence is asked for with.

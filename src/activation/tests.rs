@@ -91,7 +91,7 @@ impl Bench {
 }
 
 fn activate(want: Want) -> Purpose {
-    Purpose::Activate(Activate { want, itn: None, iec: None, blank_key_no: None, key_id: None })
+    Purpose::Activate(Activate { want, itn: None, iec: None, blank_key_no: None, key_id: None, root: None })
 }
 
 fn refused(granted: Result<Granted>) -> Code {

@@ -280,6 +280,10 @@ pub struct Activate {
     /// Series that the licence must be of; a code of another one is not spent.
     #[serde(rename = "KeyID", default)]
     pub key_id: Option<KeyId>,
+    /// Vendor that the licence must be of, where two use the number of the series; a code of another one is not spent. Left out, it
+    /// is the one whose keys of that series are here.
+    #[serde(rename = "SeriesKey", default)]
+    pub root: Option<RootHash>,
 }
 
 /// Body of `PUT /api/licences/{KeyNo}`.

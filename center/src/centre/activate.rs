@@ -5,7 +5,7 @@ use licence::activation::{Activated, Outcome};
 use licence::code::ActivationCode;
 use licence::error::{Code, Error, Result};
 
-use super::update::report_copies;
+use super::copies::report_copies;
 use super::{Centre, Outcoming, SERVER, machine_of};
 use crate::rules::{self, Asker, Exchange};
 use crate::store::{Event, Key, KeyState, Kind, Origin, Sold, State, Work};
@@ -23,18 +23,12 @@ struct Decided {
 impl Centre {
     /// Exchanges a code: the first time for a new key, later for the same licence, after a transfer for the key's next issue.
     pub(super) fn activate(&self, code: ActivationCode, asker: Asker<'_>) -> Result<Outcoming> {
-        let mut other_machine = None;
         let exchanged = self.store.work(|work| {
             let mut sold = work.lock_code(code)?.ok_or_else(|| Error::new(Code::CodeUnknown))?;
             // Refused before anything is written: without its issuing key nothing could be signed.
             self.issuing(&sold.series, asker.now)?;
             let key = sold.key_no.map(|key_no| work.lock_key(&sold.series, key_no)).transpose()?.flatten();
-            let exchange = rules::exchange(&sold, key.as_ref(), asker).inspect_err(|error| {
-                if error.code == Code::OtherMachine {
-                    other_machine = sold.key_no.map(|key_no| (sold.series, key_no));
-                }
-            })?;
-            let (key, what) = match (exchange, key) {
+            let (key, what) = match (rules::exchange(&sold, key.as_ref(), asker)?, key) {
                 (Exchange::Same, Some(key)) => (key, "repeated"),
                 (Exchange::Moved { allowed }, Some(mut key)) => {
                     move_key(&mut key, allowed, asker);
@@ -59,11 +53,8 @@ impl Centre {
             }
             let policy = work.policy(&sold.series)?;
             Ok(Decided { key, what, renew_days: policy.renew_days })
-        });
-        if let Some((series, key_no)) = other_machine {
-            self.report((&series, key_no), Kind::Cloned, asker.now, &machine_of(asker.request));
-        }
-        self.activated(exchanged?, asker)
+        })?;
+        self.activated(exchanged, asker)
     }
 
     /// A demo licence without a code, once for each computer.

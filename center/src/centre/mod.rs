@@ -2,6 +2,7 @@
 //! transaction of the store; signatures are made outside of it, and whoever asks again gets the same again.
 
 mod activate;
+mod copies;
 mod issuing;
 mod reserve;
 mod update;
@@ -23,7 +24,7 @@ use licence::{KeyId, KeyNo, RootHash, SeriesId, Time};
 use parking_lot::RwLock;
 
 use crate::rules;
-use crate::store::{Event, Key, Kind, Store};
+use crate::store::{Key, Store};
 
 /// Who did what servers ask for, in the audit.
 const SERVER: &str = "server";
@@ -76,21 +77,26 @@ impl Centre {
     /// Answers a request that was read. Blocks on the store and on RSA.
     pub fn answer(&self, request: &Request) -> Result<Done> {
         let now = self.now();
-        let Outcoming { outcome, what, series, key_no } = match &request.purpose {
-            Purpose::Activate(asked @ Activate { want, .. }) => {
-                let asker = rules::Asker { request, asked, now };
-                match *want {
-                    Want::Code(code) => self.activate(code, asker)?,
-                    Want::Demo { key_id, root } => self.demo(self.series_of(key_id, root)?, asker)?,
-                }
-            }
-            Purpose::Reserve(asked) => self.reserve(request, asked, now)?,
-            Purpose::Update(asked) => self.update(request, asked.series, now)?,
-            Purpose::CodeParameters(code) => self.code_parameters(*code, now)?,
-        };
+        let decided = self.decide(request, now).inspect_err(|error| self.report_refused(request, error, now));
+        let Outcoming { outcome, what, series, key_no } = decided?;
         let issuing = self.issuing(&series, now)?;
         let answer = issuing.sign_answer(self.crypto, now, &Answer { nonce: request.nonce, time: now, outcome })?;
         Ok(Done { answer, what, code: request.code(), series, key_no })
+    }
+
+    fn decide(&self, request: &Request, now: Time) -> Result<Outcoming> {
+        match &request.purpose {
+            Purpose::Activate(asked @ Activate { want, .. }) => {
+                let asker = rules::Asker { request, asked, now };
+                match *want {
+                    Want::Code(code) => self.activate(code, asker),
+                    Want::Demo { key_id, root } => self.demo(self.series_of(key_id, root)?, asker),
+                }
+            }
+            Purpose::Reserve(asked) => self.reserve(request, asked, now),
+            Purpose::Update(asked) => self.update(request, asked.series, now),
+            Purpose::CodeParameters(code) => self.code_parameters(*code, now),
+        }
     }
 
     fn code_parameters(&self, code: ActivationCode, now: Time) -> Result<Outcoming> {
@@ -180,14 +186,6 @@ impl Centre {
             sealed: Vec::new(),
         };
         issuing.sign_licence(self.crypto, &mut licence)
-    }
-
-    /// Tells the vendor what he must look at; that a request was refused for it stays as it is.
-    fn report(&self, key: (&SeriesId, KeyNo), kind: Kind, now: Time, details: &str) {
-        let event = Event::new(now, SERVER, kind).of_key(key.0, key.1).with(details);
-        if let Err(error) = self.store.work(|work| work.note(&event)) {
-            log::error!("report {}: {error}", kind.name());
-        }
     }
 
     /// The time by the centre's clock.

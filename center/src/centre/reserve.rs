@@ -4,7 +4,7 @@ use licence::Time;
 use licence::activation::{Outcome, Request, Reserve, Reserved};
 use licence::error::{Code, Error, Result};
 
-use super::{Centre, Outcoming, SERVER, machine_of};
+use super::{Centre, Outcoming, SERVER};
 use crate::rules::{self, GivingUp};
 use crate::store::{Event, KeyState, Kind, Origin, Sold, State, Transfer};
 
@@ -14,7 +14,7 @@ impl Centre {
         rules::can_be_reserved(asked)?;
         self.issuing(&asked.series, now)?;
         let (series, key_no) = (asked.series, asked.key_no);
-        let given_up = self.store.work(|work| {
+        let (transfer, what) = self.store.work(|work| {
             let policy = work.policy(&series)?;
             let mut key = work.lock_key(&series, key_no)?.ok_or_else(|| Error::new(Code::KeyUnknown).with(key_no))?;
             let transfers = work.transfers(&series, key_no)?;
@@ -44,11 +44,6 @@ impl Centre {
             let event = Event::new(now, SERVER, Kind::Reserved).of_key(&series, key.key_no).with_code(code);
             work.note(&event.with(format_args!("issue {}: {}", key.issue, asked.reason)))?;
             Ok((transfer, "reserved"))
-        });
-        let (transfer, what) = given_up.inspect_err(|error| {
-            if error.code == Code::OtherMachine {
-                self.report((&series, key_no), Kind::Cloned, now, &machine_of(request));
-            }
         })?;
         let issuing = self.issuing(&series, now)?;
         let retirement = issuing.retire(self.crypto, now, (key_no, transfer.retired_issue))?;

@@ -14,7 +14,7 @@ use crate::CRYPTO;
 use crate::keyfile::{IssuerFile, Opened, Secrets};
 use crate::rules::tests::{activate, request, terms};
 use crate::store::tests::{Folder, On, on_both};
-use crate::store::{Policy, State};
+use crate::store::{Kind, Policy, State};
 use crate::terms::Terms;
 
 const ROOT: &[u8] = include_bytes!("../../../golden/test-root.pk8");
@@ -37,6 +37,7 @@ on_both! {
     an_update_retires_a_licence_restored_from_a_backup_and_tells_the_vendor
     an_update_takes_a_repaired_machine_anew
     a_copy_is_reported_when_it_activates_another_code
+    a_clone_without_licence_files_is_reported
     an_identity_file_is_in_a_licence_whose_terms_allow_it_and_a_container_may_move
     a_licence_that_must_be_renewed_is_signed_anew_in_time
     a_blocked_code_revokes_its_key
@@ -230,6 +231,8 @@ fn a_code_is_not_spent_on_a_key_that_could_not_work(on: On) {
     assert_eq!(code_of(server.licence(&alone)), Code::KeyRuleViolated);
     let other = Activate { key_id: Some(KeyId(1)), ..activate(code) };
     assert_eq!(code_of(server.licence(&server.request(Purpose::Activate(other)))), Code::CodeOfOtherSeries);
+    let other = Activate { key_id: Some(KeyId(0x672B)), root: Some(RootHash([9; 32])), ..activate(code) };
+    assert_eq!(code_of(server.licence(&server.request(Purpose::Activate(other)))), Code::CodeOfOtherVendor);
     let main = Installed { series: bench.series, key_no: 900, issue: 1, key_type: KeyType::Main };
     let beside = Request { installed: vec![main], ..alone };
     assert_eq!(server.licence(&beside).unwrap().licence.key_type, KeyType::Additional);
@@ -474,11 +477,27 @@ fn a_copy_is_reported_when_it_activates_another_code(on: On) {
     assert_eq!(bench.reports(), []);
     server.machine = "bb".into();
     also(&server, &first);
-    assert_eq!(bench.reports(), [Kind::Cloned]);
+    assert_eq!(bench.reports(), [Kind::Cloned, Kind::Cloned], "of both keys, whichever it lists");
     server.machine = "a".into();
     server.reserve(&second).unwrap();
     also(&server, &second);
-    assert_eq!(bench.reports(), [Kind::Restored, Kind::Cloned]);
+    // Here it asks on the first machine again, and the key of the second one is there.
+    assert_eq!(bench.reports(), [Kind::Cloned, Kind::Restored, Kind::Cloned, Kind::Cloned]);
+}
+
+fn a_clone_without_licence_files_is_reported(on: On) {
+    let bench = bench(on);
+    let mut server = bench.server("a");
+    let first = server.activate(bench.main_code()).unwrap();
+    let carrier = Activate { blank_key_no: Some(17), ..activate(bench.main_code()) };
+    server.licence(&server.request(Purpose::Activate(carrier))).unwrap();
+    server.activate(bench.main_code()).unwrap();
+    assert_eq!(bench.reports(), []);
+    server.reserve(&first).unwrap();
+    server.machine = "bb".into();
+    server.activate(bench.main_code()).unwrap();
+    let events = bench.centre.store.work(|work| work.latest_events(true, 9)).unwrap();
+    assert_eq!(events.iter().map(|event| event.key_no).collect::<Vec<_>>(), [Some(3)], "a machine of another key");
 }
 
 fn an_identity_file_is_in_a_licence_whose_terms_allow_it_and_a_container_may_move(on: On) {
@@ -574,6 +593,10 @@ fn a_demo_licence_is_given_once_to_a_computer(on: On) {
     let (same, other) = (bench.server("a"), bench.server("bb"));
     let of = |server: &Server<'_>| server.licence(&server.request(Purpose::Activate(demo(bench.series.key_id))));
     assert_eq!(code_of(of(&same)), Code::DemoRefused);
+    assert_eq!(bench.reports(), []);
+    let mut clone = server;
+    clone.machine = "ccc".into();
+    assert_eq!((code_of(of(&clone)), bench.reports()), (Code::DemoRefused, vec![Kind::Cloned]));
     let main = Installed { series: bench.series, key_no: 900, issue: 1, key_type: KeyType::Main };
     let beside = Request { installed: vec![main], ..other.request(Purpose::Activate(demo(bench.series.key_id))) };
     assert_eq!(code_of(other.licence(&beside)), Code::KeyRuleViolated);

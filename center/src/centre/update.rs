@@ -4,6 +4,7 @@ use licence::activation::{Outcome, Request, Updated};
 use licence::error::Result;
 use licence::{KeyNo, SeriesId, Time};
 
+use super::copies::{note_restored, report_clones};
 use super::{Centre, Outcoming, SERVER, machine_of};
 use crate::rules::{self, News};
 use crate::store::{Event, Key, Kind, Policy, Work};
@@ -33,6 +34,7 @@ impl Centre {
             for (key_no, installed) in numbers {
                 due.extend(settle(work, (&series, &policy), (key_no, installed), (request, now))?);
             }
+            report_clones(work, request, now)?;
             Ok((due, work.revoked_keys(&series)?, policy))
         })?;
         let (mut licences, mut retirements) = (Vec::new(), Vec::new());
@@ -62,7 +64,7 @@ fn settle(
     let known = work.has_had((series, key_no), &request.identity)?;
     let Some(mut key) = work.lock_key(series, key_no)?.filter(|_| known) else { return Ok(None) };
     let news = rules::news(&key, installed, policy, (request, now));
-    note_copy(work, (series, key_no, installed), &news, (request, now))?;
+    note_restored(work, (series, key_no, installed), &news, (request, now))?;
     match news {
         News::Current if key.issue > installed => Ok(Some(Due::Licence(Box::new(key)))),
         News::Anew { allowed } => {
@@ -81,34 +83,4 @@ fn settle(
         News::Retired(issue) => Ok(Some(Due::Retirement(key_no, issue))),
         News::Current | News::OtherMachine | News::Nothing => Ok(None),
     }
-}
-
-/// Tells the vendor of copies among the keys that a request lists; what the server may have is left to its next update.
-pub(super) fn report_copies(work: &mut Work<'_>, request: &Request, now: Time) -> Result<()> {
-    for held in &request.installed {
-        let (series, key_no) = (&held.series, held.key_no);
-        if work.has_had((series, key_no), &request.identity)?
-            && let Some(key) = work.key(series, key_no)?
-        {
-            let news = rules::news(&key, held.issue, &work.policy(series)?, (request, now));
-            note_copy(work, (series, key_no, held.issue), &news, (request, now))?;
-        }
-    }
-    Ok(())
-}
-
-/// Notes a licence that was put back after its retirement, or that is on two machines.
-fn note_copy(
-    work: &mut Work<'_>,
-    (series, key_no, installed): (&SeriesId, KeyNo, u32),
-    news: &News,
-    (request, now): (&Request, Time),
-) -> Result<()> {
-    let computer = machine_of(request);
-    let (kind, details) = match news {
-        News::Retired(_) => (Kind::Restored, format!("issue {installed}, computer {computer}")),
-        News::OtherMachine => (Kind::Cloned, computer),
-        News::Current | News::Anew { .. } | News::Nothing => return Ok(()),
-    };
-    work.note(&Event::new(now, SERVER, kind).of_key(series, key_no).with(details))
 }

@@ -36,7 +36,7 @@ pub(crate) fn print(identity: &Identity, name: &str) -> Fingerprint {
 }
 
 pub(crate) fn activate(code: ActivationCode) -> Activate {
-    Activate { want: Want::Code(code), itn: None, iec: None, blank_key_no: None, key_id: None }
+    Activate { want: Want::Code(code), itn: None, iec: None, blank_key_no: None, key_id: None, root: None }
 }
 
 pub(crate) fn request(identity: &Identity, machine: &str, purpose: Purpose) -> Request {

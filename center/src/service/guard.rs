@@ -93,6 +93,7 @@ fn is_guess(error: &Error) -> bool {
             | Code::OwnerMismatch
             | Code::OfferOver
             | Code::CodeOfOtherSeries
+            | Code::CodeOfOtherVendor
             | Code::KeyUnknown
             | Code::KeyElsewhere
             | Code::BadRequest

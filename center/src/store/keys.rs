@@ -235,6 +235,19 @@ impl Work<'_> {
         Ok((!keys.is_empty()).then(|| keys.swap_remove(own)))
     }
 
+    /// The keys that a server has now, each with the machine that it was issued for. Left out are those on carriers, those that the
+    /// vendor lets move, and those whose machine is the given one to the letter.
+    pub fn machines_of(
+        &mut self,
+        identity: &PublicIdentity,
+        but: &Fingerprint,
+    ) -> Result<Vec<(SeriesId, KeyNo, Fingerprint)>> {
+        let sql = "SELECT series, key_no, fingerprint FROM keys WHERE identity = $1 AND fingerprint <> $2 \
+            AND state = 'active' AND allowance = 0 AND blank_key_no IS NULL ORDER BY series, key_no";
+        let rows = self.rows(sql, &[json(identity)?, json(but)?])?;
+        rows.iter().map(|row| Ok((row.series(0)?, row.number(1)?, row.json(2)?))).collect()
+    }
+
     /// Numbers of the revoked keys of a series, ascending.
     pub fn revoked_keys(&mut self, series: &SeriesId) -> Result<Vec<KeyNo>> {
         let sql = "SELECT key_no FROM keys WHERE series = $1 AND revoked = 1 ORDER BY key_no";

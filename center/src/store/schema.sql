@@ -109,6 +109,7 @@ CREATE TABLE tokens (
 
 CREATE INDEX codes_by_key ON codes (series, key_no);
 CREATE INDEX keys_by_itn ON keys (itn);
+CREATE INDEX keys_by_identity ON keys (identity);
 CREATE INDEX keys_by_computer ON keys (series, computer_id);
 CREATE INDEX activations_by_key ON activations (series, key_no);
 CREATE INDEX events_by_key ON events (series, key_no);

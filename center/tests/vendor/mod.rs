@@ -220,7 +220,14 @@ pub fn text(bytes: &[u8]) -> String {
 
 /// What asks for a licence in exchange for a code.
 pub fn activate(code: &str) -> Activate {
-    Activate { want: Want::Code(code.parse().unwrap()), itn: None, iec: None, blank_key_no: None, key_id: None }
+    Activate {
+        want: Want::Code(code.parse().unwrap()),
+        itn: None,
+        iec: None,
+        blank_key_no: None,
+        key_id: None,
+        root: None,
+    }
 }
 
 /// A server's request for a code, from the machine of that name.

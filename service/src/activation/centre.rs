@@ -9,8 +9,9 @@ use licence::settings::ServerSettings;
 use licence::version::VERSION;
 
 const CONNECT: Duration = Duration::from_secs(10);
-const WHOLE: Duration = Duration::from_secs(60);
-/// After this long no further address is tried.
+/// How long one address may take; a centre needs a second.
+const ADDRESS: Duration = Duration::from_secs(30);
+/// How long all of them may take.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Largest answer of a centre, in bytes.
 const MAX_ANSWER: u64 = 16 * 1024 * 1024;
@@ -21,13 +22,15 @@ const REQUESTS: &str = "/api/requests";
 pub struct Centre {
     addresses: Vec<String>,
     use_proxy: bool,
+    /// How long one address may take.
+    patience: Duration,
 }
 
 /// Why one address gave no answer.
 enum Failure {
     /// The centre has spoken: asking again or elsewhere gives the same.
     Refused(Error),
-    /// Nobody was reached: the next address may do better.
+    /// No centre was reached: the next address may do better.
     Unreachable(Error),
     /// The connection was lost on the way: the same address may answer the same request now.
     Lost(Error),
@@ -39,18 +42,25 @@ impl Centre {
         if settings.centres.is_empty() {
             return Err(Code::CentreNotSet.into());
         }
-        Ok(Centre { addresses: settings.centres.clone(), use_proxy: settings.centre_proxy })
+        let (addresses, use_proxy) = (settings.centres.clone(), settings.centre_proxy);
+        Ok(Centre { addresses, use_proxy, patience: ADDRESS })
     }
 
-    /// Sends a signed request and gives the text of the answer, or the centre's refusal. May take a minute and a half.
-    pub fn ask(&self, text: &str) -> Result<String> {
-        let started = Instant::now();
+    /// Sends a signed request and gives what `read` makes of the answer, or the centre's refusal. What can't be read is not a
+    /// centre's, but that of somebody who sits at its address or on the way. May take a minute and a half.
+    pub fn ask<T>(&self, text: &str, read: impl Fn(&str) -> Result<T>) -> Result<T> {
+        let end = Instant::now() + PATIENCE;
         let mut last = Error::new(Code::CentreUnreachable);
         for address in &self.addresses {
             // The second time only for what was lost on the way.
             for _ in 0..2 {
+                let left = end.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Err(last);
+                }
                 log::info!("asking {address}");
-                match self.post(address, text) {
+                let answer = self.post(address, text, left.min(self.patience));
+                match answer.and_then(|answer| read(&answer).map_err(|e| Failure::Unreachable(named(address, &e)))) {
                     Ok(answer) => return Ok(answer),
                     Err(Failure::Refused(error)) => return Err(error),
                     Err(Failure::Lost(error)) => last = error,
@@ -59,19 +69,16 @@ impl Centre {
                         break;
                     }
                 }
-                if started.elapsed() > PATIENCE {
-                    return Err(last);
-                }
             }
         }
         Err(last)
     }
 
-    fn post(&self, address: &str, text: &str) -> Result<String, Failure> {
-        let named = |cause: &dyn Display| Error::new(Code::CentreUnreachable).with(format_args!("{address}: {cause}"));
+    fn post(&self, address: &str, text: &str, patience: Duration) -> Result<String, Failure> {
+        let named = |cause: &dyn Display| named(address, cause);
         let mut config = ureq::Agent::config_builder()
             .timeout_connect(Some(CONNECT))
-            .timeout_global(Some(WHOLE))
+            .timeout_global(Some(patience))
             // A redirect could lead the request, and with it the code, to anybody.
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -108,6 +115,10 @@ impl Centre {
             None => Failure::Unreachable(named(&format_args!("HTTP {status}"))),
         })
     }
+}
+
+fn named(address: &str, cause: &dyn Display) -> Error {
+    Error::new(Code::CentreUnreachable).with(format_args!("{address}: {cause}"))
 }
 
 /// Whether a refusal says nothing about the request itself, so that the same one may be granted later.
@@ -160,7 +171,13 @@ mod tests {
     }
 
     fn centre(addresses: &[&str]) -> Centre {
-        Centre { addresses: addresses.iter().map(|address| (*address).to_owned()).collect(), use_proxy: false }
+        let addresses = addresses.iter().map(|address| (*address).to_owned()).collect();
+        Centre { addresses, use_proxy: false, patience: ADDRESS }
+    }
+
+    /// What a centre says in these tests is a single word.
+    fn word(text: &str) -> Result<String> {
+        if text.contains(' ') { Err(Code::CentreAnswerWrong.into()) } else { Ok(text.to_owned()) }
     }
 
     fn refusal(code: Code) -> (u16, String) {
@@ -172,26 +189,41 @@ mod tests {
     fn the_next_address_is_asked_when_one_is_out_of_reach_and_never_after_a_refusal() {
         let (good, told) = serve(vec![(200, "yes".into())]);
         let (broken, _told) = serve(vec![refusal(Code::StoreFailed)]);
-        assert_eq!(centre(&[&nobody(), &broken, &good]).ask("q").unwrap(), "yes");
+        assert_eq!(centre(&[&nobody(), &broken, &good]).ask("q", word).unwrap(), "yes");
         assert_eq!(told.recv().unwrap(), "q");
 
         let (refuses, _told) = serve(vec![refusal(Code::CodeUsed)]);
         let (other, told) = serve(vec![(200, "yes".into())]);
-        assert_eq!(centre(&[&refuses, &other]).ask("q").unwrap_err().code, Code::CodeUsed);
+        assert_eq!(centre(&[&refuses, &other]).ask("q", word).unwrap_err().code, Code::CodeUsed);
         assert!(told.try_recv().is_err(), "the other address was not asked");
     }
 
     #[test]
     fn a_lost_answer_is_asked_for_again_with_the_same_request() {
         let (address, told) = serve(vec![(0, String::new()), (200, "yes".into())]);
-        assert_eq!(centre(&[&address]).ask("the same").unwrap(), "yes");
+        assert_eq!(centre(&[&address]).ask("the same", word).unwrap(), "yes");
         assert_eq!((told.recv().unwrap(), told.recv().unwrap()), ("the same".into(), "the same".into()));
+    }
+
+    #[test]
+    fn an_address_that_hangs_or_talks_nonsense_is_passed_over() {
+        // Connections wait in its queue for ever.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let hangs = format!("http://{}", silent.local_addr().unwrap());
+        let (parked, _told) = serve(vec![(200, "<html>This domain is for sale".into())]);
+        let (broken, _told) = serve(vec![(404, "<html>".into())]);
+        let (good, _told) = serve(vec![(200, "yes".into())]);
+        let mut centre = centre(&[&hangs, &parked, &broken, &good]);
+        centre.patience = Duration::from_millis(300);
+        assert_eq!(centre.ask("q", word).unwrap(), "yes");
+        centre.addresses.truncate(1);
+        assert_eq!(centre.ask("q", word).unwrap_err().code, Code::CentreUnreachable);
     }
 
     #[test]
     fn an_address_out_of_reach_is_named() {
         let address = nobody();
-        let error = centre(&[&address]).ask("q").unwrap_err();
+        let error = centre(&[&address]).ask("q", word).unwrap_err();
         assert!(error.code == Code::CentreUnreachable && error.to_string().contains(&address), "{error}");
     }
 }

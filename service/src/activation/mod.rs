@@ -10,7 +10,7 @@ mod pending;
 
 use std::collections::HashSet;
 
-use licence::activation::{Activate, Answer, CodeParameters, Granted, Purpose, Request, Want};
+use licence::activation::{Activate, Answer, CodeParameters, Granted, Purpose, Received, Request, Want};
 use licence::api::LicenceInfo;
 use licence::code::ActivationCode;
 use licence::error::{Code, Error, Lang, Result};
@@ -159,8 +159,8 @@ pub fn carry_out(core: &Core, purpose: Purpose) -> Result<Done> {
     let centre = Centre::of(&core.settings.get())?;
     let (request, text) = request(core, purpose)?;
     log::info!("{:?}: the centre is asked", Subject::of(&request.purpose));
-    match centre.ask(&text) {
-        Ok(answer) => take(core, &answer, request),
+    match centre.ask(&text, |answer| Answer::read(core.crypto, ANSWER, answer)) {
+        Ok(received) => take(core, received, request),
         Err(error) => {
             if !centre::is_passing(&error) {
                 core.activations.pending.forget(core.crypto, &request.nonce)?;
@@ -231,10 +231,10 @@ pub fn request_file(core: &Core, order: &Order) -> Result<RequestFile> {
 
 /// Installs an answer that came as a file.
 pub fn respond(core: &Core, text: &str) -> Result<Done> {
-    let nonce = Answer::read(core.crypto, ANSWER, text)?.answer.nonce;
-    let asked = core.activations.pending.find(core.crypto, |request| request.nonce == nonce);
+    let received = Answer::read(core.crypto, ANSWER, text)?;
+    let asked = core.activations.pending.find(core.crypto, |request| request.nonce == received.answer.nonce);
     let (request, _) = asked.ok_or(Code::ResponseUnknown)?;
-    take(core, text, request)
+    take(core, received, request)
 }
 
 /// The fields of a key that was just installed.
@@ -276,8 +276,7 @@ fn request(core: &Core, purpose: Purpose) -> Result<(Request, String)> {
 }
 
 /// Does what an answer grants. Whatever it grants is on the disk before the request is forgotten and anybody is told.
-fn take(core: &Core, text: &str, request: Request) -> Result<Done> {
-    let received = Answer::read(core.crypto, ANSWER, text)?;
+fn take(core: &Core, received: Received, request: Request) -> Result<Done> {
     let (time, series) = (received.answer.time, received.issuer.series);
     let granted = received.accept(core.crypto, &request, core.keys.identity())?;
     let done = grant(core, granted)?;

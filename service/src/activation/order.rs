@@ -66,8 +66,11 @@ impl Order {
 }
 
 fn activate(core: &Core, order: &api::Activate) -> Result<Activate> {
+    // Who names a series means that of the vendor whose keys of it are here.
+    let here = || order.key_id.and_then(|key_id| core.keys.series_of(key_id, None).ok());
+    let root = order.root.or_else(|| here().map(|series| series.root));
     let want = match (order.activation_code_string.trim(), order.key_id) {
-        ("", Some(key_id)) => Want::Demo { key_id, root: core.keys.series_of(key_id, None).ok().map(|own| own.root) },
+        ("", Some(key_id)) => Want::Demo { key_id, root },
         (code, _) => Want::Code(code.parse()?),
     };
     let asked = Activate {
@@ -76,6 +79,7 @@ fn activate(core: &Core, order: &api::Activate) -> Result<Activate> {
         iec: digits("IEC", &order.iec)?,
         blank_key_no: order.blank_key_no,
         key_id: order.key_id,
+        root,
     };
     match asked.blank_key_no {
         Some(carrier) if !core.keys.has_carrier(carrier) => Err(Error::new(Code::CarrierMissing).with(carrier)),

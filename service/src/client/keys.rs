@@ -187,6 +187,7 @@ fn order(series: SeriesId, install: &Install) -> Activate {
         iec: digits(&install.iec),
         blank_key_no: install.blank_key_no,
         key_id: Some(series.key_id),
+        root: Some(series.root),
     }
 }
 

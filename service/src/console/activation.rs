@@ -87,6 +87,7 @@ pub fn order(fields: &Fields) -> Result<Activate> {
             })
             .transpose()?,
         key_id: series.map_err(|_| wrong("серия: 4 шестнадцатеричных знака", "series: 4 hexadecimal digits"))?,
+        root: None,
     };
     if order.activation_code_string.is_empty() && order.key_id.is_none() {
         return Err(match fields.is_on("demo") {

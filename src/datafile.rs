@@ -1,8 +1,11 @@
 //! A datafile `672B.datafile`: protected objects, each sealed under a key that only the right licences can derive, behind an
 //! index that the root signs. Layout: the three lines of a signed document, then the sealed objects. `docs/formats.md`.
 
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::crypto::{Crypto, Signer};
 use crate::document::{self, Kind};
@@ -11,7 +14,7 @@ use crate::id::{Bytes32, KeyId, KeyNo, SeriesId};
 use crate::revocation::Revocations;
 use crate::series::RootKey;
 use crate::subkeys::{ObjectRef, Policy, SeriesSecret, Subkey};
-use crate::time::Time;
+use crate::time::{Deadline, Time};
 
 /// A datafile: `SLK-DATAFILE 1`.
 pub const DATAFILE: Kind = Kind { name: "DATAFILE", version: 1 };
@@ -64,22 +67,62 @@ pub trait Place: Send + Sync {
     fn name(&self) -> String;
     /// Number of its bytes, as it was found.
     fn size(&self) -> u64;
-    /// Exactly `length` bytes from `at` on.
-    fn read(&self, at: u64, length: usize) -> Result<Vec<u8>>;
+    /// Exactly `length` bytes from `at` on, in order, where they lie in memory or as they come there. What has to be waited for
+    /// is waited for until the deadline; `None`: as long as the place finds right.
+    fn read(&self, at: u64, length: usize, deadline: Option<&Deadline>) -> Result<Vec<Piece>>;
 
     /// What was read turned out damaged: nothing that is kept of it may be given again.
     fn forget(&self) {}
 
     /// All bytes; what is in memory already is moved, not copied.
     fn into_bytes(self: Box<Self>) -> Result<Vec<u8>> {
-        self.read(0, usize::try_from(self.size()).unwrap_or(usize::MAX))
+        self.read(0, usize::try_from(self.size()).unwrap_or(usize::MAX), None).map(joined)
+    }
+}
+
+/// Bytes of a datafile where they lie in memory: shared, not copied.
+#[derive(Clone)]
+pub struct Piece {
+    bytes: Arc<Vec<u8>>,
+    range: Range<usize>,
+}
+
+impl Piece {
+    /// The bytes of `range`; `None` if there are fewer.
+    pub fn of(bytes: &Arc<Vec<u8>>, range: Range<usize>) -> Option<Piece> {
+        bytes.get(range.clone())?;
+        Some(Piece { bytes: Arc::clone(bytes), range })
+    }
+}
+
+impl From<Vec<u8>> for Piece {
+    fn from(bytes: Vec<u8>) -> Piece {
+        Piece { range: 0..bytes.len(), bytes: Arc::new(bytes) }
+    }
+}
+
+impl Deref for Piece {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // `of` has looked: the range is inside.
+        self.bytes.get(self.range.clone()).unwrap_or_default()
+    }
+}
+
+/// The bytes of pieces, one after the other; those of a single piece that nobody shares are moved.
+pub fn joined(pieces: Vec<Piece>) -> Vec<u8> {
+    match <[Piece; 1]>::try_from(pieces) {
+        Ok([Piece { bytes, range }]) if range == (0..bytes.len()) => Arc::unwrap_or_clone(bytes),
+        Ok([piece]) => piece.to_vec(),
+        Err(pieces) => pieces.iter().map(Deref::deref).collect::<Vec<_>>().concat(),
     }
 }
 
 /// Bytes in memory, as 1C code passes them.
 struct Passed {
     name: String,
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
 }
 
 impl Place for Passed {
@@ -91,15 +134,15 @@ impl Place for Passed {
         self.bytes.len() as u64
     }
 
-    fn read(&self, at: u64, length: usize) -> Result<Vec<u8>> {
+    fn read(&self, at: u64, length: usize, _: Option<&Deadline>) -> Result<Vec<Piece>> {
         let start = usize::try_from(at).ok();
         let end = start.and_then(|start| start.checked_add(length));
-        let bytes = start.zip(end).and_then(|(start, end)| self.bytes.get(start..end));
-        bytes.map(<[u8]>::to_vec).ok_or_else(|| damaged(&self.name, "length"))
+        let piece = start.zip(end).and_then(|(start, end)| Piece::of(&self.bytes, start..end));
+        piece.map(|piece| vec![piece]).ok_or_else(|| damaged(&self.name, "length"))
     }
 
     fn into_bytes(self: Box<Self>) -> Result<Vec<u8>> {
-        Ok(self.bytes)
+        Ok(Arc::unwrap_or_clone(self.bytes))
     }
 }
 
@@ -194,14 +237,15 @@ pub fn pack(crypto: &dyn Crypto, root: &dyn Signer, secret: &SeriesSecret, conte
 impl Datafile {
     /// Reads a datafile in memory; see [`Datafile::at`]. `place` names it in errors.
     pub fn read(crypto: &dyn Crypto, place: &str, bytes: Vec<u8>) -> Result<Datafile> {
-        Datafile::at(crypto, Box::new(Passed { name: place.to_owned(), bytes }))
+        Datafile::at(crypto, Box::new(Passed { name: place.to_owned(), bytes: Arc::new(bytes) }), None)
     }
 
     /// Reads the index of a datafile and verifies it under the root inside it. Objects are read when they are opened.
-    pub fn at(crypto: &dyn Crypto, place: Box<dyn Place>) -> Result<Datafile> {
+    /// The deadline is that of [`Place::read`].
+    pub fn at(crypto: &dyn Crypto, place: Box<dyn Place>, deadline: Option<&Deadline>) -> Result<Datafile> {
         let name = place.name();
         let damaged = |cause: &str| damaged(&name, cause);
-        let head = head(&*place)?;
+        let head = head(&*place, deadline)?;
         let text = std::str::from_utf8(&head).map_err(|e| damaged(&format!("byte {}: not UTF-8", e.valid_up_to())))?;
         let (unverified, _) = document::read(DATAFILE, &name, text)?;
         let claimed: Index = unverified.peek()?;
@@ -247,39 +291,49 @@ impl Datafile {
 
     /// Decrypts an object with the key that a licence gave for it. The plaintext is wiped when it is dropped.
     pub fn open(&self, crypto: &dyn Crypto, object: &Object, key: &Subkey) -> Result<Zeroizing<Vec<u8>>> {
-        match crypto.open(key.bytes(), object.name.as_bytes(), self.sealed(object)?) {
-            Ok(plain) => Ok(Zeroizing::new(plain)),
-            Err(_) => {
-                let cause = if self.is_intact(crypto, object)? {
-                    "key"
-                } else {
-                    self.place.forget();
-                    "SHA-256"
-                };
-                Err(Error::new(Code::ObjectDamaged).with(&object.name).with(cause))
-            }
-        }
+        let mut bytes = Zeroizing::new(joined(self.sealed(object, None)?));
+        let length = self.open_in_place(crypto, object, key, &mut bytes)?;
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+
+    /// Decrypts an object where a copy of its sealed bytes lies; the plaintext is at the beginning, as long as the result says.
+    /// If that fails `bytes` are wiped.
+    pub fn open_in_place(&self, crypto: &dyn Crypto, object: &Object, key: &Subkey, bytes: &mut [u8]) -> Result<usize> {
+        crypto.open_in_place(key.bytes(), object.name.as_bytes(), bytes).or_else(|_| {
+            bytes.zeroize();
+            let cause = if self.is_intact(crypto, object)? {
+                "key"
+            } else {
+                self.place.forget();
+                "SHA-256"
+            };
+            Err(Error::new(Code::ObjectDamaged).with(&object.name).with(cause))
+        })
     }
 
     /// Whether the sealed bytes of an object are those that the index was signed over.
     pub fn is_intact(&self, crypto: &dyn Crypto, object: &Object) -> Result<bool> {
-        Ok(crypto.sha256(&[&self.sealed(object)?]) == object.sha256.0)
+        let sealed = self.sealed(object, None)?;
+        let parts: Vec<&[u8]> = sealed.iter().map(Deref::deref).collect();
+        Ok(crypto.sha256(&parts) == object.sha256.0)
     }
 
-    fn sealed(&self, object: &Object) -> Result<Vec<u8>> {
+    /// The sealed bytes of an object: after this nothing has to be read or asked to open it. The deadline is that of [`Place::read`].
+    pub fn sealed(&self, object: &Object, deadline: Option<&Deadline>) -> Result<Vec<Piece>> {
         let failed = || Error::new(Code::ObjectDamaged).with(&object.name).with("length");
         let start = self.body.checked_add(object.offset).ok_or_else(failed)?;
         let length = object.size.checked_add(TAG).and_then(|length| usize::try_from(length).ok()).ok_or_else(failed)?;
-        self.place.read(start, length)
+        self.place.read(start, length, deadline)
     }
 }
 
 /// The three lines at the head of a datafile, or as much as there is when there are no three lines.
-fn head(place: &dyn Place) -> Result<Vec<u8>> {
+fn head(place: &dyn Place, deadline: Option<&Deadline>) -> Result<Vec<u8>> {
     let mut length = FIRST_READ;
     loop {
         let have = place.size().min(length);
-        let mut bytes = place.read(0, usize::try_from(have).unwrap_or(usize::MAX))?;
+        let mut bytes = joined(place.read(0, usize::try_from(have).unwrap_or(usize::MAX), deadline)?);
         document::refuse_foreign(&place.name(), &bytes)?;
         if let Some(end) = end_of_line(&bytes, 3) {
             bytes.truncate(end);

@@ -1,8 +1,9 @@
 //! Time as the rules see it: the wall clock judges periods of keys, the tick clock runs leases.
-//! Nothing here reads a clock; [`crate::host::clock`] does.
+//! Clocks are given from outside; [`crate::host::clock`] has the machine's.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -102,6 +103,36 @@ pub trait Clock: Send + Sync {
     /// The system's own count of time, where it has one that outlives a process.
     fn uptime(&self) -> Option<Uptime> {
         None
+    }
+}
+
+/// When something must be over, on a clock that counts time asleep.
+#[derive(Clone)]
+pub struct Deadline {
+    clock: Arc<dyn Clock>,
+    end: Tick,
+}
+
+impl Deadline {
+    /// `limit` from now.
+    pub fn within(limit: Duration, clock: &Arc<dyn Clock>) -> Deadline {
+        Deadline { clock: Arc::clone(clock), end: clock.now().tick.plus(limit) }
+    }
+
+    /// Time left.
+    pub fn left(&self) -> Duration {
+        self.end.since(self.clock.now().tick)
+    }
+
+    /// Whether there is no time left.
+    pub fn is_over(&self) -> bool {
+        self.left().is_zero()
+    }
+
+    /// This deadline or `limit` from now, whichever comes first.
+    pub fn at_most(&self, limit: Duration) -> Deadline {
+        let end = self.end.min(self.clock.now().tick.plus(limit));
+        Deadline { clock: Arc::clone(&self.clock), end }
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use licence::crypto::Provider;
-use licence::datafile::Datafile;
+use licence::datafile::{Datafile, joined};
 use licence::host::datafile::{FileMark, OnDisk};
 use licence::protocol::MAX_PIECE;
 use licence::protocol::message::{DatafilePiece, DatafileQuery};
@@ -42,7 +42,7 @@ impl Datafiles {
         let length = size.saturating_sub(query.at).min(u64::from(query.length.min(MAX_PIECE)));
         let bytes = match usize::try_from(length) {
             Ok(0) => Vec::new(),
-            length => file.place().read(query.at, length.unwrap_or(usize::MAX))?,
+            length => joined(file.place().read(query.at, length.unwrap_or(usize::MAX), None)?),
         };
         Ok(DatafilePiece { size, stamp: file.stamp, bytes })
     }
@@ -60,7 +60,7 @@ impl Datafiles {
             return Ok(None);
         };
         let mark = file.mark;
-        let file = Arc::new(Datafile::at(self.crypto, Box::new(file))?);
+        let file = Arc::new(Datafile::at(self.crypto, Box::new(file), None)?);
         let mut open = self.open.lock();
         if open.len() >= KEPT {
             open.clear();

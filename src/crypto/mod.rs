@@ -53,7 +53,15 @@ pub trait Crypto: Send + Sync {
     fn seal(&self, key: &[u8; 32], aad: &[u8], plain: Vec<u8>) -> Result<Vec<u8>>;
 
     /// Opens what [`Crypto::seal`] made; [`Code::CryptoFailed`] when it was altered or the key is another.
-    fn open(&self, key: &[u8; 32], aad: &[u8], sealed: Vec<u8>) -> Result<Vec<u8>>;
+    fn open(&self, key: &[u8; 32], aad: &[u8], mut sealed: Vec<u8>) -> Result<Vec<u8>> {
+        let length = self.open_in_place(key, aad, &mut sealed)?;
+        sealed.truncate(length);
+        Ok(sealed)
+    }
+
+    /// The same where the bytes lie: the plaintext is at the beginning of `sealed`, as long as the result says. After a refusal
+    /// `sealed` is worthless, and may hold what was decrypted.
+    fn open_in_place(&self, key: &[u8; 32], aad: &[u8], sealed: &mut [u8]) -> Result<usize>;
 
     /// Whether `signature` is the RSA PKCS#1 v1.5 SHA-256 signature of `message` under `spki` (SPKI DER, 2048–4096 bits, e = 65537).
     fn rsa_verify(&self, spki: &[u8], message: &[u8], signature: &[u8]) -> bool;

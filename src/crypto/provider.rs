@@ -61,13 +61,9 @@ impl Crypto for Library {
         Ok(plain)
     }
 
-    fn open(&self, key: &[u8; 32], aad: &[u8], mut sealed: Vec<u8>) -> Result<Vec<u8>> {
-        let length = aes_key(key)?
-            .open_in_place(zero_nonce(), aead::Aad::from(aad), &mut sealed)
-            .map_err(|_| failed("AEAD tag"))?
-            .len();
-        sealed.truncate(length);
-        Ok(sealed)
+    fn open_in_place(&self, key: &[u8; 32], aad: &[u8], sealed: &mut [u8]) -> Result<usize> {
+        let plain = aes_key(key)?.open_in_place(zero_nonce(), aead::Aad::from(aad), sealed);
+        plain.map(|plain| plain.len()).map_err(|_| failed("AEAD tag"))
     }
 
     fn rsa_verify(&self, spki: &[u8], message: &[u8], bytes: &[u8]) -> bool {

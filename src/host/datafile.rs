@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::files::failed;
-use crate::datafile::Place;
+use crate::datafile::{Piece, Place};
 use crate::error::{Code, Error, Result};
+use crate::time::Deadline;
 
 /// An open file. What replaces it under its name is another file, and does not change what is read here.
 pub struct OnDisk {
@@ -58,13 +59,13 @@ impl Place for OnDisk {
         self.mark.size
     }
 
-    fn read(&self, at: u64, length: usize) -> Result<Vec<u8>> {
+    fn read(&self, at: u64, length: usize, _: Option<&Deadline>) -> Result<Vec<Piece>> {
         if at.checked_add(length as u64).is_none_or(|end| end > self.mark.size) {
             return Err(Error::new(Code::DocumentDamaged).with(self.name()).with("length"));
         }
         let mut bytes = vec![0; length];
         read_exact_at(&self.file, &mut bytes, at).map_err(|e| failed(&self.path, &e))?;
-        Ok(bytes)
+        Ok(vec![bytes.into()])
     }
 }
 
@@ -90,6 +91,7 @@ fn read_exact_at(file: &File, mut bytes: &mut [u8], mut at: u64) -> io::Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::datafile::joined;
 
     #[test]
     fn a_file_is_read_where_it_lies_and_no_further_than_it_was() {
@@ -97,11 +99,12 @@ mod tests {
         assert!(OnDisk::find(&path).unwrap().is_none());
         std::fs::write(&path, b"0123456789").unwrap();
         let file = OnDisk::find(&path).unwrap().unwrap();
-        assert_eq!((file.size(), file.read(3, 4).unwrap().as_slice()), (10, &b"3456"[..]));
+        let read = |at, length| file.read(at, length, None);
+        assert_eq!((file.size(), joined(read(3, 4).unwrap())), (10, b"3456".to_vec()));
         assert_eq!(OnDisk::look(&path), Some(file.mark));
-        assert!(file.read(8, 3).is_err() && file.read(u64::MAX, 1).is_err() && file.read(10, 0).is_ok());
+        assert!(read(8, 3).is_err() && read(u64::MAX, 1).is_err() && read(10, 0).is_ok());
         std::fs::write(&path, b"01234").unwrap();
-        assert!(file.read(3, 4).is_err(), "the file was cut");
+        assert!(read(3, 4).is_err(), "the file was cut");
         assert_ne!(OnDisk::look(&path), Some(file.mark));
         std::fs::remove_file(&path).unwrap();
         assert!(OnDisk::find(&std::env::temp_dir()).is_err(), "a folder");

@@ -14,11 +14,12 @@ use licence::protocol::handshake::ClientHandshake;
 use licence::protocol::message::{Call, Envelope, Outcome, ReplyEnvelope, ServerHello};
 use licence::protocol::{CALL_PATH, CONNECT_PATH};
 use licence::settings::Endpoint;
+use licence::time::Deadline;
 use zeroize::Zeroizing;
 
 use super::ledger::KNOWN;
 use super::transport::{Answer, CALL_LIMIT, Fault};
-use super::{Deadline, Net, SERVER_LIMIT, Trouble};
+use super::{Net, SERVER_LIMIT, Trouble};
 
 /// An established connection.
 pub struct Connection {

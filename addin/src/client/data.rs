@@ -8,10 +8,11 @@ use licence::error::{Code, Error, Result};
 use licence::id::{KeyNo, SeriesId};
 use licence::protocol::message::{Call, DatafilePiece, DatafileQuery, Outcome};
 use licence::revocation::Revocations;
+use licence::time::Deadline;
 
 use super::series::{Series, unexpected};
 use super::session::{Held, Session};
-use super::{Deadline, FAREWELL_LIMIT, Net, TOTAL_LIMIT, locked};
+use super::{FAREWELL_LIMIT, Net, OBJECT_LIMIT, locked};
 
 impl Series {
     /// A datafile that is shared with other objects of this series, or the one that `read` makes. `key` is equal for equal
@@ -35,9 +36,9 @@ impl Series {
         datafiles.iter().find(|(known, _)| known == key).and_then(|(_, datafile)| datafile.upgrade())
     }
 
-    /// The longest time that one call of 1C may take, from now.
-    pub fn deadline(&self) -> Deadline {
-        self.net.within(TOTAL_LIMIT)
+    /// The longest that a protected object may take, from now.
+    pub fn object_deadline(&self) -> Deadline {
+        self.net.within(OBJECT_LIMIT)
     }
 
     /// A piece of a datafile from the first server that has it; `None` when no server has.

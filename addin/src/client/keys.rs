@@ -10,11 +10,12 @@ use std::time::Duration;
 use licence::error::{Code, Error, Result};
 use licence::protocol::keys::{KeyCall, KeyOutcome};
 use licence::protocol::message::{Call, Outcome};
+use licence::time::Deadline;
 
 use super::connection::{Connection, Purpose};
 use super::series::{Search, Series, unexpected};
 use super::session::Session;
-use super::{Deadline, TOTAL_LIMIT, Trouble, locked};
+use super::{TOTAL_LIMIT, Trouble, locked};
 
 /// Longest that a call takes for which a server asks the vendor's centre. The server goes on beyond it.
 pub const CENTRE_LIMIT: Duration = Duration::from_secs(120);

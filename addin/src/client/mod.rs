@@ -25,10 +25,13 @@ use std::time::Duration;
 use licence::crypto::Provider;
 use licence::error::Error;
 use licence::protocol::message::ClientInfo;
-use licence::time::{Clock, Tick};
+use licence::time::{Clock, Deadline, Tick};
 
-/// No call of 1C blocks longer, but for what the vendor's centre is asked ([`keys::CENTRE_LIMIT`]), however many servers are out of reach.
+/// No call of 1C blocks longer, but for a protected object ([`OBJECT_LIMIT`]) and for what the vendor's centre is asked
+/// ([`keys::CENTRE_LIMIT`]), however many servers are out of reach.
 pub const TOTAL_LIMIT: Duration = Duration::from_secs(15);
+/// All that a protected object needs of servers, together: whether they have a datafile, its bytes, the key.
+pub const OBJECT_LIMIT: Duration = Duration::from_secs(30);
 /// One server gets at most this much of a call's time.
 pub const SERVER_LIMIT: Duration = Duration::from_secs(5);
 /// A server that was there and is out of reach may be about to start again, as at an upgrade: calls wait for it this long after
@@ -59,31 +62,7 @@ impl Net {
 
     /// A deadline `limit` from now.
     pub fn within(&self, limit: Duration) -> Deadline {
-        Deadline { clock: Arc::clone(&self.clock), end: self.now().plus(limit) }
-    }
-}
-
-/// When a call must be over.
-#[derive(Clone)]
-pub struct Deadline {
-    clock: Arc<dyn Clock>,
-    end: Tick,
-}
-
-impl Deadline {
-    /// Time left.
-    pub fn left(&self) -> Duration {
-        self.end.since(self.clock.now().tick)
-    }
-
-    fn is_over(&self) -> bool {
-        self.left().is_zero()
-    }
-
-    /// This deadline or `limit` from now, whichever comes first.
-    fn at_most(&self, limit: Duration) -> Deadline {
-        let end = self.end.min(self.clock.now().tick.plus(limit));
-        Deadline { clock: Arc::clone(&self.clock), end }
+        Deadline::within(limit, &self.clock)
     }
 }
 

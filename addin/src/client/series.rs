@@ -12,12 +12,12 @@ use licence::protocol::message::{Acquire, Call, ObjectKeyQuery, Outcome};
 use licence::revocation::RevocationLists;
 use licence::settings::Endpoint;
 use licence::subkeys::Subkey;
-use licence::time::Tick;
+use licence::time::{Deadline, Tick};
 
 use super::connection::{Connection, Wanted};
 use super::session::{Held, Session, Terms};
 use super::turn::Turn;
-use super::{Deadline, FAREWELL_LIMIT, Net, RESTART_LIMIT, RESTART_PAUSE, SERVER_LIMIT, TOTAL_LIMIT, Trouble, locked};
+use super::{FAREWELL_LIMIT, Net, RESTART_LIMIT, RESTART_PAUSE, SERVER_LIMIT, TOTAL_LIMIT, Trouble, locked};
 
 /// A started series.
 pub struct Series {
@@ -110,7 +110,7 @@ impl Series {
 
     /// Makes a call for a session that holds a seat.
     pub fn command(&self, session: &Session, call: impl Fn(SessionId) -> Call) -> Result<Outcome> {
-        self.ask(session, |held| call(held.id)).map(|(_, outcome)| outcome)
+        self.ask(session, |held| call(held.id), &self.net.within(TOTAL_LIMIT)).map(|(_, outcome)| outcome)
     }
 
     /// The connection to the server that holds `session`, else the preferred one; opened if there is none.
@@ -197,7 +197,7 @@ impl Series {
         if out_of_reach && let Ok(Some(licence)) = session.known_licence(self.net.now()) {
             return Ok(licence);
         }
-        match self.ask(session, |held| Call::Licence { session: held.id }) {
+        match self.ask(session, |held| Call::Licence { session: held.id }, &self.net.within(TOTAL_LIMIT)) {
             Ok((held, Outcome::Licence { licence })) => {
                 session.learn(&held, licence.clone());
                 Ok(licence)
@@ -209,11 +209,11 @@ impl Series {
     }
 
     /// The key of a protected object. `session` may be absent only for an object that needs no seat.
-    pub fn object_key(&self, session: Option<&Session>, query: &ObjectKeyQuery) -> Result<Subkey> {
+    pub fn object_key(&self, session: Option<&Session>, query: &ObjectKeyQuery, deadline: &Deadline) -> Result<Subkey> {
         let call = |session| Call::ObjectKey(ObjectKeyQuery { session, ..query.clone() });
         let outcome = match session {
-            Some(session) => self.ask(session, |held| call(Some(held.id)))?.1,
-            None => self.ask_anyone(None, &call(None), &self.net.within(TOTAL_LIMIT))?,
+            Some(session) => self.ask(session, |held| call(Some(held.id)), deadline)?.1,
+            None => self.ask_anyone(None, &call(None), deadline)?,
         };
         match outcome {
             Outcome::ObjectKey { key, key_no } => key_no.map_or(Ok(()), |key_no| self.check_key(key_no)).map(|()| key),
@@ -253,14 +253,13 @@ impl Series {
     }
 
     /// Makes a call for a session, on whatever server can hold it: when its server is lost, the session moves first.
-    fn ask(&self, session: &Session, call: impl Fn(&Held) -> Call) -> Result<(Held, Outcome)> {
-        let deadline = self.net.within(TOTAL_LIMIT);
+    fn ask(&self, session: &Session, call: impl Fn(&Held) -> Call, deadline: &Deadline) -> Result<(Held, Outcome)> {
         let mut last = None;
         for _ in 0..self.endpoints.len() + 2 {
             let held = match session.held() {
                 Some(held) => held,
                 None => {
-                    self.recover(session, None, &deadline)?;
+                    self.recover(session, None, deadline)?;
                     continue;
                 }
             };
@@ -286,7 +285,7 @@ impl Series {
                 Trouble::Refused(error) => return Err(error),
             };
             last = Some(error);
-            self.recover(session, Some(&held), &deadline)?;
+            self.recover(session, Some(&held), deadline)?;
         }
         Err(last.unwrap_or_else(unexpected))
     }

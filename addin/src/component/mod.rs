@@ -2,9 +2,8 @@
 //! are kept; a wrong kind of argument is an error of the calling code.
 //! No pointer of the Native API comes here.
 //!
-//! No call blocks longer than [`crate::client::TOTAL_LIMIT`], but for those that make a server ask the vendor's centre
-//! ([`crate::client::keys::CENTRE_LIMIT`]), and for an object of a datafile beside the server: there the file, its index, the key
-//! and the bytes have that limit each. `Остановить` and the end of an object say goodbye to each server
+//! No call blocks longer than [`crate::client::TOTAL_LIMIT`], but for a protected object ([`crate::client::OBJECT_LIMIT`]) and for
+//! calls that make a server ask the vendor's centre ([`crate::client::keys::CENTRE_LIMIT`]). `Остановить` and the end of an object say goodbye to each server
 //! for a second at most.
 
 mod anchors;
@@ -41,7 +40,7 @@ use crate::client::connection::Wanted;
 use crate::client::keys::lacks_key;
 use crate::client::registry::Nets;
 use crate::client::transport::HttpTransport;
-use crate::native::{Component, Failure, HostInfo, Method, Preset, Property, Value};
+use crate::native::{Component, Failure, HostInfo, Method, Preset, Promise, Property, Value};
 use arguments::{argument, handle_at, optional_text_at, text, text_at, wrong_kind};
 use server::json;
 use slot::Slot;
@@ -205,6 +204,10 @@ impl Component for LicenceExtension {
         log::info!("a wrong call: {error}");
         self.last = Some(error.clone());
     }
+
+    fn refused(&mut self, error: Error) {
+        self.refuse(error, Value::Undefined);
+    }
 }
 
 impl LicenceExtension {
@@ -360,13 +363,12 @@ impl LicenceExtension {
         })
     }
 
-    /// The decrypted object, or Неопределено.
+    /// The object, decrypted in 1C's own memory, or Неопределено.
     fn object_data(&mut self, arguments: &mut [Value]) -> Result<Value, Failure> {
         let names = ("GetObjectBinaryData", "ПолучитьДвоичныеДанныеОбъекта");
         let name = text_at(arguments, 1, names.0, names.1)?.trim().to_owned();
         self.on_series(arguments, names, Value::Undefined, |slot, _| {
-            // Wiped by the native side once it is copied for 1C.
-            slot.object(&name).map(|mut plain| Value::Blob(std::mem::take(&mut *plain)))
+            slot.object(&name).map(|object| Value::Promise(Promise::new(object)))
         })
     }
 

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use licence::accounting::Base;
 use licence::api::LicenceInfo;
 use licence::crypto::Provider;
-use licence::datafile::Datafile;
+use licence::datafile::{Datafile, Object, Piece};
 use licence::error::{Code, Error, Result};
 use licence::id::{KeyNo, RootHash};
 use licence::protocol::message::{Acquire, ObjectKeyQuery};
 use licence::settings::Endpoint;
-use zeroize::Zeroizing;
+use licence::subkeys::Subkey;
+use licence::time::Deadline;
 
 use crate::client::connection::Wanted;
 use crate::client::presence::Presence;
 use crate::client::registry::{self, Nets, Started};
 use crate::client::session::{Session, Terms};
+use crate::native::Maker;
 
 use super::data::{self, Data, Found};
 use super::process;
@@ -180,21 +182,22 @@ impl Slot {
         Ok(())
     }
 
-    /// Decrypts a protected object; how its name is read, tells [`Data::find`]. Wiped when it is dropped.
-    pub fn object(&mut self, name: &str) -> Result<Zeroizing<Vec<u8>>> {
-        match self.open(name) {
+    /// A protected object and what opens it; how its name is read, tells [`Data::find`].
+    pub fn object(&mut self, name: &str) -> Result<Sealed> {
+        let deadline = self.started.object_deadline();
+        match self.fetch(name, &deadline) {
             // Once more, from what the file is now.
-            Err(error) if error.code == Code::DatafileChanged => self.open(name),
+            Err(error) if error.code == Code::DatafileChanged => self.fetch(name, &deadline),
             done => done,
         }
     }
 
-    fn open(&mut self, name: &str) -> Result<Zeroizing<Vec<u8>>> {
+    fn fetch(&mut self, name: &str, deadline: &Deadline) -> Result<Sealed> {
         let wanted = self.started.wanted;
         if wanted.anchor.is_none() {
             return Err(Error::new(Code::NoAnchor).with(wanted.key_id));
         }
-        let Found { datafile, object } = self.data.find(&self.started, name)?;
+        let Found { datafile, object } = self.data.find(&self.started, name, deadline)?;
         let session = match (object.policy.seat, &self.session) {
             (true, None) => return Err(Error::new(Code::SeatNeeded).with(name)),
             (true, session) => session.as_deref(),
@@ -206,8 +209,9 @@ impl Slot {
             policy: object.policy.clone(),
             salt: datafile.index.salt,
         };
-        let key = self.started.object_key(session, &query)?;
-        datafile.open(self.crypto, &object, &key)
+        let key = self.started.object_key(session, &query, deadline)?;
+        let bytes = datafile.sealed(&object, Some(deadline))?;
+        Ok(Sealed { crypto: self.crypto, datafile, object, key, bytes })
     }
 
     /// Ends the object's part in the series and gives its seat back, unless other objects share it.
@@ -223,6 +227,25 @@ impl Drop for Slot {
         if let Some(session) = self.session.take() {
             self.started.leave(&session, false);
         }
+    }
+}
+
+/// A protected object before it is decrypted: nothing is read or asked any more, and it takes place in memory of 1C only.
+pub struct Sealed {
+    crypto: Provider,
+    datafile: Arc<Datafile>,
+    object: Object,
+    key: Subkey,
+    bytes: Vec<Piece>,
+}
+
+impl Maker for Sealed {
+    fn parts(&self) -> Vec<&[u8]> {
+        self.bytes.iter().map(|piece| &**piece).collect()
+    }
+
+    fn make(&self, memory: &mut [u8]) -> Result<usize> {
+        self.datafile.open_in_place(self.crypto, &self.object, &self.key, memory)
     }
 }
 

@@ -32,6 +32,9 @@ pub trait Component: Send + Sized + 'static {
     /// A call was an error of the calling code: of arguments, of a member, or a panic inside. The host is told after this.
     fn failed(&mut self, _error: &licence::Error) {}
 
+    /// What a call has promised could not be made: 1C gets Неопределено, and this is the refusal.
+    fn refused(&mut self, _error: licence::Error) {}
+
     /// The object's last call: join all threads here, as the library may be unmapped right after. Comes once, also
     /// from hosts that destroy an object without saying Done, before the drop; not if `init` never came.
     fn done(&mut self) {}
@@ -260,6 +263,7 @@ pub(super) trait AnyComponent: Send {
     fn set_locale(&mut self, locale: &str);
     fn set_language(&mut self, code: &str);
     fn failed(&mut self, error: &licence::Error);
+    fn refused(&mut self, error: licence::Error);
     fn done(&mut self);
 }
 
@@ -316,6 +320,10 @@ impl<C: Component> AnyComponent for C {
 
     fn failed(&mut self, error: &licence::Error) {
         Component::failed(self, error);
+    }
+
+    fn refused(&mut self, error: licence::Error) {
+        Component::refused(self, error);
     }
 
     fn done(&mut self) {

@@ -25,4 +25,4 @@ pub use component::{
     Application, Call, Class, Component, Failure, Get, HostInfo, Method, Names, Preset, Property, Set,
 };
 pub use jiff::civil::DateTime;
-pub use value::Value;
+pub use value::{Maker, Promise, Value};

@@ -13,6 +13,7 @@ use super::guard;
 use super::host::Link;
 use super::memory::Memory;
 use super::value::Value;
+use super::variant::Unwritten;
 use super::{fault, variant, vtable};
 
 /// Level of the host, from `SetPlatformCapabilities`.
@@ -267,22 +268,30 @@ impl Object {
         unsafe { variant::read(value) }.map_err(|reason| fault::argument(names, position, reason))
     }
 
-    /// Hands a value to the host. Our own copy of bytes is wiped: it may be that of a protected object.
+    /// Hands a value to the host, with no lock held. A promise that can't be kept is a refusal: the host gets Неопределено.
     ///
     /// # Safety
     /// As of [`variant::write`], but `out` may be NULL.
-    unsafe fn give(&self, mut value: Value, out: *mut Variant) -> bool {
+    unsafe fn give(&self, value: Value, out: *mut Variant) -> bool {
         if out.is_null() {
             return false;
         }
         let memory = self.links.lock().memory;
         // SAFETY: the caller promises it, and NULL is excluded.
-        let given = unsafe { variant::write(out, &value, memory) };
-        value.wipe();
-        if !given {
-            self.report(&fault::no_memory());
-        }
-        given
+        let written = guard::catch(|| unsafe { variant::write(out, &value, memory) });
+        let failure = match written {
+            Ok(Ok(())) => return true,
+            Ok(Err(Unwritten::Refused(error))) => {
+                guard::entry((), || {
+                    self.with(|component| component.refused(error));
+                });
+                return true;
+            }
+            Ok(Err(Unwritten::NoMemory)) => fault::no_memory(),
+            Err(_) => fault::panic(),
+        };
+        self.report(&failure);
+        false
     }
 
     fn text(&self, text: &str) -> Option<*mut Unit> {

@@ -1,8 +1,10 @@
 //! Values that travel between 1C and the component, as safe Rust data.
 //! Knows nothing of memory that crosses the border: `variant` alone reads and writes that.
 
+use std::fmt;
+use std::sync::Arc;
+
 use jiff::civil::DateTime;
-use zeroize::Zeroize;
 
 /// A value of 1C, as an argument, a property or a result.
 ///
@@ -27,6 +29,45 @@ pub enum Value {
     Date(DateTime),
     /// ДвоичныеДанные.
     Blob(Vec<u8>),
+    /// ДвоичныеДанные that come to be in 1C's own memory; only as a result.
+    Promise(Promise),
+}
+
+/// Bytes that nobody may keep a second copy of: they come to be in the memory that 1C gets.
+pub trait Maker: Send + Sync {
+    /// What is copied into that memory, one part after the other.
+    fn parts(&self) -> Vec<&[u8]>;
+
+    /// Makes the bytes out of the copied parts, in place; how many there are, from the start on. On a refusal the memory goes
+    /// back, the result is Неопределено, and the component is told ([`Component::refused`](super::Component::refused)).
+    fn make(&self, memory: &mut [u8]) -> licence::Result<usize>;
+}
+
+/// A [`Maker`] as a value; equal to itself only.
+#[derive(Clone)]
+pub struct Promise(Arc<dyn Maker>);
+
+impl Promise {
+    /// Wraps a maker.
+    pub fn new(maker: impl Maker + 'static) -> Promise {
+        Promise(Arc::new(maker))
+    }
+
+    pub(super) fn maker(&self) -> &dyn Maker {
+        &*self.0
+    }
+}
+
+impl fmt::Debug for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Promise")
+    }
+}
+
+impl PartialEq for Promise {
+    fn eq(&self, other: &Promise) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl Value {
@@ -74,14 +115,6 @@ impl Value {
         }
     }
 
-    /// Overwrites bytes, which may be a secret's, with zeros.
-    pub fn wipe(&mut self) {
-        if let Value::Blob(bytes) = self {
-            // As a slice: that is one pass over the bytes.
-            bytes.as_mut_slice().zeroize();
-        }
-    }
-
     /// Moves the value out and leaves Неопределено: how a method takes a large argument without a copy.
     pub fn take(&mut self) -> Value {
         std::mem::take(self)
@@ -96,7 +129,7 @@ impl Value {
             Value::Int(_) | Value::Number(_) => "Число",
             Value::Text(_) => "Строка",
             Value::Date(_) => "Дата",
-            Value::Blob(_) => "ДвоичныеДанные",
+            Value::Blob(_) | Value::Promise(_) => "ДвоичныеДанные",
         }
     }
 }

@@ -7,10 +7,10 @@ use std::ptr;
 use jiff::SignedDuration;
 use jiff::civil::{self, DateTime};
 
-use super::abi::{Tm, Unit, Variant, vt};
+use super::abi::{Bytes, Tm, Unit, Variant, vt};
 use super::fault::Unreadable;
 use super::memory::Memory;
-use super::value::Value;
+use super::value::{Maker, Value};
 
 const DAY: f64 = 86_400.0;
 
@@ -77,11 +77,20 @@ unsafe fn copy<T: Copy>(items: *const T, len: u32) -> Result<Vec<T>, Unreadable>
     Ok(copied)
 }
 
-/// Writes a result, with memory of the host for texts and bytes. False, and an empty result, if there is none.
+/// Why a result was not written.
+pub enum Unwritten {
+    /// The host has no memory for it.
+    NoMemory,
+    /// What was promised could not be made.
+    Refused(licence::Error),
+}
+
+/// Writes a result, with memory of the host for texts and bytes. If that fails the result is empty.
 ///
 /// # Safety
 /// `out` points to a variant that may be overwritten; what it held is not freed.
-pub unsafe fn write(out: *mut Variant, value: &Value, memory: Option<Memory>) -> bool {
+pub unsafe fn write(out: *mut Variant, value: &Value, memory: Option<Memory>) -> Result<(), Unwritten> {
+    let memory = || memory.ok_or(Unwritten::NoMemory);
     // SAFETY: the caller promises a variant; members of a union may be written without reading what was there.
     unsafe {
         (*out).vt = vt::EMPTY;
@@ -110,23 +119,31 @@ pub unsafe fn write(out: *mut Variant, value: &Value, memory: Option<Memory>) ->
                 (*out).value.tm = to_tm(*date);
                 vt::TM
             }
-            Value::Text(text) => match memory.and_then(|memory| memory.text(text)) {
-                Some(wide) => {
-                    (*out).value.wide = wide;
-                    vt::PWSTR
-                }
-                None => return false,
-            },
-            Value::Blob(bytes) => match memory.and_then(|memory| memory.bytes(bytes)) {
-                Some(bytes) => {
-                    (*out).value.bytes = bytes;
-                    vt::BLOB
-                }
-                None => return false,
-            },
+            Value::Text(text) => {
+                (*out).value.wide = memory()?.text(text).ok_or(Unwritten::NoMemory)?;
+                vt::PWSTR
+            }
+            Value::Blob(bytes) => {
+                (*out).value.bytes = memory()?.bytes(bytes).ok_or(Unwritten::NoMemory)?;
+                vt::BLOB
+            }
+            Value::Promise(promise) => {
+                (*out).value.bytes = keep(promise.maker(), memory()?)?;
+                vt::BLOB
+            }
         };
     }
-    true
+    Ok(())
+}
+
+/// Makes promised bytes in memory of the host.
+fn keep(maker: &dyn Maker, memory: Memory) -> Result<Bytes, Unwritten> {
+    let parts = maker.parts();
+    let room = parts.iter().map(|part| part.len()).sum();
+    let mut block = memory.block(room).ok_or(Unwritten::NoMemory)?;
+    parts.into_iter().try_for_each(|part| block.push(part)).ok_or(Unwritten::NoMemory)?;
+    let len = maker.make(block.filled()).map_err(Unwritten::Refused)?;
+    block.into_bytes(len).ok_or(Unwritten::NoMemory)
 }
 
 /// A date as days since 1899-12-30; before that day the fraction still counts forward from midnight.

@@ -29,7 +29,7 @@ impl Show {
         let place = self.datafile.display().to_string();
         let missing = || Error::new(Code::FileFailed).with(&place).with("not found");
         let file = OnDisk::find(&self.datafile)?.ok_or_else(missing)?;
-        let datafile = Datafile::at(CRYPTO, Box::new(file))?;
+        let datafile = Datafile::at(CRYPTO, Box::new(file), None)?;
         if let Some(path) = &self.anchor {
             let TrustAnchor(root) = TrustAnchor::parse(CRYPTO, &files::read_text(path, ANCHOR_LIMIT)?)?;
             if root != datafile.series.root {

@@ -202,7 +202,8 @@ pub fn folder(sources: &Sources, seen: &HashMap<KeyNo, Time>) -> Result<Loaded> 
 
 /// The vendor's list in a datafile; a file that is no good is only told of, for components say so to whoever needs it.
 fn revocations(sources: &Sources, path: &Path) -> Option<Revocations> {
-    match OnDisk::find(path).and_then(|file| file.map(|file| Datafile::at(sources.crypto, Box::new(file))).transpose())
+    match OnDisk::find(path)
+        .and_then(|file| file.map(|file| Datafile::at(sources.crypto, Box::new(file), None)).transpose())
     {
         Ok(datafile) => datafile?.revocations(),
         Err(error) => {

@@ -73,6 +73,8 @@ pub struct Server {
     pub loses: AtomicUsize,
     /// So many answers take longer than a transport waits.
     pub silent: AtomicUsize,
+    /// Milliseconds that each of its answers takes.
+    pub takes: AtomicU64,
     /// So many calls about keys find it started again.
     pub forgets: AtomicUsize,
     /// It has no key of the series.
@@ -170,6 +172,7 @@ impl Network {
             is_up: AtomicBool::new(true),
             loses: AtomicUsize::default(),
             silent: AtomicUsize::default(),
+            takes: AtomicU64::default(),
             forgets: AtomicUsize::default(),
             keyless: AtomicBool::default(),
             asked: Mutex::default(),
@@ -218,10 +221,13 @@ impl Transport for Network {
         let server = server.filter(|server| server.is_up.load(Ordering::SeqCst));
         let server = server.ok_or_else(|| Fault::Unsent("connection refused".into()))?;
         let answered = if path == CONNECT_PATH { server.connect(body) } else { server.call(self, body) };
-        if path != CONNECT_PATH && one_of(&server.silent) {
-            self.clock.pass(limit.min(CALL_LIMIT));
+        let takes = Duration::from_millis(server.takes.load(Ordering::SeqCst));
+        let limit = limit.min(CALL_LIMIT);
+        if path != CONNECT_PATH && one_of(&server.silent) || takes > limit {
+            self.clock.pass(limit);
             return Err(Fault::Unanswered("timeout".into()));
         }
+        self.clock.pass(takes);
         if one_of(&server.loses) {
             return Err(Fault::Unanswered("hung up".into()));
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use licence::crypto::Provider;
 use licence::datafile::{Datafile, Object, Part, Place, same_name};
 use licence::error::{Code, Error, Result};
+use licence::time::Deadline;
 
 use crate::client::registry::Started;
 use server::AtServer;
@@ -71,16 +72,16 @@ impl Data {
 
     /// Looks for an object: `Alias.Name` and `Name` in what 1C code has passed, `Extension.Name` in the second file of the
     /// series, `Name` in the first.
-    pub fn find(&mut self, started: &Arc<Started>, name: &str) -> Result<Found> {
+    pub fn find(&mut self, started: &Arc<Started>, name: &str, deadline: &Deadline) -> Result<Found> {
         if let Some(found) = self.find_loaded(name) {
             return Ok(found);
         }
         if let Some(own) = after(EXTENSION, name)
-            && let Some(found) = self.find_in(started, Part::Extension, own)?
+            && let Some(found) = self.find_in(started, Part::Extension, own, deadline)?
         {
             return Ok(found);
         }
-        self.find_in(started, Part::Main, name)?.ok_or_else(|| Error::new(Code::NoObject).with(name))
+        self.find_in(started, Part::Main, name, deadline)?.ok_or_else(|| Error::new(Code::NoObject).with(name))
     }
 
     fn find_loaded(&self, name: &str) -> Option<Found> {
@@ -88,8 +89,14 @@ impl Data {
         by_alias.or_else(|| self.loaded.iter().find_map(|(_, datafile)| object(datafile, name)))
     }
 
-    fn find_in(&mut self, started: &Arc<Started>, part: Part, name: &str) -> Result<Option<Found>> {
-        let Some(datafile) = self.file(started, part)? else { return Ok(None) };
+    fn find_in(
+        &mut self,
+        started: &Arc<Started>,
+        part: Part,
+        name: &str,
+        deadline: &Deadline,
+    ) -> Result<Option<Found>> {
+        let Some(datafile) = self.file(started, part, deadline)? else { return Ok(None) };
         self.files.retain(|(known, _)| *known != part);
         self.files.push((part, Arc::clone(&datafile)));
         Ok(object(&datafile, name))
@@ -97,10 +104,10 @@ impl Data {
 
     /// A file of the series as it is now: beside the server, else on a disk. One that is there but no good is an error, so that
     /// nobody works with another one unawares.
-    fn file(&self, started: &Arc<Started>, part: Part) -> Result<Option<Arc<Datafile>>> {
+    fn file(&self, started: &Arc<Started>, part: Part, deadline: &Deadline) -> Result<Option<Arc<Datafile>>> {
         let crypto = self.crypto;
         let key_id = started.wanted.key_id;
-        let (key, place): ([u8; 32], Box<dyn Place>) = match AtServer::find(started, part)? {
+        let (key, place): ([u8; 32], Box<dyn Place>) = match AtServer::find(started, part, deadline)? {
             Some(file) => (crypto.sha256(&[b"server", &file.stamp.0]), Box::new(file)),
             None => match disk::find(&self.folders, key_id, part)? {
                 Some(file) => {
@@ -111,7 +118,7 @@ impl Data {
             },
         };
         let datafile = started.datafile(key, || {
-            let datafile = Datafile::at(crypto, place)?;
+            let datafile = Datafile::at(crypto, place, Some(deadline))?;
             check(started, &datafile, &datafile.place().name())?;
             Ok(datafile)
         })?;

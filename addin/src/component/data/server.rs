@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use licence::datafile::{Part, Place};
+use licence::datafile::{Part, Piece, Place};
 use licence::error::{Code, Error, Result};
 use licence::id::Bytes32;
 use licence::protocol::MAX_PIECE;
 use licence::protocol::message::DatafileQuery;
+use licence::time::Deadline;
 
-use crate::client::Deadline;
 use crate::client::registry::Started;
 
 /// The file as it was when it was found.
@@ -26,9 +26,9 @@ pub struct AtServer {
 
 impl AtServer {
     /// The file of a series; `None` when no server has it.
-    pub fn find(started: &Arc<Started>, part: Part) -> Result<Option<AtServer>> {
+    pub fn find(started: &Arc<Started>, part: Part, deadline: &Deadline) -> Result<Option<AtServer>> {
         let query = DatafileQuery { part, at: 0, length: 0 };
-        let piece = started.datafile_piece(query, &started.deadline())?;
+        let piece = started.datafile_piece(query, deadline)?;
         Ok(piece.map(|piece| AtServer {
             started: Arc::clone(started),
             part,
@@ -71,25 +71,26 @@ impl Place for AtServer {
         self.known().clear();
     }
 
-    fn read(&self, at: u64, length: usize) -> Result<Vec<u8>> {
+    fn read(&self, at: u64, length: usize, deadline: Option<&Deadline>) -> Result<Vec<Piece>> {
         let outside = || Error::new(Code::DocumentDamaged).with(self.name()).with("length");
         let end = at.checked_add(length as u64).filter(|end| *end <= self.size).ok_or_else(outside)?;
-        let deadline = self.started.deadline();
-        let mut bytes = Vec::with_capacity(length);
+        let deadline = deadline.cloned().unwrap_or_else(|| self.started.object_deadline());
+        let slow = |next| Error::new(Code::DatafileSlow).with(self.name()).with(next - at).with(length);
+        let mut pieces = Vec::new();
         let mut next = at;
         while next < end {
-            if deadline.left().is_zero() {
-                let slow = Error::new(Code::DatafileSlow).with(self.name());
-                return Err(slow.with(bytes.len()).with(length));
+            if deadline.is_over() {
+                return Err(slow(next));
             }
             let number = next / u64::from(MAX_PIECE);
             let begin = number * u64::from(MAX_PIECE);
-            let piece = self.piece(number, &deadline)?;
+            let piece = self.piece(number, &deadline);
+            let piece = piece.map_err(|error| if deadline.is_over() { slow(next) } else { error })?;
             // Both are below the length of one piece.
             let (from, to) = ((next - begin) as usize, (end - begin).min(piece.len() as u64) as usize);
-            bytes.extend_from_slice(piece.get(from..to).ok_or_else(outside)?);
+            pieces.push(Piece::of(&piece, from..to).ok_or_else(outside)?);
             next = begin + to as u64;
         }
-        Ok(bytes)
+        Ok(pieces)
     }
 }

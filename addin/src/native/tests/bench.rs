@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::native::abi::*;
 use crate::native::component::{Class, Component, Failure, HostInfo, Method, Preset, Property};
 use crate::native::object::{Object, agree_on_level};
-use crate::native::value::Value;
+use crate::native::value::{Maker, Promise, Value};
 use crate::native::{exports, text};
 
 /// What the components of one test went through, found by the thread that runs the test.
@@ -21,6 +21,8 @@ pub struct Diary {
     pub locale: Mutex<String>,
     /// The last wrong call that the component was told of.
     pub failed: Mutex<Option<licence::Code>>,
+    /// The last promise that could not be kept.
+    pub refused: Mutex<Option<licence::Code>>,
     pub done: AtomicUsize,
     pub dropped: AtomicUsize,
 }
@@ -65,8 +67,33 @@ impl Probe {
         Ok(format!("{arguments:?}").into())
     }
 
+    fn promise(&mut self, arguments: &mut [Value]) -> Result<Value, Failure> {
+        Ok(Value::Promise(Promise::new(Reversed(arguments[0].as_text().unwrap_or_default().to_owned()))))
+    }
+
     fn fail(&mut self, _: &mut [Value]) -> Result<Value, Failure> {
         Err(Failure(licence::Error::new(licence::Code::NoObject).with("а\u{0}б")))
+    }
+}
+
+/// Promises a text without its last byte, backwards; refuses what begins with "-" and panics at what begins with "!".
+struct Reversed(String);
+
+impl Maker for Reversed {
+    fn parts(&self) -> Vec<&[u8]> {
+        self.0.as_bytes().chunks(3).collect()
+    }
+
+    fn make(&self, memory: &mut [u8]) -> licence::Result<usize> {
+        match memory.split_last_mut() {
+            Some((_, kept)) if kept.starts_with(b"-") => Err(licence::Code::ObjectDamaged.into()),
+            Some((_, kept)) if kept.starts_with(b"!") => panic!("in a promise"),
+            Some((_, kept)) => {
+                kept.reverse();
+                Ok(kept.len())
+            }
+            None => Ok(0),
+        }
     }
 }
 
@@ -86,6 +113,7 @@ impl Component for Probe {
             Self::join,
         ),
         Method::function("Fail", "Отказать", 0, &[], Self::fail),
+        Method::function("Promise", "Обещать", 1, &[], Self::promise),
     ];
 
     fn create() -> Self {
@@ -113,6 +141,10 @@ impl Component for Probe {
         *self.diary.failed.lock() = Some(error.code);
     }
 
+    fn refused(&mut self, error: licence::Error) {
+        *self.diary.refused.lock() = Some(error.code);
+    }
+
     fn done(&mut self) {
         self.diary.done.fetch_add(1, Ordering::Relaxed);
         self.step("done");
@@ -132,13 +164,21 @@ pub static CLASSES: &[Class] = &[Class::of::<Probe>()];
 #[repr(C)]
 pub struct TestMemory {
     base: MemoryManager,
-    blocks: Vec<Box<[u64]>>,
+    pub blocks: Vec<Box<[u64]>>,
+    /// Blocks that the component gave back, as it left them.
+    pub given_back: Vec<Box<[u64]>>,
+    /// Called back into at each allocation.
+    pub reentered: *mut c_void,
 }
 
 unsafe extern "system" fn alloc_memory(this: *mut MemoryManager, out: *mut *mut c_void, bytes: c_ulong) -> u8 {
     // SAFETY: the manager is the first field of a `TestMemory` of one thread, `out` is a place of the component.
     unsafe {
         let memory = &mut *this.cast::<TestMemory>();
+        if !memory.reentered.is_null() {
+            // Would hang if a lock were held across the call.
+            assert_eq!((extender(memory.reentered).get_n_props)(base(memory.reentered, 1)), 2);
+        }
         memory.blocks.push(vec![u64::MAX; (bytes as usize).div_ceil(8)].into_boxed_slice());
         *out = memory.blocks.last_mut().expect("just pushed").as_mut_ptr().cast();
     }
@@ -146,8 +186,14 @@ unsafe extern "system" fn alloc_memory(this: *mut MemoryManager, out: *mut *mut 
     0x80
 }
 
-unsafe extern "system" fn free_memory(_: *mut MemoryManager, _: *mut *mut c_void) {
-    panic!("the component frees nothing");
+unsafe extern "system" fn free_memory(this: *mut MemoryManager, block: *mut *mut c_void) {
+    // SAFETY: as in `alloc_memory`.
+    unsafe {
+        let memory = &mut *this.cast::<TestMemory>();
+        let at = memory.blocks.iter().position(|known| known.as_ptr().cast() == (*block).cast_const());
+        memory.given_back.push(memory.blocks.swap_remove(at.expect("a block of ours")));
+        *block = ptr::null_mut();
+    }
 }
 
 static MEMORY_TABLE: MemoryManagerTable =
@@ -245,7 +291,12 @@ impl Bench {
         assert_eq!(created, 1);
         Self {
             object,
-            memory: Box::new(TestMemory { base: MemoryManager { table: &MEMORY_TABLE }, blocks: Vec::new() }),
+            memory: Box::new(TestMemory {
+                base: MemoryManager { table: &MEMORY_TABLE },
+                blocks: Vec::new(),
+                given_back: Vec::new(),
+                reentered: ptr::null_mut(),
+            }),
             connection: Box::new(TestConnection {
                 base: Connection { table: &CONNECTION_TABLE },
                 errors: Vec::new(),
@@ -284,10 +335,21 @@ impl Bench {
     }
 
     pub fn echo(&mut self, argument: Variant) -> (bool, Variant) {
+        self.call(0, argument)
+    }
+
+    /// Calls a method of one argument.
+    pub fn call(&mut self, method: c_long, argument: Variant) -> (bool, Variant) {
         let (mut argument, mut result) = (argument, variant(vt::EMPTY));
-        // SAFETY: method 0 with one argument; the result is a place of ours.
-        let good = unsafe { (self.members().call_as_func)(self.this(1), 0, &mut result, &mut argument, 1) };
+        // SAFETY: one argument; the result is a place of ours.
+        let good = unsafe { (self.members().call_as_func)(self.this(1), method, &mut result, &mut argument, 1) };
         (good, result)
+    }
+
+    /// Calls the method that promises bytes made of a text.
+    pub fn promise(&mut self, text: &str) -> (bool, Variant) {
+        let bytes = Bytes { ptr: text.as_ptr().cast_mut().cast(), len: text.len() as u32 };
+        self.call(3, number(vt::PSTR, |value| value.bytes = bytes))
     }
 
     pub fn last_error(&self) -> &str {
@@ -344,6 +406,16 @@ pub fn text_of(result: &Variant) -> String {
         let wide = result.value.wide;
         assert_eq!(*wide.ptr.add(wide.len as usize), 0);
         String::from_utf16(std::slice::from_raw_parts(wide.ptr, wide.len as usize)).unwrap()
+    }
+}
+
+pub fn bytes_of(result: &Variant) -> &[u8] {
+    assert_eq!(result.vt, vt::BLOB);
+    // SAFETY: the component has written bytes of the kind's form, in a block that still lives; empty ones have a pointer too.
+    unsafe {
+        let bytes = result.value.bytes;
+        assert!(!bytes.ptr.is_null());
+        std::slice::from_raw_parts(bytes.ptr.cast::<u8>(), bytes.len as usize)
     }
 }
 

@@ -249,13 +249,40 @@ fn texts_and_bytes_go_through_with_and_without_content() {
         let bytes = Bytes { ptr: content.as_ptr().cast_mut().cast(), len: content.len() as u32 };
         let (good, result) = bench.echo(number(vt::BLOB, |value| value.bytes = bytes));
         assert!(good && result.vt == vt::BLOB);
-        // SAFETY: the kind is checked; the block of the manager still lives.
-        let got = unsafe {
-            assert!(!result.value.bytes.ptr.is_null());
-            std::slice::from_raw_parts(result.value.bytes.ptr.cast::<u8>(), result.value.bytes.len as usize)
-        };
-        assert_eq!(got, content);
+        assert_eq!(bytes_of(&result), content);
     }
+    bench.delete(0);
+}
+
+#[test]
+fn promised_bytes_are_made_in_memory_of_the_host_with_no_lock_held() {
+    let mut bench = Bench::ready();
+    bench.memory.reentered = bench.object.cast();
+    for (text, made) in [("abcdefgh", "gfedcba"), ("x", ""), ("", "")] {
+        let (good, result) = bench.promise(text);
+        assert!(good && result.vt == vt::BLOB);
+        assert_eq!(bytes_of(&result), made.as_bytes());
+    }
+    assert_eq!((bench.memory.blocks.len(), bench.memory.given_back.len()), (3, 0), "one block each");
+    bench.delete(0);
+}
+
+#[test]
+fn a_promise_that_cannot_be_kept_is_a_refusal_and_its_memory_goes_back_wiped() {
+    let mut bench = Bench::ready();
+    let (good, result) = bench.promise("-secret-bytes-16");
+    assert!(good && result.vt == vt::EMPTY, "a refusal is a value");
+    assert_eq!(*diary().refused.lock(), Some(licence::Code::ObjectDamaged));
+    assert_eq!(bench.connection.errors.len(), 0);
+    let (good, result) = bench.promise("!secret-bytes-16");
+    assert!(!good && result.vt == vt::EMPTY);
+    assert!(bench.last_error().contains("Внутренняя ошибка"), "{}", bench.last_error());
+    assert!(bench.memory.blocks.is_empty());
+    assert_eq!(bench.memory.given_back, [vec![0; 2].into_boxed_slice(), vec![0; 2].into_boxed_slice()]);
+    // SAFETY: a live object, whose host takes its memory away.
+    assert!(!unsafe { (bench.first().set_mem_manager)(bench.this(0), ptr::null_mut()) });
+    assert!(!bench.promise("text").0);
+    assert!(bench.last_error().contains("памят"), "{}", bench.last_error());
     bench.delete(0);
 }
 

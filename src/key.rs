@@ -15,6 +15,7 @@ use crate::id::{KeyId, KeyNo, SeriesId};
 use crate::identity::{self, Identity, PublicIdentity};
 use crate::series::Issuer;
 use crate::subkeys::{Entitlement, Subkeys};
+use crate::support::Support;
 use crate::time::Time;
 
 /// A licence: `SLK-LICENCE 1`, followed in its file by the issuing certificate.
@@ -115,6 +116,9 @@ pub struct Licence {
     /// Name of the article.
     #[serde(default)]
     pub article_name: String,
+    /// Support that was sold with it.
+    #[serde(flatten)]
+    pub support: Support,
     /// When this issue was signed.
     pub issued: Time,
     /// The licence must be updated at the centre before this moment.
@@ -254,6 +258,7 @@ mod tests {
             product_name: String::new(),
             article: String::new(),
             article_name: String::new(),
+            support: Support::default(),
             issued: Time(0),
             renew_by: None,
             parameters: BTreeMap::new(),

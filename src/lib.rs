@@ -25,6 +25,7 @@ pub mod revocation;
 pub mod series;
 pub mod settings;
 pub mod subkeys;
+pub mod support;
 pub mod time;
 pub mod trailer;
 pub mod version;

@@ -165,6 +165,7 @@ fn licence(identity: PublicIdentity, binding: Binding, seats: u32) -> Outcome<(S
         product_name: "Тестовая серия".into(),
         article: "111111111111".into(),
         article_name: "Измерения".into(),
+        support: Default::default(),
         issued: yesterday,
         renew_by: None,
         parameters: std::collections::BTreeMap::new(),

@@ -8,6 +8,7 @@ use licence::error::Code;
 use licence::identity::Identity;
 use licence::key::{Key, KeyType};
 use licence::subkeys::ObjectRef;
+use licence::support::Support;
 use vendor::{CRYPTO, Centre, Vendor, anchor, error, request};
 
 fn activate(centre: &Centre, asked: &Request, identity: &Identity) -> Key {
@@ -183,7 +184,8 @@ fn a_code_is_exchanged_before_its_date_only_and_tells_its_parameters_unspent() {
     let vendor = Vendor::with_series("until");
     let late = vendor.code(&["--licences", "1", "--until", "2020-01-31"]);
     let more = ["--until", "2999-01-31", "--parameter", "Филиалы=3", "--parameter", "Режим=a=b"];
-    let good = vendor.code(&[&["--licences", "1"], more.as_slice()].concat());
+    let support = ["--support-until", "2027-05-01", "--support-type", "ПРОФ", "--industry-support-days", "365"];
+    let good = vendor.code(&[&["--licences", "1"], more.as_slice(), support.as_slice()].concat());
     let new = ["code", "--center", "centre", "--serie", "672B", "--licences", "1"];
     for wrong in [["--until", "31.01.2020"], ["--parameter", "Филиалы"]] {
         assert!(vendor.edit_fails(&[new.as_slice(), &wrong].concat()).contains(wrong[0]), "{wrong:?}");
@@ -205,7 +207,15 @@ fn a_code_is_exchanged_before_its_date_only_and_tells_its_parameters_unspent() {
     let expected = [("Режим", "a=b"), ("Филиалы", "3")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!((told.state, told.key_no), (CodeState::New, None));
     assert_eq!(told.offer.parameters, expected.clone().into());
-    assert_eq!(activate(&centre, &request(&identity, "a", &good), &identity).licence.parameters, expected.into());
+    let licence = activate(&centre, &request(&identity, "a", &good), &identity).licence;
+    assert_eq!(licence.parameters, expected.into());
+    let support = Support {
+        support_date: Some("2027-05-01".parse().unwrap()),
+        support_type: Some("ПРОФ".into()),
+        industry_support_period: Some(365),
+        ..Support::default()
+    };
+    assert_eq!((&licence.support, &told.offer.support), (&support, &support));
     assert_eq!((parameters().state, parameters().key_no), (CodeState::Used, Some(1)));
 }
 

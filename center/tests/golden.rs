@@ -93,6 +93,7 @@ impl Bench {
             product_name: "Учёт \"Образец\"".into(),
             article: "A-1".into(),
             article_name: "Основная поставка".into(),
+            support: Default::default(),
             issued: time("2026-02-04"),
             renew_by: Some(time("2027-01-01")),
             parameters: std::collections::BTreeMap::new(),

@@ -136,6 +136,7 @@ fn what_is_written_over_the_api_is_what_codes_and_keys_are_made_of() {
     // Changed terms come with the next update.
     let mut more = terms.clone();
     more["LicenceCount"] = json!(9);
+    more["SupportDate"] = json!("2027-05-01");
     write("POST", "/api/codes/terms", json!({ "Code": reserve, "Terms": more }));
     let installed =
         licence::activation::Installed { series: key.series, key_no: 1, issue: 2, key_type: key.licence.key_type };
@@ -143,6 +144,7 @@ fn what_is_written_over_the_api_is_what_codes_and_keys_are_made_of() {
     let update = Request { purpose, installed: vec![installed], ..request(&identity, "a", second) };
     let Granted::Updated { keys, .. } = granted(&centre, &update, &identity) else { panic!() };
     assert_eq!((keys[0].licence.licence_count, keys[0].licence.issue), (9, 3));
+    assert_eq!(keys[0].licence.support.support_date, Some("2027-05-01".parse().unwrap()));
 
     let audit = read("/api/audit").to_string();
     for kind in

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::flags::Flags;
 use crate::key::KeyType;
+use crate::support::Support;
 use crate::time::Time;
 
 /// What a code gives. Fields are those of the licence.
@@ -43,6 +44,9 @@ pub struct Offer {
     /// Name of the article.
     #[serde(default)]
     pub article_name: String,
+    /// Support that is sold with it.
+    #[serde(flatten)]
+    pub support: Support,
     /// Whether a mounted identity file counts as a part of the machine, so that a container may move to another host. Whoever copies
     /// the file with the data folder has a second container.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -271,6 +271,7 @@ fn the_parameters_of_a_code_come_as_they_were_sold() {
         product_name: "Учёт".into(),
         article: "A-1".into(),
         article_name: String::new(),
+        support: Default::default(),
         identity_file: false,
         until: Some(Time(1000)),
     };

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Lang, Result};
 use crate::id::{KeyId, KeyNo, RootHash};
 use crate::key::{Binding, Key};
+use crate::support::Support;
 use crate::time::Time;
 
 /// ИНН or КПП: a number as in the guide's samples, text when it begins with 0, which a number would lose.
@@ -108,15 +109,15 @@ pub struct LicenceInfo {
     pub update_date: Option<Time>,
     /// Fields of newer servers that licences of this system do not carry.
     #[serde(flatten)]
-    pub support: Support,
+    pub support: SupportInfo,
 }
 
-/// What newer servers tell of support periods and of recovered keys. Licences here say nothing of it, so it is null; the
-/// names are there for programs that expect them.
+/// What newer servers tell of support and of recovered keys: null where the vendor has stated nothing. No licence says whether
+/// its key was recovered; the name is there for programs that expect it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase", default)]
 #[allow(missing_docs)] // The names say it.
-pub struct Support {
+pub struct SupportInfo {
     pub support_date: Option<Time>,
     pub support_type: Option<String>,
     pub industry_support_date: Option<Time>,
@@ -124,6 +125,21 @@ pub struct Support {
     pub industry_support_type: Option<String>,
     pub product_version_name: Option<String>,
     pub recovered: Option<bool>,
+}
+
+impl SupportInfo {
+    fn of(support: &Support) -> SupportInfo {
+        let stated = support.clone();
+        SupportInfo {
+            support_date: stated.support_date,
+            support_type: stated.support_type,
+            industry_support_date: stated.industry_support_date,
+            industry_support_period: stated.industry_support_period,
+            industry_support_type: stated.industry_support_type,
+            product_version_name: stated.product_version_name,
+            recovered: None,
+        }
+    }
 }
 
 impl LicenceInfo {
@@ -164,7 +180,7 @@ impl LicenceInfo {
             article_name: licence.article_name.clone(),
             series_key: Some(key.series.root),
             update_date: (licence.issue > 1).then_some(licence.issued),
-            support: Support::default(),
+            support: SupportInfo::of(&licence.support),
         }
     }
 }
@@ -219,7 +235,7 @@ pub struct UnreadableLicence {
     series_key: (),
     update_date: (),
     #[serde(flatten)]
-    support: Support,
+    support: SupportInfo,
 }
 
 impl UnreadableLicence {
@@ -256,7 +272,7 @@ impl UnreadableLicence {
             article_name: (),
             series_key: (),
             update_date: (),
-            support: Support::default(),
+            support: SupportInfo::default(),
         }
     }
 }

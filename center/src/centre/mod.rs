@@ -178,6 +178,7 @@ impl Centre {
             product_name: offer.product_name.clone(),
             article: offer.article.clone(),
             article_name: offer.article_name.clone(),
+            support: offer.support.clone(),
             issued: now,
             parameters: offer.parameters.clone(),
             renew_by: (renew_days > 0).then(|| now.plus_days(renew_days.into())),

@@ -6,6 +6,7 @@ use licence::activation::Offer;
 use licence::code::ActivationCode;
 use licence::flags::{self, Flags};
 use licence::key::KeyType;
+use licence::support::Support;
 use licence::{KeyId, KeyNo, SeriesId, Time};
 
 use super::lang_words;
@@ -66,6 +67,24 @@ pub(super) struct New {
     /// Name of the article.
     #[arg(long, value_name = "NAME", default_value = "")]
     article_name: String,
+    /// Until when the product is supported, shown by servers.
+    #[arg(long, value_name = "DATE")]
+    support_until: Option<Time>,
+    /// Kind of that support.
+    #[arg(long, value_name = "TEXT")]
+    support_type: Option<String>,
+    /// Until when the industry solution is supported.
+    #[arg(long, value_name = "DATE")]
+    industry_support_until: Option<Time>,
+    /// For how many days that support is sold.
+    #[arg(long, value_name = "N")]
+    industry_support_days: Option<u32>,
+    /// Kind of that support.
+    #[arg(long, value_name = "TEXT")]
+    industry_support_type: Option<String>,
+    /// Name of the version of the product.
+    #[arg(long, value_name = "NAME")]
+    product_version_name: Option<String>,
     /// ИНН that the buyer must give.
     #[arg(long)]
     itn: Option<String>,
@@ -145,6 +164,14 @@ impl New {
             product_name: self.product.clone().unwrap_or(name.clone()),
             article: self.article.clone(),
             article_name: self.article_name.clone(),
+            support: Support {
+                support_date: self.support_until,
+                support_type: self.support_type.clone(),
+                industry_support_date: self.industry_support_until,
+                industry_support_period: self.industry_support_days,
+                industry_support_type: self.industry_support_type.clone(),
+                product_version_name: self.product_version_name.clone(),
+            },
             identity_file: self.identity_file,
             until: self.until,
         };

@@ -24,6 +24,7 @@ pub(crate) fn terms(key_type: KeyType) -> Terms {
         product_name: "Товар".into(),
         article: String::new(),
         article_name: String::new(),
+        support: Default::default(),
         identity_file: false,
         until: None,
     };

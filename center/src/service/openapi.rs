@@ -76,6 +76,12 @@ fn schemas() -> Value {
         "ProductName": text,
         "Article": text,
         "ArticleName": text,
+        "SupportDate": time,
+        "SupportType": text,
+        "IndustrySupportDate": time,
+        "IndustrySupportPeriod": { "type": "integer", "description": "days" },
+        "IndustrySupportType": text,
+        "ProductVersionName": text,
         "IdentityFile": { "type": "boolean", "description": "a mounted identity file counts as a part of the machine" },
         "Until": time,
     });

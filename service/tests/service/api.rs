@@ -87,6 +87,21 @@ fn beside(name: &str) -> &'static [&'static str] {
 }
 
 #[test]
+fn what_the_vendor_states_of_support_is_shown_and_the_rest_is_null() {
+    let bench = Bench::ready("support");
+    bench.install(1, |licence| {
+        licence.support.support_date = Some("2027-05-01".parse().unwrap());
+        licence.support.product_version_name = Some("ПРОФ 3.1".into());
+    });
+    let (_, key) = bench.get("/api/licences/1");
+    assert_eq!(key["SupportDate"], "2027-05-01T00:00:00.000Z");
+    assert_eq!(key["ProductVersionName"], "ПРОФ 3.1");
+    for field in ["SupportType", "IndustrySupportDate", "IndustrySupportPeriod", "IndustrySupportType", "Recovered"] {
+        assert!(key[field].is_null() && key.as_object().unwrap().contains_key(field), "{field}: {key}");
+    }
+}
+
+#[test]
 fn answers_have_the_fields_and_types_of_the_guide_s_samples() {
     let bench = Bench::ready("samples");
     bench.install(7_131_766, |_| {});

@@ -128,6 +128,7 @@ impl Vendor {
             product_name: "Тестовая серия".into(),
             article: "111111111111".into(),
             article_name: "Тестовая номенклатура".into(),
+            support: Default::default(),
             issued: Time(NOW - DAY),
             renew_by: None,
             parameters: std::collections::BTreeMap::new(),

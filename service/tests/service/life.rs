@@ -86,6 +86,7 @@ pub fn answer(request: &Request, issue: u32) -> (u16, String) {
                 product_name: "Тестовая серия".into(),
                 article: String::new(),
                 article_name: String::new(),
+                support: Default::default(),
                 identity_file: false,
                 until: None,
             },

@@ -138,6 +138,12 @@ catalogue! {
     142 HttpVersion "EHTTPBadRequest" 505
         ru "Версия HTTP не поддерживается.", "Используйте HTTP/1.1.";
         en "The version of HTTP is not supported.", "Use HTTP/1.1.";
+    143 LengthRequired "EHTTPBadRequest" 411
+        ru "Длина тела запроса не названа: Transfer-Encoding не принимается.", "Передавайте тело с Content-Length.";
+        en "The length of the body is not told: Transfer-Encoding is not accepted.", "Send the body with Content-Length.";
+    144 SignInsFailed "EHTTPUnauthorized" 401
+        ru "Неудачных попыток входа: {0}, за {1} мин.", "Если пароли подбирают, ограничьте доступ: [Console] AllowedAddresses.";
+        en "Failed sign-ins: {0} within {1} min.", "If somebody guesses passwords, limit access: [Console] AllowedAddresses.";
 
     // Keys: why one can't be used.
     200 DocumentDamaged "ELicenceFile" 400
@@ -479,6 +485,15 @@ catalogue! {
     630 CertificateUnusable "EConfig" 500
         ru "Сертификат TLS не подходит: {0}.", "Проверьте [TLS] Certificate и Key: цепочка и ключ в формате PEM.";
         en "The TLS certificate can't be used: {0}.", "Check [TLS] Certificate and Key: a chain and its key in PEM.";
+    631 SettingUnused "EConfig" 400
+        ru "{0}, строка {1}: настройка {2} здесь не используется: {3}.", "Делать ничего не нужно; строку можно удалить.";
+        en "{0}, line {1}: setting {2} is not used here: {3}.", "Nothing has to be done; the line can be removed.";
+    632 SettingUnknown "EConfig" 400
+        ru "{0}, строка {1}: настройки {2} нет, строка не действует.", "Проверьте имя и раздел; все настройки: licenceserver conf.";
+        en "{0}, line {1}: there is no setting {2}, the line has no effect.", "Check the name and the section; licenceserver conf shows all settings.";
+    633 SettingsNotInForce "EConfig" 400
+        ru "Не действует так, как записано в файле настроек: {0}.", "Что не так и что действует, говорят журнал сервера и GET /api/settings.";
+        en "Not in force as the settings file has it: {0}.", "What is wrong and what is in force is told by the server's log and GET /api/settings.";
     620 ClockBehind "EClock" 409
         ru "Часы сервера отстают: сроки ключей считаются по времени {0}.", "Установите часы; отставание срок ключей не продлевает.";
         en "The server's clock is behind: periods of keys are judged at {0}.", "Set the clock; a clock that is behind gives keys no more time.";

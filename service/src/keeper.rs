@@ -64,6 +64,7 @@ fn keep(bell: &Bell, core: &Weak<Core>) {
         let Some(core) = core.upgrade() else { return };
         parking_lot::MutexGuard::unlocked(&mut stopped, || {
             core.look_around();
+            core.guard.guesses(core.timekeeper.now()).into_iter().for_each(|entry| core.ledger.audit(entry));
             activation::update_daily(&core);
         });
     }

@@ -270,6 +270,7 @@ fn error_of(rejection: &Rejection, body_bytes: usize) -> Error {
     let cause = rejection.reason.trim_end_matches('.');
     match rejection.status {
         408 => Code::Timeout.into(),
+        411 => Code::LengthRequired.into(),
         413 => Error::new(Code::TooLarge).with(body_bytes),
         414 => Code::AddressTooLong.into(),
         431 => Code::HeaderTooLarge.into(),

@@ -72,6 +72,18 @@ pub fn module_of(address: *const ()) -> Option<PathBuf> {
     (1..name.len()).contains(&length).then(|| PathBuf::from(OsString::from_wide(&name[..length])))
 }
 
+/// Has large buffers given back to the system as soon as they are freed, for a program that runs for months: else glibc keeps
+/// the memory of each password that was hashed. Only for programs of our own: a library must leave the allocator alone.
+pub fn give_back_large_buffers() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        /// In bytes. What lists and pages take is below it, what a password takes is far above.
+        const LARGE: libc::c_int = 1024 * 1024;
+        // SAFETY: mallopt(3) takes two numbers and touches nothing but the allocator's own settings.
+        unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) };
+    }
+}
+
 /// Name of the user that this process runs as; empty when the environment does not tell.
 pub fn user_name() -> String {
     env::var("USER").or_else(|_| env::var("USERNAME")).unwrap_or_default()

@@ -2,7 +2,7 @@
 //! Its main part is always a template (one for HTML, so that everything in it is escaped); nothing inline is ever
 //! needed, and the policy sent with it forbids it.
 
-use crate::{Language, Request, Response};
+use crate::{Language, Request, Response, percent_encode};
 use askama::Template;
 
 /// What a page may load: its own style sheet, script and images; who may frame it: itself; where its forms may go:
@@ -47,13 +47,16 @@ struct Whole<'a> {
     title: &'a str,
     nav: &'a [Link],
     user: Option<&'a str>,
+    /// The same page in the other language.
+    other: &'a str,
     main: &'a str,
 }
 
 impl Frame<'_> {
     /// The page as a response. A language chosen by `?lang=` in `request` is remembered in a cookie for a year.
     pub fn response(&self, request: &Request, status: u16, main: &impl Template) -> Response {
-        let rendered = main.render().and_then(|main| self.whole(&main).render());
+        let other = in_other_language(request, self.language);
+        let rendered = main.render().and_then(|main| self.whole(&other, &main).render());
         let page = match rendered {
             Ok(page) => page,
             Err(error) => {
@@ -68,10 +71,23 @@ impl Frame<'_> {
         }
     }
 
-    fn whole<'a>(&'a self, main: &'a str) -> Whole<'a> {
+    fn whole<'a>(&'a self, other: &'a str, main: &'a str) -> Whole<'a> {
         let Self { product, version, language, title, nav, user } = *self;
-        Whole { product, version, language, title, nav, user, main }
+        Whole { product, version, language, title, nav, user, other, main }
     }
+}
+
+/// The query string that shows the same page in the other language: what else the query says stays.
+fn in_other_language(request: &Request, shown: Language) -> String {
+    let other = match shown {
+        Language::Russian => Language::English,
+        Language::English => Language::Russian,
+    };
+    let kept = request.query.iter().filter(|(name, _)| name != "lang");
+    let mut query: String =
+        kept.map(|(name, value)| format!("{}={}&", percent_encode(name), percent_encode(value))).collect();
+    query.insert(0, '?');
+    query + "lang=" + other.code()
 }
 
 /// Adds the headers that a page needs: content policy, no referrer to others, nothing stored.
@@ -124,6 +140,13 @@ mod tests {
         assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe"));
         assert_eq!(response.headers.get("cache-control"), Some("no-store"));
         assert_eq!(response.headers.get("x-content-type-options"), Some("nosniff"));
+    }
+
+    #[test]
+    fn the_other_language_shows_the_same_page() {
+        let (_, text) = page("/licences/7?KeyID=672B&menu=false&lang=en&q=%22%26%3Ca");
+        assert!(text.contains("href=\"?KeyID=672B&#38;menu=false&#38;q=%22%26%3Ca&#38;lang=ru\""), "{text}");
+        assert!(page("/").1.contains("href=\"?lang=en\""));
     }
 
     #[test]

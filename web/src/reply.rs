@@ -26,7 +26,7 @@ pub trait Service: Send + Sync + 'static {
 /// Why a front refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// 400, 408, 413, 414, 431, 500, 501, 503, 505.
+    /// 400, 408, 411, 413, 414, 431, 500, 501, 503, 505.
     pub status: u16,
     /// What is wrong, in English, for the caller.
     pub reason: String,

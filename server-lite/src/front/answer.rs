@@ -95,7 +95,7 @@ fn read(limits: &Limits, incoming: &mut tiny_http::Request) -> Result<Request, B
         Err(Box::new(Rejection { status, reason: reason.to_owned(), headers: headers.clone() }))
     };
     if headers.contains("transfer-encoding") {
-        return reject(400, "Transfer-Encoding is not accepted; send the body with Content-Length.", &headers);
+        return reject(411, "Transfer-Encoding is not accepted; send the body with Content-Length.", &headers);
     }
     let is_length = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let lengths: Vec<&str> = headers.get_all("content-length").collect();

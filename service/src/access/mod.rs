@@ -5,6 +5,7 @@
 pub(crate) mod attempts;
 mod pass;
 mod password;
+mod tally;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use licence::crypto::Provider;
 use licence::error::{Code, Error, Result};
 use licence::settings::{Authorization, Role, ServerSettings};
-use licence::time::{Clock, Tick};
+use licence::time::{Clock, Tick, Time};
 use parking_lot::Mutex;
 use web::limits::Connections;
 use web::{Access, Crew, Request, origin};
@@ -27,20 +28,27 @@ pub use password::{
 
 pub use pass::Pass;
 
+use crate::ledger::AuditEntry;
 use crate::settings::Live;
 pub(crate) use attempts::{Admission, Attempts, Subject};
+use tally::{Guesses, Tally};
 
 /// Passwords that may be hashed at once, each with 19 MiB, and how many may wait for it.
 const HASHERS: usize = 2;
-const WAITING: usize = 64;
-/// How many of them from one address, so that nobody takes the whole queue.
-const WAITING_PER_ADDRESS: usize = 8;
+const WAITING: usize = 512;
+/// How many of them from one address, so that nobody takes the whole queue. After a restart a proxy's address brings all its users
+/// at once; a guesser fills no queue, for after a few failures what is left of it is refused unhashed.
+const WAITING_PER_ADDRESS: usize = 128;
+/// Who has waited for this long is told to come again: his turn would be of no use to a client that has given up.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// How long a verified pair is remembered.
 const REMEMBERED: Duration = Duration::from_secs(300);
 const MAX_REMEMBERED: usize = 1024;
 
 /// Name of the administrator who uses this computer's own commands, in logs and in the audit trail.
 const COMMAND: &str = "licenceserver";
+/// What failed sign-ins are called in the audit trail.
+const SIGN_IN: &str = "sign-in";
 
 /// Somebody whose credentials were verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +84,7 @@ pub struct Guard {
     /// Key of this process: what is remembered means nothing elsewhere.
     key: Zeroizing<[u8; 32]>,
     attempts: Mutex<Attempts>,
+    tally: Mutex<Tally>,
     remembered: Mutex<HashMap<[u8; 32], Tick>>,
     waiting: Mutex<Connections>,
     crew: Crew,
@@ -128,6 +137,7 @@ impl Guard {
             computer: licence::host::os::computer_name(),
             key: Zeroizing::new(crypto.random_array()?),
             attempts: Mutex::default(),
+            tally: Mutex::default(),
             remembered: Mutex::default(),
             waiting: Mutex::new(Connections::new(WAITING, WAITING_PER_ADDRESS)),
             crew: Crew::new("passwords", HASHERS, WAITING).map_err(|e| Error::new(Code::Internal).with(e))?,
@@ -199,9 +209,10 @@ impl Guard {
                 if !self.waiting.lock().open(address) {
                     return then(Err(Code::Busy.into()));
                 }
+                let since = self.clock.now().tick;
                 // When the queue is full the job is dropped, and what `then` holds answers for itself.
                 let job = move || {
-                    let outcome = guard.verify(claimed);
+                    let outcome = guard.verify(claimed, since);
                     guard.waiting.lock().close(address);
                     then(outcome);
                 };
@@ -211,6 +222,25 @@ impl Guard {
                 }
             }
         }
+    }
+
+    /// How many sign-ins were refused since the start.
+    pub fn sign_ins_refused(&self) -> u64 {
+        self.tally.lock().all()
+    }
+
+    /// What the audit trail is to tell of failed sign-ins at `at`: mostly nothing, and never more than a few lines.
+    pub fn guesses(&self, at: Time) -> Vec<AuditEntry> {
+        let line = |Guesses { address, tries, within }| AuditEntry {
+            at,
+            user: String::new(),
+            address,
+            act: SIGN_IN.into(),
+            object: String::new(),
+            status: Code::SignInsFailed.status(),
+            error: Some(Error::new(Code::SignInsFailed).with(tries).with(within.as_secs().div_ceil(60).max(1))),
+        };
+        self.tally.lock().take(self.clock.now().tick).into_iter().map(line).collect()
     }
 
     /// Runs `job` where passwords are hashed; `false` when too many are waiting.
@@ -276,11 +306,14 @@ impl Guard {
         }
     }
 
-    /// Hashes and compares. Looks again first, for while the claim waited others may have answered it.
-    fn verify(&self, claimed: Claimed) -> Result<Visitor> {
+    /// Hashes and compares what has waited `since` then. Looks again first, for meanwhile others may have answered it.
+    fn verify(&self, claimed: Claimed, since: Tick) -> Result<Visitor> {
         let Claimed { user, password, address, mark, hash, role } = claimed;
         if self.remembers(&mark) {
             return Ok(visitor(user, role));
+        }
+        if self.clock.now().tick.since(since) > LONGEST_WAIT {
+            return Err(Code::Busy.into());
         }
         self.admission(address, &user, false)?;
         if !password::verify(&hash, &password) {
@@ -304,6 +337,7 @@ impl Guard {
     fn failed(&self, address: IpAddr, user: Option<&str>) -> Error {
         log::warn!("{address}: a wrong user name or password");
         let now = self.clock.now().tick;
+        self.tally.lock().count(address, now);
         let mut attempts = self.attempts.lock();
         attempts.failed(Subject::address(address), now);
         if let Some(user) = user {
@@ -324,6 +358,8 @@ impl Guard {
             Admission::Free => Ok(()),
             Admission::Remembered(_) if remembered => Ok(()),
             Admission::Remembered(wait) | Admission::Closed(wait) => {
+                drop(attempts);
+                self.tally.lock().count(address, now);
                 Err(Error::new(Code::TooManyAttempts).with(wait.as_millis().div_ceil(1000)))
             }
         }

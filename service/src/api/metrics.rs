@@ -63,6 +63,12 @@ pub fn metrics(call: &Call) -> Result<String> {
         "Refused seats since the start.",
         core.ledger.read(|book, _| book.denied()),
     );
+    text.single(
+        "sign_ins_refused_total",
+        "counter",
+        "Sign-ins with a wrong name or password, or that had to wait after such ones, since the start.",
+        core.guard.sign_ins_refused(),
+    );
     text.single("warnings", "gauge", "What should be done about keys that still work.", snapshot.warnings(now).len());
 
     for (name, help, value) in [

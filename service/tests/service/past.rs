@@ -68,5 +68,10 @@ fn looking_and_taking_a_seat_is_no_administrative_act() {
     bench.install(1, |_| {});
     assert_eq!(bench.seats(), 5);
     assert_eq!(bench.get("/api/sessions").0, 200);
+    assert_eq!(bench.post("/api/sessions", &json!({ "KeyID": "672B", "ClientSessionID": "seat 1" })).0, 200, "renewed");
+    let sessions = json!({ "Sessions": [{ "KeyID": "672B", "ClientSessionID": "seat 1" }] });
+    for path in ["/api/bulk/take", "/api/bulk/release"] {
+        assert_eq!(bench.post(path, &sessions).0, 200, "{path}");
+    }
     assert_eq!(acts(&bench), []);
 }

@@ -5,7 +5,7 @@ use super::body::Outgoing;
 use super::connection::Front;
 use super::transport::{Pulse, Turn};
 use crate::{Headers, Rejection, Reply, Request, RequestId, Response};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use hyper::{StatusCode, Version};
@@ -94,7 +94,7 @@ async fn read(
     // hyper hides a Content-Length that stands beside Transfer-Encoding, so the dangerous pair can't be told from a
     // plain chunked body. Our clients know the length of what they send.
     if parts.headers.contains_key(TRANSFER_ENCODING) {
-        return reject(400, "Transfer-Encoding is not accepted; send the body with Content-Length.", &headers);
+        return reject(411, "Transfer-Encoding is not accepted; send the body with Content-Length.", &headers);
     }
     if parts.version == Version::HTTP_11 && !headers.contains("host") {
         return reject(400, "The Host field is missing.", &headers);
@@ -107,12 +107,24 @@ async fn read(
     if body.is_end_stream() {
         return Ok(request);
     }
-    match timeout(front.limits.body, Limited::new(body, limit).collect()).await {
-        Ok(Ok(body)) => request.body = body.to_bytes().into(),
+    match timeout(front.limits.body, gather(body)).await {
+        Ok(Ok(body)) => request.body = body,
         Ok(Err(_)) => return reject(400, "The body ended too early.", &request.headers),
         Err(_) => return reject(408, "The body was not received in time.", &request.headers),
     }
     Ok(request)
+}
+
+/// A body, whose announced length was looked at. Its pieces are copied: kept as they come, one byte of a slow sender would hold a
+/// whole buffer.
+async fn gather(mut body: Incoming) -> hyper::Result<Vec<u8>> {
+    let mut gathered = Vec::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            gathered.extend_from_slice(&data);
+        }
+    }
+    Ok(gathered)
 }
 
 fn whole(mut response: Response, turn: Turn) -> Answer {

@@ -24,6 +24,12 @@ fn a_body_with_two_lengths_is_refused() {
         "Content-Length: 5\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: chunked\r\nContent-Length: 5",
         "Transfer-Encoding: chunked",
+        "Transfer-Encoding: gzip, chunked",
+    ] {
+        let answer = site.last_words(format!("POST / HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n{smuggled}"));
+        refused(&answer, 411);
+    }
+    for framing in [
         "Transfer-Encoding: identity",
         "Transfer-Encoding: chunked, identity",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",

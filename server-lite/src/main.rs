@@ -92,7 +92,7 @@ fn read(mut words: impl Iterator<Item = String>) -> Result<Asked, String> {
 
 fn serve(arguments: &Arguments, lang: &mut Lang) -> Result<Front> {
     let paths = Paths::current();
-    let (mut settings, wrong) = service::settings::load(&paths)?;
+    let (mut settings, remarks) = service::settings::load(&paths)?;
     *lang = settings.lang;
     let clock = Arc::new(SystemClock);
     let started = clock.now().wall;
@@ -108,7 +108,7 @@ fn serve(arguments: &Arguments, lang: &mut Lang) -> Result<Front> {
     if journal::start(&journal, started, settings.log_level).is_none() {
         log::warn!("{}: no log can be written here", logs.display());
     }
-    wrong.iter().for_each(|error| log::error!("{}", error.message(*lang)));
+    service::settings::tell(&remarks);
     let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));
     let cannot_listen = |cause: io::Error| match cause.kind() {
         io::ErrorKind::AddrInUse => Error::new(Code::PortBusy).with(wanted.port()).with(os::port_owner(wanted.port())),

@@ -54,10 +54,10 @@ fn main() -> ExitCode {
     let arguments = Arguments::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let paths = Paths::current();
     let read = service::settings::load(&paths);
-    let (settings, wrong) = read.clone().unwrap_or_default();
+    let (settings, remarks) = read.clone().unwrap_or_default();
     let lang = arguments.lang.unwrap_or(settings.lang);
-    for error in &wrong {
-        complain(error, lang);
+    for remark in remarks.iter().filter(|remark| remark.matters()) {
+        complain(&remark.error, lang);
     }
     let outcome = match &arguments.command {
         Some(Command::Passwd(options)) => passwd::run(&paths, &settings, lang, options),
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
         Some(Command::Conf) => Ok(print_example()),
         Some(Command::Restore(options)) => backup::restore(&paths, options, lang),
         Some(Command::Desk(command)) => read.and_then(|_| at_desk(command, &paths, &settings, lang)),
-        None => read.and_then(|(settings, wrong)| run::run(&arguments.listen, paths, settings, &wrong)),
+        None => read.and_then(|(settings, remarks)| run::run(&arguments.listen, paths, settings, &remarks)),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

@@ -9,9 +9,9 @@ use licence::error::{Code, Error, Result};
 use licence::host::clock::SystemClock;
 use licence::host::files::{self, Access};
 use licence::host::journal::{self, Journal};
-use licence::host::machine;
 use licence::host::paths::Paths;
-use licence::settings::{self, ServerSettings};
+use licence::host::{machine, os};
+use licence::settings::{self, Remark, ServerSettings};
 use licence::time::Clock;
 use licence::version::SERVER_VERSION;
 use service::keys::NoCarriers;
@@ -29,7 +29,8 @@ const MAX_WORKERS: usize = 4;
 const RENEWAL: Duration = Duration::from_secs(30);
 
 /// Serves until it is told to stop.
-pub fn run(options: &Listen, paths: Paths, mut settings: ServerSettings, wrong: &[Error]) -> Result<Outcome> {
+pub fn run(options: &Listen, paths: Paths, mut settings: ServerSettings, remarks: &[Remark]) -> Result<Outcome> {
+    os::give_back_large_buffers();
     let clock = Arc::new(SystemClock);
     let started = clock.now().wall;
     let logs = paths.logs();
@@ -45,7 +46,7 @@ pub fn run(options: &Listen, paths: Paths, mut settings: ServerSettings, wrong: 
         log::warn!("{}: no log can be written here", logs.display());
     }
     log::info!("licenceserver {SERVER_VERSION}, PID {}", std::process::id());
-    wrong.iter().for_each(|error| log::error!("{error}"));
+    service::settings::tell(remarks);
 
     raise_descriptors();
 

@@ -66,7 +66,7 @@ fn running(health: &Health, address: SocketAddr, lang: Lang) -> String {
             health.used
         ),
     ];
-    if let Some(error) = &health.failing {
+    for error in health.failing.iter().chain(&health.settings) {
         lines.push(format!("{} {}", error.cause(lang), error.remedy(lang)));
     }
     lines.join("\n")

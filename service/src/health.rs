@@ -26,6 +26,9 @@ pub struct Health {
     pub used: u64,
     /// Why the store takes no writes, when it does not.
     pub failing: Option<Error>,
+    /// What of the settings file is not in force as it stands there, when something is not.
+    #[serde(default)]
+    pub settings: Option<Error>,
 }
 
 impl Core {
@@ -56,6 +59,7 @@ impl Core {
             licences,
             used,
             failing,
+            settings: self.settings.not_in_force(),
         }
     }
 }

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use licence::error::{Error, Result};
+use licence::error::{Code, Error, Result};
 use licence::host::files::{self, Access};
 use licence::host::paths::Paths;
-use licence::settings::{Ini, MAX_FILE, ServerSettings};
+use licence::settings::{Ini, MAX_FILE, Remark, ServerSettings};
 use parking_lot::{Mutex, RwLock};
 use zeroize::Zeroizing;
 
@@ -22,15 +22,28 @@ struct File {
     /// Its time and size.
     state: Option<(SystemTime, u64)>,
     settings: ServerSettings,
+    remarks: Arc<[Remark]>,
 }
 
 impl Live {
     /// Settings as the program has them from `paths`, command line included.
     pub fn new(settings: ServerSettings, paths: &Paths) -> Live {
         let state = state(paths);
-        // What is wrong with the file the program has told.
-        let file = load(paths).map_or_else(|_| settings.clone(), |(settings, _)| settings);
-        Live { current: RwLock::new(Arc::new(settings)), file: Mutex::new(File { state, settings: file }) }
+        // What is wrong with the file the program has logged.
+        let (file, remarks) = load(paths).unwrap_or_else(|_| (settings.clone(), Vec::new()));
+        let file = File { state, settings: file, remarks: remarks.into() };
+        Live { current: RwLock::new(Arc::new(settings)), file: Mutex::new(file) }
+    }
+
+    /// What of the file is not in force as it stands there.
+    pub fn remarks(&self) -> Arc<[Remark]> {
+        self.file.lock().remarks.clone()
+    }
+
+    /// The same in one sentence, without values; `None` when nothing has to be done.
+    pub fn not_in_force(&self) -> Option<Error> {
+        let names: Vec<String> = self.remarks().iter().filter(|one| one.matters()).map(Remark::name).collect();
+        (!names.is_empty()).then(|| Error::new(Code::SettingsNotInForce).with(names.join(", ")))
     }
 
     /// The settings now.
@@ -65,12 +78,13 @@ impl Live {
         };
         let mut current = self.current.write();
         let (new, wrong) = ServerSettings::read_again(&ini, &current);
-        wrong.iter().for_each(|error| log::error!("{error}"));
+        tell(&wrong);
         let mut next = ServerSettings::clone(&current);
         for setting in next.change_to(new.clone(), &file.settings) {
             log::warn!("{}: [{}] {} takes effect after a restart", place.display(), setting.section, setting.key);
         }
         file.settings = new;
+        file.remarks = wrong.into();
         log::info!("{}: read again", place.display());
         let changed = **current != next;
         *current = Arc::new(next);
@@ -78,11 +92,19 @@ impl Live {
     }
 }
 
-/// Reads the settings of a server that starts, and what is wrong with single values; without a file they have their defaults.
+/// Logs remarks on the file.
+pub fn tell(remarks: &[Remark]) {
+    for remark in remarks {
+        let level = if remark.matters() { log::Level::Error } else { log::Level::Info };
+        log::log!(level, "{}", remark.error);
+    }
+}
+
+/// Reads the settings of a server that starts, and what of them is not in force as it stands in the file; without a file they have their defaults.
 ///
 /// # Errors
 /// When the file can't be read, or is no ini file in UTF-8.
-pub fn load(paths: &Paths) -> Result<(ServerSettings, Vec<Error>)> {
+pub fn load(paths: &Paths) -> Result<(ServerSettings, Vec<Remark>)> {
     read(paths).map(|ini| ServerSettings::read(&ini))
 }
 

@@ -128,6 +128,8 @@ pub struct Summary {
     pub warnings: Vec<WarningInfo>,
     /// Why the store takes no writes, when it does not.
     pub store_failure: Option<String>,
+    /// What of the settings file is not in force as it stands there, when something is not; `/api/settings` tells more.
+    pub settings_failure: Option<String>,
 }
 
 /// One series of the summary.

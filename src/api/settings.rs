@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Lang;
-use crate::settings::{Effect, ServerSettings, Setting};
+use crate::settings::{Effect, Remark, ServerSettings, Setting};
 
 /// One setting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -26,11 +26,16 @@ pub struct SettingInfo {
     pub file_only: bool,
     /// Whether a change takes effect after a restart only.
     pub after_restart: bool,
+    /// Whether it has any effect here; `false` for a line of the file that no setting belongs to.
+    pub used: bool,
+    /// Why what the file says is not in force, when it is not.
+    pub problem: Option<String>,
 }
 
 impl SettingInfo {
-    /// A setting with its value.
-    pub fn of(setting: &Setting, settings: &ServerSettings, lang: Lang) -> SettingInfo {
+    /// A setting with its value in force, and what `remarks` say of its line in the file.
+    pub fn of(setting: &Setting, settings: &ServerSettings, remarks: &[Remark], lang: Lang) -> SettingInfo {
+        let problem = remarks.iter().find(|one| one.section == setting.section && one.key == setting.key);
         SettingInfo {
             section: setting.section.to_owned(),
             key: setting.key.to_owned(),
@@ -40,6 +45,24 @@ impl SettingInfo {
             secret: setting.secret,
             file_only: setting.file_only,
             after_restart: setting.effect == Effect::AfterRestart,
+            used: true,
+            problem: problem.map(|remark| remark.error.message(lang)),
+        }
+    }
+
+    /// A line of the file that is no setting, or a wrong account or access code. Its value may be a secret that is misspelt.
+    pub fn of_line(remark: &Remark, lang: Lang) -> SettingInfo {
+        SettingInfo {
+            section: remark.section.clone(),
+            key: remark.key.clone(),
+            value: None,
+            allowed: String::new(),
+            about: String::new(),
+            secret: false,
+            file_only: true,
+            after_restart: false,
+            used: false,
+            problem: Some(remark.error.message(lang)),
         }
     }
 }

@@ -4,6 +4,7 @@
 mod component;
 mod edit;
 mod network;
+mod remark;
 mod server;
 mod table;
 
@@ -12,6 +13,7 @@ use crate::error::{Code, Error, Result};
 pub use component::{Connect, Endpoint, component_parameters};
 pub use edit::{with_value, without_value};
 pub use network::Network;
+pub use remark::Remark;
 pub use server::{Authorization, Limits, Role, ServerSettings, Tls, USERS, User};
 pub use table::{Effect, Setting, example, setting, settings};
 
@@ -56,6 +58,12 @@ impl Ini {
         let same = move |name: Option<&str>| name.is_some_and(|name| name.trim().eq_ignore_ascii_case(section));
         let sections = self.ini.iter().filter(move |(name, _)| same(*name));
         sections.flat_map(|(_, properties)| properties.iter()).map(|(name, value)| (name.trim(), value.trim()))
+    }
+
+    /// All sections and their keys, trimmed, in the order of the file; keys before any section have none.
+    fn names(&self) -> impl Iterator<Item = (&str, &str)> {
+        let sections = self.ini.iter().map(|(section, keys)| (section.unwrap_or_default().trim(), keys));
+        sections.flat_map(|(section, keys)| keys.iter().map(move |(key, _)| (section, key.trim())))
     }
 
     /// Whether the section is there.

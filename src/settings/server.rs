@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use super::remark::{self, Remark};
 use super::table::{Effect, Setting, settings};
 use super::{DEFAULT_PORT, Ini, Network};
 use crate::accounting::AccessCodes;
@@ -233,17 +234,18 @@ impl fmt::Debug for ServerSettings {
 
 impl ServerSettings {
     /// Reads the settings of a server that starts. What is absent has its default; so has what is wrong, unless that would open
-    /// what was to be closed ([`Setting::closed`]). The errors name place, allowed values and what is in force.
-    pub fn read(ini: &Ini) -> (ServerSettings, Vec<Error>) {
+    /// what was to be closed ([`Setting::closed`]). The remarks name place, allowed values and what is in force, and settings that
+    /// there are none of.
+    pub fn read(ini: &Ini) -> (ServerSettings, Vec<Remark>) {
         ServerSettings::read_after(ini, None)
     }
 
     /// Reads the settings of a server that runs: what is wrong keeps its value of `former`.
-    pub fn read_again(ini: &Ini, former: &ServerSettings) -> (ServerSettings, Vec<Error>) {
+    pub fn read_again(ini: &Ini, former: &ServerSettings) -> (ServerSettings, Vec<Remark>) {
         ServerSettings::read_after(ini, Some(former))
     }
 
-    fn read_after(ini: &Ini, former: Option<&ServerSettings>) -> (ServerSettings, Vec<Error>) {
+    fn read_after(ini: &Ini, former: Option<&ServerSettings>) -> (ServerSettings, Vec<Remark>) {
         let mut read = ServerSettings::default();
         let mut wrong = Vec::new();
         for setting in settings() {
@@ -256,12 +258,13 @@ impl ServerSettings {
                 (None, Some(closed)) => drop(setting.set(&mut read, closed)),
                 (None, None) => {}
             }
-            wrong.push(read.wrong(ini, setting, value));
+            wrong.push(remark(setting.section, setting.key, read.wrong(ini, setting, value)));
         }
         read.users = users(ini, &mut wrong);
         if read.enable_access_codes {
             read.access_codes = access_codes(ini, &mut wrong);
         }
+        wrong.extend(remark::unknown(ini));
         (read, wrong)
     }
 
@@ -285,8 +288,12 @@ impl ServerSettings {
     }
 }
 
+fn remark(section: &str, key: &str, error: Error) -> Remark {
+    Remark { section: section.to_owned(), key: key.to_owned(), error }
+}
+
 /// Section `[Users]`: `name = role password`. Nothing of a wrong line is shown but the name.
-fn users(ini: &Ini, wrong: &mut Vec<Error>) -> BTreeMap<String, User> {
+fn users(ini: &Ini, wrong: &mut Vec<Remark>) -> BTreeMap<String, User> {
     let mut users = BTreeMap::new();
     for (name, value) in ini.entries(USERS) {
         let (role, password) = value.split_once([' ', '\t']).unwrap_or((value, ""));
@@ -294,10 +301,10 @@ fn users(ini: &Ini, wrong: &mut Vec<Error>) -> BTreeMap<String, User> {
             (Some(role), password) if !password.is_empty() && !name.is_empty() => {
                 users.insert(name.to_owned(), User { role, password: password.to_owned() });
             }
-            _ => wrong.push(Error::new(Code::SettingsWrong).with(&ini.place).with(ini.line_of(USERS, name)).with_text(
+            _ => wrong.push(remark(USERS, name, Error::new(Code::SettingsWrong).with(&ini.place).with(ini.line_of(USERS, name)).with_text(
                 format_args!("[{USERS}] {name}=…; допустимо: viewer, operator или administrator и пароль через пробел; учётной записи нет"),
                 format_args!("[{USERS}] {name}=…; allowed: viewer, operator or administrator, a space and the password; there is no such account"),
-            )),
+            ))),
         }
     }
     users
@@ -305,18 +312,18 @@ fn users(ini: &Ini, wrong: &mut Vec<Error>) -> BTreeMap<String, User> {
 
 /// Section `[AccessCodes]`: `code = serial numbers of the keys that are set aside for it, separated by commas`. A code is compared
 /// letter by letter and never shown in an error. Keys of a wrong line stay set aside for a code that nobody knows.
-fn access_codes(ini: &Ini, wrong: &mut Vec<Error>) -> AccessCodes {
+fn access_codes(ini: &Ini, wrong: &mut Vec<Remark>) -> AccessCodes {
     let mut codes: BTreeMap<String, BTreeSet<KeyNo>> = BTreeMap::new();
     for (code, value) in ini.entries(ACCESS_CODES) {
         let numbers = value.split([',', ';']).map(str::trim).filter(|number| !number.is_empty());
         let keys: Vec<Option<KeyNo>> = numbers.map(|number| number.parse().ok().filter(|number| *number > 0)).collect();
         if keys.contains(&None) || code.is_empty() {
-            wrong.push(
+            let error =
                 Error::new(Code::SettingsWrong).with(&ini.place).with(ini.line_of(ACCESS_CODES, code)).with_text(
                     format_args!("[{ACCESS_CODES}] …={value}; допустимо: серийные номера ключей через запятую"),
                     format_args!("[{ACCESS_CODES}] …={value}; allowed: serial numbers of keys, separated by commas"),
-                ),
-            );
+                );
+            wrong.push(remark(ACCESS_CODES, "", error));
         }
         codes.entry(code.to_owned()).or_default().extend(keys.into_iter().flatten());
     }

@@ -176,7 +176,7 @@ static SETTINGS: &[Setting] = &[
             Authorization::ServiceOnly => "0".into(),
             Authorization::Always => "1".into(),
             Authorization::Off => "2".into(),
-        }),
+        }).closed("1"),
     plain("Console", "UserName",
         &["Name and password of an administrator. The default pair works on this computer only and opens nothing but a new",
           "password: run \"licenceserver passwd\", which writes a hash here. A password in plain text is accepted too, and",
@@ -249,8 +249,34 @@ static SETTINGS: &[Setting] = &[
         SECONDS, |s, text| put(&mut s.limits.stop, deadline(text)), |s| seconds(s.limits.stop)).after_restart(),
 ];
 
+/// Settings of the original server that mean nothing here, and why, in Russian and English.
+pub(super) const UNUSED: &[(&str, &str, [&str; 2])] = &[
+    (
+        "Common",
+        "SeriesFile",
+        ["название серии несёт сама лицензия", "a licence tells the name of its series by itself"],
+    ),
+    (
+        "UPKey",
+        "Enabled",
+        [
+            "аппаратные ключи оригинальной СЛК этот сервер не обслуживает",
+            "this server does not serve hardware keys of the original system",
+        ],
+    ),
+    ("Console", "HideFullStorages", ["консоль показывает все ключи", "the console shows all keys"]),
+    (
+        "LicenceUpdate",
+        "LastUpdate",
+        [
+            "когда обновляли в последний раз, сервер помнит в папке данных",
+            "the server remembers its last update in the data folder",
+        ],
+    ),
+];
+
 /// Sections whose keys are names of the administrator's choice.
-const FREE_SECTIONS: &[(&str, &[&str], &str)] = &[
+pub(super) const FREE_SECTIONS: &[(&str, &[&str], &str)] = &[
     (
         USERS,
         &[

@@ -12,7 +12,7 @@ fn wrong_values_name_their_line_in_the_language_of_the_settings_and_defaults_hol
     assert_eq!(server.get("/healthz").status, 200);
     for parts in [
         ["licenceserver.conf, line 3", "CarrierGrace=long; allowed: from 0 to 3600 seconds; in force: \"60\""],
-        ["licenceserver.conf, line 5", "Authorization=7; allowed: 0, 1 or 2; in force: \"0\""],
+        ["licenceserver.conf, line 5", "Authorization=7; allowed: 0, 1 or 2; in force: \"1\""],
         ["licenceserver.conf, line 7", "in force: \"127.0.0.0/8, ::1\""],
     ] {
         assert!(parts.iter().all(|part| server.said().contains(part)), "{parts:?}: {}", server.said());
@@ -46,6 +46,11 @@ fn a_changed_file_is_read_again_and_what_needs_a_restart_is_told() {
     fs::write(server.root.conf(), "[Common]\nServerPort=1\nLogLevel=loud\n").unwrap();
     // Nobody tells it: it looks by itself.
     wait_until("the API is on", || api() == 200);
+    let status = server.root.run(&["--lang", "en", "status", "--port", &server.port().to_string()]);
+    assert!(
+        text(&status.stdout).contains("Not in force as the settings file has it: [Common] LogLevel."),
+        "{status:?}"
+    );
     assert!(server.said().contains("line 3") && server.said().contains("in force: \"debug\""), "{}", server.said());
 }
 

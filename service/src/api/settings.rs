@@ -8,10 +8,12 @@ use licence::settings::{self, ServerSettings, Setting};
 use super::Call;
 use crate::settings::edit;
 
-/// `GET /api/settings`, in the order of the example file.
+/// `GET /api/settings`, in the order of the example file; then the lines of the file that no setting belongs to.
 pub fn list(call: &Call) -> Result<Vec<SettingInfo>> {
-    let current = call.core.settings.get();
-    Ok(settings::settings().iter().map(|setting| SettingInfo::of(setting, &current, call.lang)).collect())
+    let (current, remarks) = (call.core.settings.get(), call.core.settings.remarks());
+    let known = settings::settings().iter().map(|setting| SettingInfo::of(setting, &current, &remarks, call.lang));
+    let lines = remarks.iter().filter(|remark| settings::setting(&remark.section, &remark.key).is_none());
+    Ok(known.chain(lines.map(|remark| SettingInfo::of_line(remark, call.lang))).collect())
 }
 
 /// `PUT /api/settings`: all changes or none; comments and order of the file stay.
@@ -36,8 +38,8 @@ pub fn change(call: &Call, asked: ChangeSettings) -> Result<ChangedSettings> {
         })
     })?;
     call.core.look_around();
-    let current = call.core.settings.get();
-    let told = changes.iter().map(|(setting, _)| SettingInfo::of(setting, &current, call.lang));
+    let (current, remarks) = (call.core.settings.get(), call.core.settings.remarks());
+    let told = changes.iter().map(|(setting, _)| SettingInfo::of(setting, &current, &remarks, call.lang));
     Ok(ChangedSettings { settings: told.collect() })
 }
 

@@ -165,7 +165,7 @@ fn the_overview_tells_series_keys_sessions_and_connections_in_both_languages() {
 #[test]
 fn what_an_administrator_must_know_stands_first_and_only_when_it_holds() {
     let mut data = sample("MORA-HP");
-    let warnings = ["licenceserver passwd", "ServerAddr=127.0.0.1", "LicenceCenterUrl"];
+    let warnings = ["licenceserver passwd", "LocalAccessOnly=1", "LicenceCenterUrl"];
     assert!(warnings.iter().all(|text| !page("/", Lang::English, &data).contains(text)));
     data.notices = Notices { default_password: true, plain_http: true, centre_unset: true };
     let shown = page("/", Lang::English, &data);

@@ -1,7 +1,7 @@
 //! Who gets in, and what for.
 
-use serde_json::json;
-use web::{Access, Response};
+use serde_json::{Value, json};
+use web::{Access, Reply, Response, Service};
 
 use crate::bench::*;
 
@@ -204,6 +204,54 @@ fn a_changed_file_is_taken_up_and_wrong_values_keep_their_former_ones() {
 }
 
 #[test]
+fn a_wrong_restriction_closes_at_the_start_and_everybody_who_looks_is_told() {
+    let conf =
+        "[Console]\nPassword=another password\nAllowedAddresses=10.0.0.0/99\nPasword=my secret\nHideFullStorages=0\n";
+    let bench = Bench::new("closed", conf);
+    let remote = bench.ask(request_from(REMOTE, "GET", "/api", CHANGED));
+    assert_eq!(code(&remote), (403, 104), "what was to be restricted is not open to all");
+    assert!(json(&remote)["Message"].as_str().unwrap().contains("AllowedAddresses"));
+    let (status, listed) = bench.get("/api/settings?fields=Section,Key,Value,Used,Problem");
+    assert_eq!(status, 200);
+    let of = |key: &str| listed["Settings"].as_array().unwrap().iter().find(|row| row["Key"] == key).unwrap().clone();
+    let wrong = of("AllowedAddresses");
+    assert_eq!((&wrong["Value"], &wrong["Used"]), (&json!("127.0.0.0/8, ::1"), &json!(true)));
+    for part in ["line 3", "AllowedAddresses=10.0.0.0/99", "allowed: ", "in force: \"127.0.0.0/8, ::1\""] {
+        assert!(wrong["Problem"].as_str().unwrap().contains(part), "{wrong}");
+    }
+    for (key, told) in [("Pasword", "there is no setting [Console] Pasword"), ("HideFullStorages", "is not used here")]
+    {
+        assert_eq!((&of(key)["Value"], &of(key)["Used"]), (&Value::Null, &json!(false)));
+        assert!(of(key)["Problem"].as_str().unwrap().contains(told), "{}", of(key));
+    }
+    assert_eq!(of("LocalAccessOnly")["Problem"], Value::Null);
+    assert!(!listed.to_string().contains("my secret"));
+    let names = "[Console] AllowedAddresses, [Console] Pasword.";
+    assert!(bench.get("/api/summary").1["SettingsFailure"].as_str().unwrap().contains(names));
+    let page = bench.ask(request("GET", "/", CHANGED));
+    assert!(String::from_utf8(page.body).unwrap().contains(names), "the console says so");
+    let health = bench.ask(with(request("GET", "/healthz", None), "Accept", "application/json"));
+    assert!(json(&health)["Settings"]["args"][0].as_str().unwrap().contains("AllowedAddresses"));
+
+    // A correction is taken up, and a new mistake leaves what was in force.
+    let put = |value: &str| {
+        let change = json!([{ "Section": "Console", "Key": "AllowedAddresses", "Value": value }]);
+        bench.write("PUT", "/api/settings", &json!({ "Settings": change })).0
+    };
+    assert_eq!((put("192.0.2.0/99"), put("192.0.2.0/24")), (400, 202));
+    assert_eq!(bench.ask(request_from(REMOTE, "GET", "/api", CHANGED)).status, 200);
+    let path = bench.root.join("settings/licenceserver.conf");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("192.0.2.0/24", "192.0.2.0/124")).unwrap();
+    bench.service.reload_keys();
+    assert_eq!(bench.ask(request_from(REMOTE, "GET", "/api", CHANGED)).status, 200);
+    assert_eq!(bench.ask(request_from("198.51.100.1:1", "GET", "/api", CHANGED)).status, 403);
+    std::fs::write(&path, text.replace("Pasword=my secret\n", "")).unwrap();
+    bench.service.reload_keys();
+    assert_eq!(bench.get("/api/summary").1["SettingsFailure"], Value::Null);
+}
+
+#[test]
 fn whoever_guesses_waits_longer_and_longer_and_others_do_not() {
     for hashed in [false, true] {
         let bench = Bench::ready(if hashed { "guess-hash" } else { "guess" });
@@ -224,6 +272,48 @@ fn whoever_guesses_waits_longer_and_longer_and_others_do_not() {
         assert_eq!(again, [401, 401, 401, 401, 401, 403, 403], "a success ends the delay");
         assert_eq!(guess("another password").status, 200, "who has signed in is not locked out by a few failures");
     }
+}
+
+#[test]
+fn first_sign_ins_that_come_at_once_from_one_address_wait_for_their_turn() {
+    const USERS: usize = 40;
+    let hash = service::access::hash_password(CRYPTO, "passwort").unwrap();
+    let users: String = (0..USERS).map(|number| format!("user{number}=viewer {hash}\n")).collect();
+    let bench = Bench::new("rush", &format!("[Console]\nPassword=another password\n[Users]\n{users}"));
+    let names: Vec<String> = (0..USERS).map(|number| format!("user{number}")).collect();
+    let calls =
+        names.iter().map(|name| bench.service.call(request_from(REMOTE, "GET", "/api", Some((name, "passwort")))));
+    // All are under way before the first one is waited for.
+    let replies: Vec<Reply> = calls.collect();
+    for reply in replies {
+        let Reply::Later(pending) = reply else { panic!("an answer of the API is signed, and so given later") };
+        assert_eq!(pending.wait().status, 200);
+    }
+}
+
+#[test]
+fn guesses_are_told_of_by_the_events_in_few_lines() {
+    let bench = with_roles("events-of-guesses");
+    let typed = "my secret typed as a name";
+    for number in 0..40 {
+        bench.ask(request_from(REMOTE, "GET", "/api", Some((typed, &format!("guess {number}")))));
+    }
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let events = loop {
+        let (_, body) = bench.get("/api/events");
+        let events = body["Events"].as_array().unwrap().clone();
+        if !events.is_empty() {
+            break events;
+        }
+        assert!(std::time::Instant::now() < deadline, "nobody tells of it");
+        std::thread::yield_now();
+    };
+    assert_eq!(events.len(), 1, "{events:?}");
+    let event = &events[0];
+    assert_eq!((&event["Act"], &event["Status"], &event["ErrorCode"]), (&json!("sign-in"), &json!(401), &json!(144)));
+    assert_eq!((&event["PeerIP"], &event["UserName"]), (&json!("192.0.2.7"), &json!(null)));
+    assert!(event["Message"].as_str().unwrap().contains("Failed sign-ins: "), "{event}");
+    assert!(!event.to_string().contains(typed), "a name that does not exist may be a password");
 }
 
 #[test]

@@ -218,6 +218,8 @@ fn the_page_for_request_files_shows_the_answer_and_gives_it_as_a_file() {
     let saved = send(&[("request", &text), ("save", "1")]);
     assert_eq!(saved.disposition.as_deref(), Some("attachment; filename=\"672B.answer\""));
     assert_eq!(licence_of(&saved.text), licence_of(&area.replace("&#34;", "\"").replace("&#38;", "&")));
+    let uploaded = centre.upload("/answer", &[("request", ""), ("file", &text), ("save", "1")]);
+    assert_eq!(licence_of(&uploaded.text), licence_of(&saved.text));
     let refused = send(&[("request", "SLK-REQUEST 1")]);
     assert!(refused.status == 400 && refused.text.contains("role=\"alert\""), "{}", refused.text);
 }

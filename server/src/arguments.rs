@@ -180,6 +180,8 @@ pub struct Request {
     pub out: Option<PathBuf>,
     #[command(subcommand)]
     pub wish: Wish,
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 /// What a request file asks for.

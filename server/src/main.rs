@@ -148,6 +148,7 @@ mod tests {
             "licenceserver request activate --demo --series 672B",
             "licenceserver request -o a.request reserve 7 --reason x",
             "licenceserver request update",
+            "licenceserver request --json reserve 7",
             "licenceserver respond a.answer --json",
             "licenceserver backup b.tar --json",
             "licenceserver restore b.tar",

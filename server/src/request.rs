@@ -31,17 +31,20 @@ pub fn run(desk: &Desk, options: &Request, lang: Lang) -> Result<Outcome> {
     .into();
     let made = desk.json("POST", "/api/requests", Some(&order))?;
     let text = made["Text"].as_str().unwrap_or_default();
-    let Some(path) = &options.out else {
+    if let Some(path) = &options.out {
+        // It may hold an activation code.
+        files::write_atomically(path, text.as_bytes(), Access::Private)?;
+    } else if !options.shown.json {
         io::stdout().write_all(text.as_bytes()).map_err(|e| Error::new(Code::FileFailed).with("stdout").with(e))?;
         return Ok(Outcome::Done);
-    };
-    // It may hold an activation code.
-    files::write_atomically(path, text.as_bytes(), Access::Private)?;
-    let told = lang.pick(
-        "Передайте файл поставщику или загрузите его на странице центра; ответ установит licenceserver respond. Файл:",
-        "Give the file to the vendor or upload it at the centre's page; licenceserver respond installs the answer. File:",
-    );
-    let _ = writeln!(io::stdout(), "{told} {}", path.display());
+    }
+    say(&options.shown, &made, || {
+        let told = lang.pick(
+            "Передайте файл поставщику или загрузите его на странице центра; ответ установит licenceserver respond. Файл:",
+            "Give the file to the vendor or upload it at the centre's page; licenceserver respond installs the answer. File:",
+        );
+        format!("{told} {}", options.out.as_deref().unwrap_or("-".as_ref()).display())
+    });
     Ok(Outcome::Done)
 }
 

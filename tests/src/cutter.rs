@@ -2,13 +2,17 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::failure::{Outcome, check};
 use crate::rest::Answer;
+
+/// How long an answer may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Every way to lose one exchange with the centre or two in a row: a request that was lost on the way is sent once more by itself.
 pub const LOSSES: [&[Lost]; 6] = [
@@ -27,13 +31,24 @@ pub enum Lost {
     Request,
     /// The centre has answered, and nobody hears it.
     Answer,
+    /// The centre has answered, and its answer is on the way until [`Cutter::lose`] is called; then it is lost.
+    Held,
+}
+
+/// What happens to the next exchanges.
+#[derive(Default)]
+struct Plan {
+    /// The nearest last.
+    losses: Mutex<Vec<Lost>>,
+    /// How many answers are held.
+    held: Mutex<usize>,
+    changed: Condvar,
 }
 
 /// The network.
 pub struct Cutter {
     address: SocketAddr,
-    /// What happens to the next exchanges, the nearest last.
-    plan: Arc<Mutex<Vec<Lost>>>,
+    plan: Arc<Plan>,
 }
 
 impl Cutter {
@@ -41,16 +56,22 @@ impl Cutter {
     pub fn new(centre: SocketAddr) -> Outcome<Cutter> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let plan: Arc<Mutex<Vec<Lost>>> = Arc::default();
+        let plan: Arc<Plan> = Arc::default();
         let all = plan.clone();
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                let lost = all.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                let lost = lock(&all.losses).pop();
+                let plan = all.clone();
                 // A side that is gone ends the exchange, which is what this network is for.
-                thread::spawn(move || exchange(client, centre, lost).ok());
+                thread::spawn(move || exchange(client, centre, lost, &plan).ok());
             }
         });
         Ok(Cutter { address, plan })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Its address, as that of a centre.
@@ -60,7 +81,17 @@ impl Cutter {
 
     /// Loses these messages of the exchanges to come, one of each; nothing is lost after them.
     pub fn lose(&self, messages: &[Lost]) {
-        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = messages.iter().rev().copied().collect();
+        *lock(&self.plan.losses) = messages.iter().rev().copied().collect();
+        *lock(&self.plan.held) = 0;
+        self.plan.changed.notify_all();
+    }
+
+    /// Waits until an answer is held.
+    pub fn wait_for_answer(&self) -> Outcome {
+        let held = lock(&self.plan.held);
+        let waited = self.plan.changed.wait_timeout_while(held, PATIENCE, |held| *held == 0);
+        let (_, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        check(!waited.timed_out(), || "no answer came".to_owned())
     }
 
     /// Has a server do something while these messages are lost, and once more, as whoever saw it fail would: what came of it each
@@ -80,7 +111,11 @@ impl Cutter {
     }
 }
 
-fn exchange(mut client: TcpStream, centre: SocketAddr, lost: Option<Lost>) -> Outcome {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn exchange(mut client: TcpStream, centre: SocketAddr, lost: Option<Lost>, plan: &Plan) -> Outcome {
     let request = message(&mut client)?;
     if lost == Some(Lost::Request) {
         return Ok(());
@@ -88,10 +123,17 @@ fn exchange(mut client: TcpStream, centre: SocketAddr, lost: Option<Lost>) -> Ou
     let mut server = TcpStream::connect(centre)?;
     server.write_all(&request)?;
     let answer = message(&mut server)?;
-    if lost != Some(Lost::Answer) {
-        client.write_all(&answer)?;
+    match lost {
+        Some(Lost::Held) => {
+            let mut held = lock(&plan.held);
+            *held += 1;
+            plan.changed.notify_all();
+            drop(plan.changed.wait_while(held, |held| *held > 0).unwrap_or_else(PoisonError::into_inner));
+            Ok(())
+        }
+        Some(Lost::Answer) => Ok(()),
+        _ => Ok(client.write_all(&answer)?),
     }
-    Ok(())
 }
 
 /// One message with a Content-Length, or without a body.

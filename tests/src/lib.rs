@@ -8,6 +8,8 @@ pub mod clocks;
 pub mod component;
 pub mod cutter;
 pub mod daemon;
+#[cfg(target_os = "linux")]
+pub mod dying;
 pub mod failure;
 pub mod host;
 #[cfg(target_os = "linux")]

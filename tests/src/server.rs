@@ -5,6 +5,9 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Output, Stdio};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::daemon::{Daemon, free_port};
 use crate::failure::{Outcome, check};
 use crate::programs::Programs;
@@ -37,7 +40,18 @@ impl Server {
     fn start_with(root: Root, centre: Option<&str>, more: &str) -> Outcome<Server> {
         let port = free_port()?;
         let centre = centre.map(|url| format!("LicenceCenterUrl={url}\nLicenceCenterUseProxy=0\n")).unwrap_or_default();
-        let settings = format!("[Common]\nServerAddr=127.0.0.1\nServerPort={port}\n{centre}{more}");
+        Server::start_over(root, port, &format!("{centre}{more}"))
+    }
+
+    /// Starts a server with a password and these settings about the centre.
+    pub fn with_centre(root: Root, settings: &str) -> Outcome<Server> {
+        let server = Server::start_over(root, free_port()?, settings)?;
+        server.set_password()?;
+        Ok(server)
+    }
+
+    fn start_over(root: Root, port: u16, more: &str) -> Outcome<Server> {
+        let settings = format!("[Common]\nServerAddr=127.0.0.1\nServerPort={port}\n{more}");
         fs::write(root.settings().join("licenceserver.conf"), settings)?;
         let daemon = Daemon::start(command(root.path(), &["-r"])?)?;
         Ok(Server { root, port, daemon })
@@ -65,6 +79,15 @@ impl Server {
     /// Number of its process.
     pub fn pid(&self) -> u32 {
         self.daemon.pid()
+    }
+
+    /// Sends a form of its console as an administrator; the page that comes.
+    pub fn form(&self, path: &str, fields: &[(&str, &str)]) -> Outcome<(u16, String)> {
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).proxy(None).build();
+        let authorization = format!("Basic {}", STANDARD.encode(format!("{USER}:{PASSWORD}")));
+        let call = ureq::Agent::from(agent).post(format!("{}{path}", self.url())).header("Accept-Language", "en");
+        let mut page = call.header("Authorization", authorization).send_form(fields.iter().copied())?;
+        Ok((page.status().as_u16(), page.body_mut().read_to_string()?))
     }
 
     /// Its port.

@@ -1,5 +1,7 @@
 //! A vendor with his centre, and servers of his customers: what most tests begin with.
 
+use serde_json::json;
+
 use crate::center::Center;
 use crate::failure::Outcome;
 use crate::root::Root;
@@ -36,6 +38,21 @@ impl Site {
     /// A server with a password, that activates here; it has no keys yet.
     pub fn server(&self, name: &str) -> Outcome<Server> {
         Server::ready(Root::new(name)?, Some(self.center.url()))
+    }
+
+    /// Sells another number of licences for a code that was exchanged before.
+    pub fn sell(&self, code: &str, licences: u64) -> Outcome {
+        let found = self.center.office("POST", "/api/find", Some(&json!({ "Query": code })))?;
+        let mut terms = found["Keys"][0]["Terms"].clone();
+        terms["LicenceCount"] = licences.into();
+        self.center.office("POST", "/api/codes/terms", Some(&json!({ "Code": code, "Terms": terms }))).map(drop)
+    }
+
+    /// Gives a demo licence to whoever asks, of so many licences; 0: to nobody.
+    pub fn allow_demo(&self, licences: u64) -> Outcome {
+        let offer = json!({ "KeyType": 5, "LicenceCount": licences, "Period": 30, "ProductName": "Учёт скидок" });
+        let policy = if licences == 0 { json!({}) } else { json!({ "Demo": offer }) };
+        self.center.office("PUT", &format!("/api/series/{}/policy", self.vendor.series()), Some(&policy)).map(drop)
     }
 
     /// A server with one main key.

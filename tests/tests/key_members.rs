@@ -3,6 +3,7 @@
 use std::fs;
 
 use e2e::component::{Attached, Kind, Process, server_session};
+use e2e::cutter::{Cutter, LOSSES};
 use e2e::host::Value;
 use e2e::server::{PASSWORD, USER};
 use e2e::vendor::edit;
@@ -19,11 +20,16 @@ struct Desk {
 impl Desk {
     /// Starts the series; a server without a key of it leaves a handle that a key can be installed with.
     fn open(site: &Site, server: &Server) -> Outcome<Desk> {
+        Desk::open_at(site, server.port())
+    }
+
+    /// The same with whoever listens at a port.
+    fn open_at(site: &Site, port: u16) -> Outcome<Desk> {
         let root = Root::new("key-members-1c")?;
         let mut process = Process::start(Kind::Server, root.path())?;
         let object = process.create()?;
         process.host().set(object, "ЯкорьДоверия", &site.vendor.anchor()?.as_str().into())?;
-        let address = format!("ServerAddr=127.0.0.1;ServerPort={}", server.port());
+        let address = format!("ServerAddr=127.0.0.1;ServerPort={port}");
         process.host().set(object, "ПараметрыСвязи", &address.as_str().into())?;
         let started = process.host().call(object, "Запуск", &[SERIES.into()])?;
         if started != Value::Bool(true) {
@@ -196,4 +202,47 @@ fn whoever_guesses_at_the_password_of_a_memory_has_to_wait() -> Outcome {
     check(codes[0] == 452 && codes.contains(&113), || format!("{codes:?}"))?;
     assert_eq!(desk.refused("ПрочитатьПамять", &[SERIES.into(), "чтение".into()])?, 113, "the right one waits too");
     desk.close()
+}
+
+#[test]
+fn what_1c_asks_about_keys_is_done_once_whatever_messages_are_lost_on_either_side_of_the_server() -> Outcome {
+    let site = Site::new("members-cut")?;
+    let above = Cutter::new(site.center.address()?)?;
+    let mut server = Server::ready(Root::new("members-cut")?, Some(&above.url()))?;
+    let below = Cutter::new(server.url().trim_start_matches("http://").parse()?)?;
+    let port = below.address().port();
+    server.activate(&site.vendor.code(1, &[])?)?;
+    let mut seats = 1;
+    for (number, losses) in LOSSES.into_iter().enumerate() {
+        // Lost between 1C and the server, and each second time between the server and the centre as well.
+        let beyond = if number % 2 == 0 { &[][..] } else { &losses[..1] };
+        let lose = || {
+            below.lose(losses);
+            above.lose(beyond);
+        };
+        // A server counts what components ask of the centre, by address; a new one begins to count anew.
+        server.restart()?;
+        let mut desk = Desk::open_at(&site, port)?;
+        let code = site.vendor.code(2, &[])?;
+        lose();
+        let licence = desk.json("УстановитьЛицензию", &[code.as_str().into()])?;
+        assert_eq!(licence["Workable"], true, "{licence}");
+        seats += 2;
+        assert_eq!(server.seats()?.1, seats, "{losses:?}");
+        lose();
+        desk.json("ОбновитьЛицензии", &[])?;
+        lose();
+        let reserve = desk.text("ДеактивироватьЛицензию", &giving_up(&licence["KeyNo"], PASSWORD))?;
+        assert_eq!(server.seats()?.1, seats - 2, "{losses:?}");
+        lose();
+        assert_eq!(desk.text("ДеактивироватьЛицензию", &giving_up(&licence["KeyNo"], PASSWORD))?, reserve);
+        lose();
+        let back = desk.json("УстановитьЛицензию", &[reserve.as_str().into()])?;
+        assert_eq!((&back["KeyNo"], server.seats()?.1), (&licence["KeyNo"], seats), "{losses:?}");
+        below.lose(&[]);
+        above.lose(&[]);
+        desk.close()?;
+    }
+    assert_eq!(site.center.reports()?, []);
+    Ok(())
 }

@@ -150,19 +150,11 @@ fn a_key_moves_and_is_updated_by_files() -> Outcome {
     assert_eq!(key_no(&licence["Licence"])?, number, "{licence}");
     assert_eq!((from.seats()?, to.seats()?), ((0, 0), (0, SEATS)));
 
-    sell(&site, &reserve, 8)?;
+    site.sell(&reserve, 8)?;
     let news = respond(&to, &carried(&site, &to, &json!({ "Purpose": "Update" }))?)?;
     assert_eq!(news["Update"]["Updated"], json!([number]), "{news}");
     assert_eq!((from.seats()?, to.seats()?), ((0, 0), (0, 8)));
     Ok(())
-}
-
-/// The vendor sells another number of licences for a code that was exchanged before.
-fn sell(site: &Site, code: &str, licences: u64) -> Outcome {
-    let found = site.center.office("POST", "/api/find", Some(&json!({ "Query": code })))?;
-    let mut terms = found["Keys"][0]["Terms"].clone();
-    terms["LicenceCount"] = licences.into();
-    site.center.office("POST", "/api/codes/terms", Some(&json!({ "Code": code, "Terms": terms }))).map(drop)
 }
 
 #[test]
@@ -174,7 +166,7 @@ fn an_update_brings_what_was_sold_since_whatever_messages_are_lost() -> Outcome 
     let number = key_no(&server.activate(&code)?)?;
     for (updates, losses) in LOSSES.into_iter().enumerate() {
         let licences = SEATS + 1 + updates as u64;
-        sell(&site, &code, licences)?;
+        site.sell(&code, licences)?;
         assert_eq!(server.seats()?, (0, licences - 1), "not before the server has asked");
         let news = cutter.through(losses, || server.rest().post("/api/updates", &json!({ "KeyID": e2e::SERIES })))?;
         let brought: Vec<&Value> = news.iter().map(|news| &news["Updates"][0]["Updated"]).collect();

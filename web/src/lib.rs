@@ -8,6 +8,7 @@ pub mod crew;
 pub mod events;
 pub mod headers;
 pub mod limits;
+mod multipart;
 pub mod origin;
 pub mod page;
 mod percent;

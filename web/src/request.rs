@@ -1,7 +1,7 @@
 //! A request as services see it, and the checks that every front makes while building one.
 //! It must never hold a path that was decoded twice or could name a file elsewhere.
 
-use crate::{Headers, Rejection, percent};
+use crate::{Headers, Rejection, multipart, percent};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
@@ -251,16 +251,19 @@ impl Request {
             .map_err(|error| BodyError { status: 400, message: format!("The JSON body is not valid: {error}.") })
     }
 
-    /// The body as pairs of a form.
+    /// The body as pairs of a form; of a form with files in it each file is the text of its field.
     ///
     /// # Errors
-    /// 415 unless the content type is `application/x-www-form-urlencoded`, 400 when it is malformed.
+    /// 415 unless the content type is `application/x-www-form-urlencoded` or `multipart/form-data`, 400 when it is malformed.
     pub fn form(&self) -> Result<Vec<(String, String)>, BodyError> {
+        let malformed = |how: &str| BodyError { status: 400, message: format!("The form is not properly {how}.") };
+        if self.content_type() == "multipart/form-data" {
+            let content_type = self.headers.get("content-type").unwrap_or_default();
+            return multipart::decode(content_type, &self.body)
+                .ok_or_else(|| malformed("put together, or has a file that is no text"));
+        }
         self.expect_type("application/x-www-form-urlencoded")?;
-        std::str::from_utf8(&self.body)
-            .ok()
-            .and_then(decode_pairs)
-            .ok_or_else(|| BodyError { status: 400, message: "The form is not properly percent-encoded.".into() })
+        std::str::from_utf8(&self.body).ok().and_then(decode_pairs).ok_or_else(|| malformed("percent-encoded"))
     }
 
     /// Media type of the body in lower case, without parameters; empty when none is given.

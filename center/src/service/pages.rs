@@ -313,7 +313,8 @@ fn answer_page(call: &Call<'_>, answered: Option<Answered<'_>>) -> Result<Respon
 
 /// Shows the answer, or gives it as a file. The same request gives the same again, so either may come first.
 fn answer(call: &Call<'_>) -> Result<Response> {
-    let text = field(call, "request")?;
+    let pasted = field(call, "request")?;
+    let text = if pasted.trim().is_empty() { field(call, "file")? } else { pasted };
     let done = requests::answered(call, Ok(&text))?;
     let response = if field(call, "save")?.is_empty() {
         answer_page(call, Some(Answered { request: &text, answer: &done.answer }))?

@@ -54,7 +54,7 @@ impl Store {
         }
         let text = zeroize::Zeroizing::new(files::read_text(&address, ADDRESS_LIMIT)?);
         let line = text.lines().next().unwrap_or_default().trim();
-        Ok(Store { database: Box::new(postgres::Postgres::open(&address.display().to_string(), line)?) })
+        Ok(Store { database: Box::new(postgres::Postgres::open(&address, line)?) })
     }
 
     /// Whether the folder has a store already.

@@ -1,33 +1,58 @@
-//! The store in PostgreSQL: for several centres behind a balancer. Every centre keeps a few connections; one that breaks is
-//! replaced by the next caller.
+//! The store in PostgreSQL: for several centres behind a balancer. Every centre keeps a few connections and never opens more; one
+//! that breaks is replaced by the next caller.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use licence::error::{Code, Error, Result};
-use parking_lot::Mutex;
-use postgres::config::Host;
+use parking_lot::{Condvar, Mutex};
+use postgres::config::{Host, SslMode};
 use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use postgres::{Client, Config, NoTls, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::database::{Database, Job, Row, Transaction, Value};
 use super::sqlite::SCHEMA;
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(10);
-/// Connections that stay open while nobody uses them.
-const IDLE: usize = 16;
+/// Most connections of one centre; further callers wait. A database takes 100 by default, and there may be several centres.
+pub const CONNECTIONS: usize = 16;
+/// Name of the file beside the address with the certificates that the database is known by.
+pub const ROOTS_FILE: &str = "center.store.pem";
 /// Only one program at a time may make the tables: the number of the lock is ours.
 const LOCK: i64 = 0x534C_4B43;
 
 /// A database of PostgreSQL.
 pub struct Postgres {
     config: Config,
+    /// Encrypts connections and knows the database by its certificate, where the address asks for it.
+    tls: Option<(MakeRustlsConnect, PathBuf)>,
     place: String,
-    idle: Mutex<Vec<Session>>,
+    pool: Mutex<Pool>,
+    /// A connection is idle again, or gone.
+    freed: Condvar,
+}
+
+/// The connections.
+#[derive(Default)]
+struct Pool {
+    idle: Vec<Session>,
+    /// How many there are, idle or lent.
+    open: usize,
+}
+
+/// A connection in the hands of a caller; unless it is given back, it is closed when it is dropped.
+struct Lent<'a> {
+    postgres: &'a Postgres,
+    session: Option<Session>,
 }
 
 /// One connection with its prepared statements.
@@ -38,17 +63,25 @@ struct Session {
 
 impl Postgres {
     /// Connects, and makes the tables at the first time. `file` names where the address comes from in errors: the address
-    /// itself may hold a password.
-    pub fn open(file: &str, address: &str) -> Result<Postgres> {
+    /// itself may hold a password. With `sslmode=require` the certificates that the database is known by stand beside it.
+    pub fn open(file: &Path, address: &str) -> Result<Postgres> {
         let mut config: Config = address.parse().map_err(|_| {
             Error::new(Code::SettingsWrong)
-                .with(file)
+                .with(file.display())
                 .with(1)
                 .with_text("нужен адрес postgresql://…", "an address postgresql://… is expected")
         })?;
         config.connect_timeout(CONNECT).application_name("licencecenter");
+        let tls = match config.get_ssl_mode() {
+            SslMode::Require => {
+                let roots = file.with_file_name(ROOTS_FILE);
+                Some((MakeRustlsConnect::new(client(&roots)?), roots))
+            }
+            // A database that merely can encrypt is not one whose certificate anybody has named.
+            _ => None,
+        };
         let place = format!("PostgreSQL {}", config.get_dbname().unwrap_or_default());
-        let postgres = Postgres { config, place, idle: Mutex::default() };
+        let postgres = Postgres { config, tls, place, pool: Mutex::default(), freed: Condvar::new() };
         postgres.prepare()?;
         Ok(postgres)
     }
@@ -76,14 +109,30 @@ impl Postgres {
         })
     }
 
-    fn session(&self) -> Result<Session> {
-        while let Some(session) = self.idle.lock().pop() {
-            if !session.client.is_closed() {
-                return Ok(session);
-            }
+    fn lend(&self) -> Result<Lent<'_>> {
+        let mut pool = self.pool.lock();
+        while pool.idle.is_empty() && pool.open >= CONNECTIONS {
+            self.freed.wait(&mut pool);
         }
-        let client = self.config.connect(NoTls).map_err(|e| self.failed(&e))?;
-        Ok(Session { client, statements: HashMap::new() })
+        if let Some(session) = pool.idle.pop() {
+            let lent = Lent { postgres: self, session: Some(session) };
+            if !lent.session.as_ref().is_some_and(|session| session.client.is_closed()) {
+                return Ok(lent);
+            }
+            drop(pool);
+            drop(lent);
+            return self.lend();
+        }
+        pool.open += 1;
+        drop(pool);
+        // Takes itself off the count again if nothing comes of it.
+        let mut lent = Lent { postgres: self, session: None };
+        let client = match &self.tls {
+            Some((tls, _)) => self.config.connect(tls.clone()),
+            None => self.config.connect(NoTls),
+        };
+        lent.session = Some(Session { client: client.map_err(|e| self.failed(&e))?, statements: HashMap::new() });
+        Ok(lent)
     }
 
     fn failed(&self, cause: &postgres::Error) -> Error {
@@ -93,24 +142,15 @@ impl Postgres {
 
 impl Database for Postgres {
     fn transact(&self, job: Job<'_>) -> Result<()> {
-        let mut session = self.session()?;
+        let mut lent = self.lend()?;
+        let Some(session) = lent.session.as_mut() else { return Err(Code::StoreFailed.into()) };
         session.run("BEGIN")?;
-        match job(&mut session).and_then(|()| session.run("COMMIT")) {
-            Ok(()) => {
-                let mut idle = self.idle.lock();
-                if idle.len() < IDLE {
-                    idle.push(session);
-                }
-                Ok(())
-            }
-            Err(error) => {
-                // Where even this fails the connection is closed by dropping it, and the database rolls back by itself.
-                if session.run("ROLLBACK").is_ok() {
-                    self.idle.lock().push(session);
-                }
-                Err(error)
-            }
+        let done = job(session).and_then(|()| session.run("COMMIT"));
+        // Where not even this works the connection is closed by dropping it, and the database rolls back by itself.
+        if done.is_ok() || session.run("ROLLBACK").is_ok() {
+            lent.give_back();
         }
+        done
     }
 
     fn backup(&self, to: &Path) -> Result<()> {
@@ -136,9 +176,43 @@ impl Database for Postgres {
         if let Some(password) = self.config.get_password() {
             dump.env("PGPASSWORD", String::from_utf8_lossy(password).as_ref());
         }
+        if let Some((_, roots)) = &self.tls {
+            dump.env("PGSSLMODE", "verify-full").env("PGSSLROOTCERT", roots);
+        }
         let output = dump.output().map_err(|e| wrong(&format_args!("pg_dump: {e}")))?;
         if output.status.success() { Ok(()) } else { Err(wrong(&String::from_utf8_lossy(&output.stderr).trim())) }
     }
+}
+
+impl Lent<'_> {
+    fn give_back(mut self) {
+        let session = self.session.take();
+        let mut pool = self.postgres.pool.lock();
+        // What is counted off when this is dropped stays open after all.
+        pool.open += 1;
+        pool.idle.extend(session);
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.postgres.pool.lock().open -= 1;
+        self.postgres.freed.notify_one();
+    }
+}
+
+/// TLS that knows the database by the certificates of a PEM file: its own, or those of whoever has signed it.
+fn client(roots: &Path) -> Result<ClientConfig> {
+    let wrong = |cause: &dyn std::fmt::Display| Error::new(Code::FileFailed).with(roots.display()).with(cause);
+    let mut store = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(roots).map_err(|e| wrong(&e))? {
+        store.add(certificate.map_err(|e| wrong(&e))?).map_err(|e| wrong(&e))?;
+    }
+    if store.is_empty() {
+        return Err(wrong(&"no certificate"));
+    }
+    let config = ClientConfig::builder_with_provider(default_provider().into()).with_safe_default_protocol_versions();
+    Ok(config.map_err(|e| wrong(&e))?.with_root_certificates(store).with_no_client_auth())
 }
 
 impl Session {

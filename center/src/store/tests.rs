@@ -224,6 +224,63 @@ fn a_newer_database_is_left_alone_and_a_wrong_address_shows_no_password() {
     assert!(error.code == Code::SettingsWrong && !error.to_string().contains("topsecret"));
 }
 
+#[test]
+fn a_database_is_reached_by_tls_under_the_certificates_beside_its_address_only() {
+    let folder = Folder::new(On::Postgres);
+    let address = cluster::database() + "?sslmode=require";
+    std::fs::write(folder.0.join(ADDRESS_FILE), &address).unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/tls");
+    let roots = folder.0.join(postgres::ROOTS_FILE);
+    let refused = || Store::open(&folder.0).err().unwrap().code;
+    assert_eq!(refused(), Code::FileFailed, "nobody is trusted unnamed");
+    std::fs::copy(golden.join("second.crt"), &roots).unwrap();
+    assert_eq!(refused(), Code::StoreFailed, "another certificate");
+    std::fs::write(&roots, "no certificate").unwrap();
+    assert_eq!(refused(), Code::FileFailed);
+    std::fs::copy(golden.join("ca.crt"), &roots).unwrap();
+    let store = folder.store();
+    let encrypted = |store: &Store| {
+        let sql = "SELECT CAST(ssl AS INTEGER) FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+        store.work(|work| work.one(sql, &[])?.unwrap().number::<i64>(0)).unwrap()
+    };
+    assert_eq!(encrypted(&store), 1);
+    store.backup(&folder.0.join("copy")).unwrap();
+    std::fs::write(folder.0.join(ADDRESS_FILE), address.replace("?sslmode=require", "")).unwrap();
+    assert_eq!(encrypted(&folder.store()), 0);
+}
+
+#[test]
+fn a_centre_never_has_more_connections_than_its_bound() {
+    let folder = Folder::new(On::Postgres);
+    let store = folder.store();
+    let count = || {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'licencecenter' \
+            AND datname = current_database()";
+        store.work(|work| work.one(sql, &[])?.unwrap().number::<usize>(0)).unwrap()
+    };
+    let together = std::sync::Barrier::new(postgres::CONNECTIONS);
+    std::thread::scope(|scope| {
+        for _ in 0..postgres::CONNECTIONS {
+            scope.spawn(|| store.work(|_| Ok(drop(together.wait()))).unwrap());
+        }
+    });
+    assert_eq!(count(), postgres::CONNECTIONS);
+    // More callers than that take turns.
+    std::thread::scope(|scope| {
+        for _ in 0..3 * postgres::CONNECTIONS {
+            scope.spawn(|| store.work(|work| work.one("SELECT pg_sleep(0.01)", &[]).map(drop)).unwrap());
+        }
+    });
+    assert_eq!(count(), postgres::CONNECTIONS);
+    // A connection that the database has cut is replaced.
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'licencecenter' \
+        AND datname = current_database() AND pid <> pg_backend_pid()";
+    store.work(|work| work.execute(cut, &[]).map(drop)).unwrap();
+    let alive = || store.work(|_| Ok(())).is_ok();
+    assert!((0..2 * postgres::CONNECTIONS).filter(|_| !alive()).count() <= postgres::CONNECTIONS);
+    assert!((0..postgres::CONNECTIONS).all(|_| alive()));
+}
+
 #[cfg(unix)]
 #[test]
 fn the_store_is_readable_by_its_owner_only() {

@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -74,11 +75,19 @@ fn start() -> Cluster {
     let mut initdb = command(&programs.join("initdb"), &folder, user);
     initdb.args(["--auth=trust", "--encoding=UTF8", "--no-sync", "-U", USER, "-D"]).arg(&data);
     assert!(initdb.status().unwrap().success(), "initdb");
+    for name in ["first.crt", "first.key"] {
+        let to = data.join(name);
+        std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/tls").join(name), &to).unwrap();
+        // The server takes a key of its own user's only, which nobody else may read.
+        std::fs::set_permissions(&to, std::fs::Permissions::from_mode(0o600)).unwrap();
+        user.iter().for_each(|&(uid, gid)| std::os::unix::fs::chown(&to, Some(uid), Some(gid)).unwrap());
+    }
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
     let script = "\"$@\" & server=$!; read -r end; kill -INT $server; wait $server; rm -rf \"$SLK_FOLDER\"";
     let mut keeper = command(Path::new("sh"), &folder, user);
     keeper.args(["-c", script, "sh"]).arg(programs.join("postgres")).arg("-D").arg(&data).arg("-k").arg(&folder);
     keeper.args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]);
+    keeper.args(["-c", "ssl=on", "-c", "ssl_cert_file=first.crt", "-c", "ssl_key_file=first.key"]);
     // A group of its own: what interrupts the tests must not reach the server before the script does.
     keeper.env("SLK_FOLDER", &folder).stdin(Stdio::piped()).stderr(Stdio::null()).process_group(0);
     let mut keeper = keeper.spawn().unwrap();

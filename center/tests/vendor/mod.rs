@@ -176,11 +176,17 @@ impl Centre {
     pub fn form(&self, path: &str, (token, site): (&str, &str), fields: &[(&str, &str)]) -> Page {
         let call = agent().post(format!("{}{path}", self.address)).header("Origin", site);
         let call = call.header("Accept-Language", "en").header("Authorization", format!("Bearer {token}"));
-        let mut response = call.send_form(fields.iter().copied()).unwrap();
-        let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
-        let (location, disposition) = (header("Location"), header("Content-Disposition"));
-        let status = response.status().as_u16();
-        Page { status, location, disposition, text: response.body_mut().read_to_string().unwrap() }
+        Page::of(call.send_form(fields.iter().copied()).unwrap())
+    }
+
+    /// Sends a form with a file in it to a page that is open to all; to a form a file is a field like any other.
+    pub fn upload(&self, path: &str, fields: &[(&str, &str)]) -> Page {
+        let part = |(name, text): &(&str, &str)| {
+            format!("--limit\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"x\"\r\n\r\n{text}\r\n")
+        };
+        let body = fields.iter().map(part).collect::<String>() + "--limit--\r\n";
+        let call = agent().post(format!("{}{path}", self.address)).header("Accept-Language", "en");
+        Page::of(call.header("Content-Type", "multipart/form-data; boundary=limit").send(body).unwrap())
     }
 
     /// Sends a request that must be refused; the refusal.
@@ -203,6 +209,15 @@ pub struct Page {
     pub location: Option<String>,
     pub disposition: Option<String>,
     pub text: String,
+}
+
+impl Page {
+    fn of(mut response: ureq::http::Response<ureq::Body>) -> Page {
+        let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let (location, disposition) = (header("Location"), header("Content-Disposition"));
+        let status = response.status().as_u16();
+        Page { status, location, disposition, text: response.body_mut().read_to_string().unwrap() }
+    }
 }
 
 pub fn error(body: &str) -> licence::Error {

@@ -9,7 +9,7 @@ use web::Response;
 
 use super::call::Call;
 use super::fields::Fields;
-use super::{ACTIVATION, Reader, life, words};
+use super::{ACTIVATION, CODES, Reader, life, words};
 use crate::activation::{self, Order};
 
 /// The form with what was typed into it.
@@ -18,6 +18,8 @@ use crate::activation::{self, Order};
 pub(super) struct Form {
     lang: Lang,
     action: String,
+    /// Where it is told what the code would give.
+    ask: String,
     /// Whether a demo licence of a series is asked for rather than that of a code.
     demo: bool,
     code: String,
@@ -55,7 +57,8 @@ struct Failed<F: Template> {
 impl Form {
     /// A form for a code.
     pub(super) fn for_code(reader: &Reader) -> Form {
-        Form { lang: reader.lang, action: reader.address(ACTIVATION), ..Form::default() }
+        let (action, ask) = (reader.address(ACTIVATION), reader.address(CODES));
+        Form { lang: reader.lang, action, ask, ..Form::default() }
     }
 
     /// A form for a demo licence.
@@ -127,8 +130,8 @@ pub fn installed(reader: &Reader, key: &LicenceInfo) -> Response {
     reader.framed(201, lang.pick("Лицензия установлена", "The licence is installed"), &main)
 }
 
-/// The error with its remedy and the form to try again.
-pub fn failed(reader: &Reader, fields: &Fields, error: &Error) -> Response {
+/// The error with its remedy and the form to try again, under the title of what was not done.
+pub fn failed(reader: &Reader, title: (&str, &str), fields: &Fields, error: &Error) -> Response {
     let typed = |name: &str| fields.get(name).to_owned();
     let form = Form {
         demo: fields.is_on("demo"),
@@ -140,8 +143,7 @@ pub fn failed(reader: &Reader, fields: &Fields, error: &Error) -> Response {
         invalid: error.code.class() == Code::CodeMalformed.class(),
         ..Form::for_code(reader)
     };
-    let title = reader.lang.pick("Лицензия не установлена", "The licence was not installed");
-    again(reader, title, error, form)
+    again(reader, reader.lang.pick(title.0, title.1), error, form)
 }
 
 /// The page of an error with a form to try again.

@@ -77,7 +77,14 @@ impl Call {
                     log::error!("{error}");
                 }
                 let page = match self.page {
-                    Page::Activation => activation::failed(&self.reader, &self.fields, &error),
+                    Page::Activation => {
+                        let title = ("Лицензия не установлена", "The licence was not installed");
+                        activation::failed(&self.reader, title, &self.fields, &error)
+                    }
+                    Page::Code => {
+                        let title = ("О коде ничего не известно", "Nothing is known of the code");
+                        activation::failed(&self.reader, title, &self.fields, &error)
+                    }
                     Page::Responses => life::response_failed(&self.reader, &self.fields, &error),
                     Page::Reserve => life::reserve_failed(&self, &error),
                     _ => refusal(&self.reader, &error),

@@ -20,6 +20,15 @@ impl Fields {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.trim()).unwrap_or_default()
     }
 
+    /// What was pasted as `name`, or else chosen as a file; [`Code::BadRequest`] when it is neither.
+    pub fn text_or_file(&self, name: &str) -> Result<&str> {
+        let given = [name, "file"].into_iter().map(|name| self.get(name)).find(|text| !text.is_empty());
+        given.ok_or_else(|| {
+            Error::new(Code::BadRequest)
+                .with_text("файл не выбран и текст не вставлен", "no file was chosen and no text pasted")
+        })
+    }
+
     /// Whether a box was ticked, a switch set to on.
     pub fn is_on(&self, name: &str) -> bool {
         flag(self.get(name)) == Some(true)

@@ -70,9 +70,14 @@ struct News {
 
 #[derive(Template)]
 #[template(path = "console/parameters.html")]
-struct Parameters {
+struct Parameters<'a> {
     lang: Lang,
-    parameters: CodeParameters,
+    parameters: &'a CodeParameters,
+    state: &'static str,
+    badge: &'static str,
+    kind: &'static str,
+    starts: Option<String>,
+    until: Option<String>,
     back: String,
 }
 
@@ -87,17 +92,37 @@ pub fn request_file(call: &Call, order: Order) -> Result<Response> {
 /// `POST /responses`: what the answer has brought.
 pub fn respond(call: &Call) -> Result<Response> {
     let (core, reader) = (&call.core, &call.reader);
-    Ok(match centre::respond(core, call.fields.get("text"))? {
+    Ok(match centre::respond(core, call.fields.text_or_file("text")?)? {
         Done::Activated(series, key_no) => {
             activation::installed(reader, &centre::installed(core, series, key_no, reader.lang)?)
         }
         Done::Reserved(info) => reserved(reader, &info),
         Done::Updated(info) => updated(reader, &[info]),
-        Done::CodeParameters(parameters) => {
-            let main = Parameters { lang: reader.lang, parameters: *parameters, back: reader.address("/") };
-            reader.framed(200, reader.lang.pick("Что даёт код", "What the code gives"), &main)
-        }
+        Done::CodeParameters(parameters) => offered(reader, &parameters),
     })
+}
+
+/// `POST /codes`: what a code would give.
+pub fn code(call: &Call) -> Result<Response> {
+    let code = call.fields.get("code").parse()?;
+    Ok(offered(&call.reader, &centre::parameters(&call.core, code)?))
+}
+
+fn offered(reader: &Reader, parameters: &CodeParameters) -> Response {
+    let lang = reader.lang;
+    let (state, badge) = words::code_state(lang, parameters.state);
+    let offer = &parameters.offer;
+    let main = Parameters {
+        lang,
+        parameters,
+        state,
+        badge,
+        kind: words::key_type(lang, offer.key_type.into()),
+        starts: offer.start_date.map(|start| words::day(lang, start)),
+        until: offer.until.map(|until| words::day(lang, until)),
+        back: reader.address("/"),
+    };
+    reader.framed(200, lang.pick("Что даёт код", "What the code gives"), &main)
 }
 
 /// The page of an answer that was refused, with the form.

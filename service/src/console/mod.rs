@@ -25,6 +25,8 @@ pub use site::Console;
 
 /// Where an activation code, or the wish for a demo licence, goes by POST.
 const ACTIVATION: &str = "/activation";
+/// Where an activation code goes by POST to learn what it would give.
+const CODES: &str = "/codes";
 /// Where the text of an answer of the centre goes by POST.
 const RESPONSES: &str = "/responses";
 /// Who was refused.

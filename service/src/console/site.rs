@@ -8,7 +8,7 @@ use web::{Access, Crew, Found, Method, Params, Reply, Request, Response, Route, 
 
 use super::call::Call;
 use super::fields::Fields;
-use super::{ACTIVATION, DENIALS, EVENTS, RESPONSES, Reader, USAGE};
+use super::{ACTIVATION, CODES, DENIALS, EVENTS, RESPONSES, Reader, USAGE};
 use super::{activation, key, language, life, overview, records, refusal};
 use crate::access::Visitor;
 use crate::ledger::AuditEntry;
@@ -25,6 +25,7 @@ pub enum Page {
     Key,
     Asset,
     Activation,
+    Code,
     Responses,
     Update,
     Switch,
@@ -51,6 +52,7 @@ fn routes(scope: Scope) -> Vec<Route<Page>> {
         let (reserve, end) = ("/licences/{KeyNo}/reserve", "/sessions/{ID}/end");
         routes.extend([
             Route::new(Post, ACTIVATION, Administrator, Page::Activation),
+            Route::new(Post, CODES, Administrator, Page::Code),
             Route::new(Post, RESPONSES, Administrator, Page::Responses),
             Route::new(Post, update, Administrator, Page::Update),
             Route::new(Post, enabled, Administrator, Page::Switch),
@@ -61,7 +63,7 @@ fn routes(scope: Scope) -> Vec<Route<Page>> {
             Route::new(Get, USAGE, Viewer, Page::Usage),
             Route::new(Get, EVENTS, Operator, Page::Events),
         ]);
-        let results = [ACTIVATION, RESPONSES, update, enabled, end];
+        let results = [ACTIVATION, CODES, RESPONSES, update, enabled, end];
         routes.extend(results.map(|pattern| Route::new(Get, pattern, Public, Page::Home)));
     }
     routes
@@ -175,6 +177,7 @@ fn dispatch(mut call: Call) {
         (Page::EndSession, _) => life::end_session(call),
         (Page::Activation, false) => call.centre(activation::activate),
         (Page::Activation, true) => call.work(activation::activate_by_file),
+        (Page::Code, _) => call.centre(life::code),
         (Page::Update, false) => call.centre(life::update),
         (Page::Update, true) => call.work(life::update_by_file),
         (Page::Reserve, false) => call.centre(life::reserve),

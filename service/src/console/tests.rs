@@ -117,7 +117,8 @@ fn names_that_clients_gave_are_shown_as_text() {
     assert!(!refused.contains("<script"));
     let typed = form("code=%22%3E%3Cscript%3E&itn=%3Cscript%3E&iec=%27%3E%3Cscript%3E&carrier=%22%3E%3Cscript%3E");
     let typed = Fields::of(&typed).unwrap();
-    let failed = text(&activation::failed(&reader("/", Lang::English), &typed, &Code::CentreNotSet.into()));
+    let failed =
+        text(&activation::failed(&reader("/", Lang::English), ("Нет", "No"), &typed, &Code::CentreNotSet.into()));
     assert!(!failed.contains("<script") && failed.matches("&#60;script&#62;").count() == 4, "{failed}");
     let typed = Fields::of(&form("text=%3C%2Ftextarea%3E%3Cscript%3E")).unwrap();
     let failed = text(&life::response_failed(&reader("/", Lang::English), &typed, &Code::ResponseUnknown.into()));
@@ -273,7 +274,7 @@ fn a_form_without_a_code_is_told_apart_from_no_form() {
 fn a_refused_code_stays_in_the_form_with_its_cause() {
     let error = Error::new(Code::CodeMalformed).with("19");
     let typed = Fields::of(&form("code=1234-5&itn=77")).unwrap();
-    let response = activation::failed(&reader("/", Lang::English), &typed, &error);
+    let response = activation::failed(&reader("/", Lang::English), ("Нет", "No"), &typed, &error);
     let page = text(&response);
     assert_eq!(response.status, 400);
     for part in ["value=\"1234-5\"", "value=\"77\"", "aria-invalid=\"true\"", "5 groups of 4; check it"] {

@@ -1,6 +1,7 @@
 //! How the console says what licences, times and totals are. Texts only.
 
 use licence::KeyNo;
+use licence::activation::CodeState;
 use licence::api::{Digits, LicenceInfo};
 use licence::error::{Error, Lang};
 use licence::fingerprint::PartKind;
@@ -18,6 +19,15 @@ pub(super) fn key_type(lang: Lang, number: u8) -> &'static str {
         4 => lang.pick("Дополнительный", "Additional"),
         5 => lang.pick("Демонстрационный", "Demo"),
         _ => lang.pick("Неизвестный", "Unknown"),
+    }
+}
+
+/// State of a code, and the class of its badge.
+pub(super) fn code_state(lang: Lang, state: CodeState) -> (&'static str, &'static str) {
+    match state {
+        CodeState::New => (lang.pick("Можно установить", "Can be installed"), "good"),
+        CodeState::Used => (lang.pick("Уже использован", "Used already"), "warn"),
+        CodeState::Blocked => (lang.pick("Заблокирован поставщиком", "Blocked by the vendor"), "bad"),
     }
 }
 

@@ -23,6 +23,15 @@ fn filled(target: &str, account: Option<(&str, &str)>, fields: &[(&str, &str)]) 
     form
 }
 
+/// A form with a file in it.
+fn uploaded(target: &str, account: Option<(&str, &str)>, file: &str) -> Request {
+    let mut form = with(request("POST", target, account), "Content-Type", "multipart/form-data; boundary=--b");
+    let part = |head: &str, text: &str| format!("----b\r\nContent-Disposition: form-data; {head}\r\n\r\n{text}\r\n");
+    let parts = part("name=\"text\"", "") + &part("name=\"file\"; filename=\"a.answer\"", file);
+    form.body = (parts + "----b--\r\n").into_bytes();
+    form
+}
+
 fn text(response: &Response) -> String {
     String::from_utf8(response.body.clone()).unwrap()
 }
@@ -111,6 +120,33 @@ fn a_licence_comes_by_files_too() {
         assert!((400..500).contains(&status) && !page.contains("<script"), "{wrong}: {page}");
     }
     assert_eq!(bench.trail().last(), Some(&entry("POST /activation", 200)));
+}
+
+#[test]
+fn an_answer_is_uploaded_as_a_file() {
+    let bench = stand("uploaded");
+    let response = bench.by_file("/activation", &[("code", &code())]);
+    let page = bench.page("/");
+    assert!(page.contains("type=\"file\"") && page.contains("enctype=\"multipart/form-data\""), "{page}");
+    let foreign = with(uploaded("/responses", CHANGED, &response), "Origin", "http://evil.example");
+    assert_eq!(bench.ask(foreign).status, 403);
+    let installed = bench.ask(uploaded("/responses", CHANGED, &response));
+    assert!(installed.status == 201 && text(&installed).contains("672B.1"), "{}", text(&installed));
+    let nothing = bench.ask(uploaded("/responses", CHANGED, ""));
+    assert!(nothing.status == 400 && text(&nothing).contains("no file was chosen"), "{}", text(&nothing));
+    let damaged = bench.ask(uploaded("/responses", CHANGED, HOSTILE));
+    assert!(damaged.status == 400 && !text(&damaged).contains("<script"), "{}", text(&damaged));
+}
+
+#[test]
+fn the_console_tells_what_a_code_would_give_and_installs_nothing() {
+    let bench = stand("code");
+    assert!(bench.page("/").contains("formaction=\"/codes\""));
+    let (status, page) = bench.send("/codes", &[("code", &code()), ("itn", "7701000001")]);
+    assert!(status == 200 && page.contains("Can be installed") && page.contains("672B"), "{page}");
+    let (status, page) = bench.send("/codes", &[("code", "1234"), ("itn", "7701000001")]);
+    assert!(status == 400 && page.contains("value=\"1234\"") && page.contains("value=\"7701000001\""), "{page}");
+    assert_eq!((bench.seats(), bench.trail().len()), (0, 2));
 }
 
 #[test]
@@ -258,6 +294,7 @@ fn a_session_is_ended_by_its_button() {
 fn forms(session: &str) -> Vec<(String, Vec<(&'static str, &'static str)>)> {
     vec![
         ("/activation".into(), vec![("code", "1234-5678-9012-3456-7888"), ("how", "file")]),
+        ("/codes".into(), vec![("code", "1234-5678-9012-3456-7888")]),
         ("/responses".into(), vec![("text", "x")]),
         ("/licences/1/update".into(), vec![("how", "file")]),
         ("/licences/1/enabled".into(), vec![("enabled", "0")]),
@@ -285,7 +322,7 @@ fn a_page_of_another_site_can_send_no_form() {
     assert_eq!(bench.state()["Enabled"], json!(true));
     assert_eq!(bench.get(&format!("/api/sessions/{session}")).0, 200);
     let trail = bench.trail();
-    assert!(trail.len() == 18 && trail.iter().all(|(_, status, _)| *status == 403), "{trail:?}");
+    assert!(trail.len() == 21 && trail.iter().all(|(_, status, _)| *status == 403), "{trail:?}");
 }
 
 #[test]

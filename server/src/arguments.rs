@@ -125,7 +125,7 @@ pub enum DeskCommand {
 #[derive(Args, Debug)]
 pub struct Shown {
     /// Writes the result as JSON.
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub json: bool,
 }
 

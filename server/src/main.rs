@@ -149,6 +149,7 @@ mod tests {
             "licenceserver request -o a.request reserve 7 --reason x",
             "licenceserver request update",
             "licenceserver request --json reserve 7",
+            "licenceserver request update --json",
             "licenceserver respond a.answer --json",
             "licenceserver backup b.tar --json",
             "licenceserver restore b.tar",

@@ -60,10 +60,9 @@ impl Cutter {
         let all = plan.clone();
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                let lost = lock(&all.losses).pop();
                 let plan = all.clone();
                 // A side that is gone ends the exchange, which is what this network is for.
-                thread::spawn(move || exchange(client, centre, lost, &plan).ok());
+                thread::spawn(move || exchanges(client, centre, &plan).ok());
             }
         });
         Ok(Cutter { address, plan })
@@ -90,8 +89,8 @@ impl Cutter {
     pub fn wait_for_answer(&self) -> Outcome {
         let held = lock(&self.plan.held);
         let waited = self.plan.changed.wait_timeout_while(held, PATIENCE, |held| *held == 0);
-        let (_, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        check(!waited.timed_out(), || "no answer came".to_owned())
+        let (held, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        check(*held > 0, || "no answer came".to_owned())
     }
 
     /// Has a server do something while these messages are lost, and once more, as whoever saw it fail would: what came of it each
@@ -115,24 +114,31 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn exchange(mut client: TcpStream, centre: SocketAddr, lost: Option<Lost>, plan: &Plan) -> Outcome {
-    let request = message(&mut client)?;
-    if lost == Some(Lost::Request) {
-        return Ok(());
-    }
-    let mut server = TcpStream::connect(centre)?;
-    server.write_all(&request)?;
-    let answer = message(&mut server)?;
-    match lost {
-        Some(Lost::Held) => {
-            let mut held = lock(&plan.held);
-            *held += 1;
-            plan.changed.notify_all();
-            drop(plan.changed.wait_while(held, |held| *held > 0).unwrap_or_else(PoisonError::into_inner));
-            Ok(())
+/// Passes on what comes over one connection until a message is lost.
+fn exchanges(mut client: TcpStream, centre: SocketAddr, plan: &Plan) -> Outcome {
+    loop {
+        let request = message(&mut client)?;
+        if request.is_empty() {
+            return Ok(());
         }
-        Some(Lost::Answer) => Ok(()),
-        _ => Ok(client.write_all(&answer)?),
+        let lost = lock(&plan.losses).pop();
+        if lost == Some(Lost::Request) {
+            return Ok(());
+        }
+        let mut server = TcpStream::connect(centre)?;
+        server.write_all(&request)?;
+        let answer = message(&mut server)?;
+        match lost {
+            None | Some(Lost::Request) => client.write_all(&answer)?,
+            Some(Lost::Answer) => return Ok(()),
+            Some(Lost::Held) => {
+                let mut held = lock(&plan.held);
+                *held += 1;
+                plan.changed.notify_all();
+                drop(plan.changed.wait_while(held, |held| *held > 0).unwrap_or_else(PoisonError::into_inner));
+                return Ok(());
+            }
+        }
     }
 }
 

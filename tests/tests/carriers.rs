@@ -71,6 +71,7 @@ impl Computer {
             ("Authorization", &authorization),
             ("Content-Type", kind),
             ("Accept-Language", "en"),
+            ("Accept", "application/json"),
         ] {
             headers.set(name, value).map_err(|error| e2e::Failure::new(format!("{error:?}")))?;
         }

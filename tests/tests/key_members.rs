@@ -216,31 +216,35 @@ fn what_1c_asks_about_keys_is_done_once_whatever_messages_are_lost_on_either_sid
     for (number, losses) in LOSSES.into_iter().enumerate() {
         // Lost between 1C and the server, and each second time between the server and the centre as well.
         let beyond = if number % 2 == 0 { &[][..] } else { &losses[..1] };
-        let lose = || {
-            below.lose(losses);
-            above.lose(beyond);
-        };
         // A server counts what components ask of the centre, by address; a new one begins to count anew.
         server.restart()?;
         let mut desk = Desk::open_at(&site, port)?;
+        let mut insist = |member: &str, arguments: &[Value]| {
+            below.lose(losses);
+            above.lose(beyond);
+            let value = desk.process.call(&desk.attached, member, arguments)?;
+            below.lose(&[]);
+            above.lose(&[]);
+            if value != Value::Undefined {
+                return desk.text(member, arguments).map(|again| (value, again));
+            }
+            // Twice lost in a row is told, and the same call does the rest.
+            assert!(losses.len() > 1, "{member}, {losses:?}: {:?}", desk.process.refusal(desk.attached.object)?);
+            let done = desk.text(member, arguments)?;
+            Ok((done.as_str().into(), done))
+        };
         let code = site.vendor.code(2, &[])?;
-        lose();
-        let licence = desk.json("УстановитьЛицензию", &[code.as_str().into()])?;
+        let (_, licence) = insist("УстановитьЛицензию", &[code.as_str().into()])?;
+        let licence: Json = serde_json::from_str(&licence)?;
         assert_eq!(licence["Workable"], true, "{licence}");
         seats += 2;
         assert_eq!(server.seats()?.1, seats, "{losses:?}");
-        lose();
-        desk.json("ОбновитьЛицензии", &[])?;
-        lose();
-        let reserve = desk.text("ДеактивироватьЛицензию", &giving_up(&licence["KeyNo"], PASSWORD))?;
-        assert_eq!(server.seats()?.1, seats - 2, "{losses:?}");
-        lose();
-        assert_eq!(desk.text("ДеактивироватьЛицензию", &giving_up(&licence["KeyNo"], PASSWORD))?, reserve);
-        lose();
-        let back = desk.json("УстановитьЛицензию", &[reserve.as_str().into()])?;
+        insist("ОбновитьЛицензии", &[])?;
+        let (first, reserve) = insist("ДеактивироватьЛицензию", &giving_up(&licence["KeyNo"], PASSWORD))?;
+        assert_eq!((first, server.seats()?.1), (reserve.as_str().into(), seats - 2), "{losses:?}");
+        let (_, back) = insist("УстановитьЛицензию", &[reserve.as_str().into()])?;
+        let back: Json = serde_json::from_str(&back)?;
         assert_eq!((&back["KeyNo"], server.seats()?.1), (&licence["KeyNo"], seats), "{losses:?}");
-        below.lose(&[]);
-        above.lose(&[]);
         desk.close()?;
     }
     assert_eq!(site.center.reports()?, []);

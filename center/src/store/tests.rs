@@ -261,7 +261,7 @@ fn a_centre_never_has_more_connections_than_its_bound() {
     let together = std::sync::Barrier::new(postgres::CONNECTIONS);
     std::thread::scope(|scope| {
         for _ in 0..postgres::CONNECTIONS {
-            scope.spawn(|| store.work(|_| Ok(drop(together.wait()))).unwrap());
+            scope.spawn(|| store.work(|_| Ok(together.wait())).unwrap());
         }
     });
     assert_eq!(count(), postgres::CONNECTIONS);

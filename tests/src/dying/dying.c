@@ -18,7 +18,7 @@
 static void die_or_count(void)
 {
     const char *path = getenv("SLK_DYING");
-    char text[16] = "";
+    char text[24] = "";
     long left;
     int file = path == NULL ? -1 : open(path, O_RDWR | O_CLOEXEC);
     if (file < 0)

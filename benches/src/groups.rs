@@ -354,8 +354,13 @@ async fn siege(plan: Plan, report: &mut Report) -> Outcome {
 
 fn protected_objects(report: &mut Report) -> Outcome {
     const SIZE: usize = 10_000_000;
-    let [cipher, open] = objects::measure(SIZE)?;
-    for (name, times) in [("objects.cipher", cipher), ("objects.open", open)] {
+    let times = objects::measure(SIZE)?;
+    for (name, times) in [
+        ("objects.cipher", times.cipher),
+        ("objects.open", times.open),
+        ("objects.cipher_anew", times.cipher_anew),
+        ("objects.open_anew", times.open_anew),
+    ] {
         report.add(name, median(times).unwrap_or_default(), "ms");
     }
     Ok(())

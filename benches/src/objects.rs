@@ -1,5 +1,6 @@
 //! What it costs to open a protected object, beside the bare cipher of the same library over the same bytes. The component's
-//! own path: the sealed bytes are copied into new memory for 1C and decrypted there; 1C frees it. The bare cipher works in memory that is there.
+//! own path: the sealed bytes are copied into memory of 1C and decrypted there. Both are measured in memory that the process has
+//! used before, and in memory that the system has to give first; then the bare cipher needs a copy as well.
 
 use std::time::Instant;
 
@@ -7,6 +8,7 @@ use licence::KeyId;
 use licence::crypto::Crypto;
 use licence::crypto::ring::PROVIDER;
 use licence::datafile::{Contents, Datafile, Plain, pack};
+use licence::host::memory::will_be_filled;
 use licence::id::Bytes32;
 use licence::subkeys::{ObjectRef, Policy, SeriesSecret};
 use licence::time::Time;
@@ -19,8 +21,21 @@ const NAME: &str = "object";
 /// Rounds of which the median is taken.
 const ROUNDS: usize = 15;
 
-/// Milliseconds of each round, for the bare cipher and for opening an object of `size` bytes.
-pub fn measure(size: usize) -> Outcome<[Vec<f64>; 2]> {
+/// Milliseconds of each round.
+#[derive(Default)]
+pub struct Times {
+    /// The bare cipher, over bytes that lie where they are decrypted.
+    pub cipher: Vec<f64>,
+    /// Opening an object in memory that was used before.
+    pub open: Vec<f64>,
+    /// A copy of the bytes in new memory, and the bare cipher there.
+    pub cipher_anew: Vec<f64>,
+    /// Opening an object in new memory.
+    pub open_anew: Vec<f64>,
+}
+
+/// Measures an object of `size` bytes, one way after the other in each round.
+pub fn measure(size: usize) -> Outcome<Times> {
     let (secret, policy, salt) = (SeriesSecret::new([7; 32]), Policy::default(), [4; 32]);
     let plain = Plain { name: NAME.into(), policy: policy.clone(), bytes: vec![0xA5; size] };
     let contents = Contents {
@@ -39,24 +54,42 @@ pub fn measure(size: usize) -> Outcome<[Vec<f64>; 2]> {
     let unbound = aead::UnboundKey::new(&aead::AES_256_GCM, key.bytes()).map_err(|_| "key")?;
     let bare = aead::LessSafeKey::new(unbound);
 
-    let mut times = [Vec::new(), Vec::new()];
-    let mut buffer = sealed.clone();
+    let decrypt = |buffer: &mut Vec<u8>| -> Outcome<usize> {
+        let nonce = aead::Nonce::assume_unique_for_key([0; aead::NONCE_LEN]);
+        let plain =
+            bare.open_in_place(nonce, aead::Aad::from(NAME.as_bytes()), buffer).map_err(|_| "the bare cipher")?;
+        Ok(plain.len())
+    };
+    // As `addin/src/native/memory.rs` does with what the memory manager of 1C gives.
+    let open = |for_1c: &mut Vec<u8>| -> Outcome<usize> {
+        let parts = datafile.sealed(object, None)?;
+        for_1c.reserve(parts.iter().map(|part| part.len()).sum());
+        will_be_filled(for_1c.spare_capacity_mut());
+        parts.iter().for_each(|part| for_1c.extend_from_slice(part));
+        Ok(datafile.open_in_place(&PROVIDER, object, &key, for_1c)?)
+    };
+    let timed = |times: &mut Vec<f64>, body: &mut dyn FnMut() -> Outcome<usize>| -> Outcome {
+        let start = Instant::now();
+        let length = body()?;
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+        if length == size { Ok(()) } else { Err("an object of another length".into()) }
+    };
+    let mut times = Times::default();
+    let (mut buffer, mut used) = (sealed.clone(), sealed.clone());
+    // Kept to the end: what is freed would be given again.
+    let mut kept = Vec::new();
     for _ in 0..ROUNDS {
         buffer.copy_from_slice(&sealed);
-        let nonce = aead::Nonce::assume_unique_for_key([0; aead::NONCE_LEN]);
-        let start = Instant::now();
-        bare.open_in_place(nonce, aead::Aad::from(NAME.as_bytes()), &mut buffer).map_err(|_| "the bare cipher")?;
-        times[0].push(start.elapsed().as_secs_f64() * 1e3);
-        let start = Instant::now();
-        let parts = datafile.sealed(object, None)?;
-        // What the memory manager of 1C does too: malloc and free.
-        let mut for_1c = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
-        parts.iter().for_each(|part| for_1c.extend_from_slice(part));
-        let length = datafile.open_in_place(&PROVIDER, object, &key, &mut for_1c)?;
-        times[1].push(start.elapsed().as_secs_f64() * 1e3);
-        if length != size {
-            return Err("an object of another length".into());
-        }
+        used.clear();
+        timed(&mut times.cipher, &mut || decrypt(&mut buffer))?;
+        timed(&mut times.open, &mut || open(&mut used))?;
+        let (mut for_cipher, mut for_1c) = (Vec::new(), Vec::new());
+        timed(&mut times.cipher_anew, &mut || {
+            for_cipher.extend_from_slice(&sealed);
+            decrypt(&mut for_cipher)
+        })?;
+        timed(&mut times.open_anew, &mut || open(&mut for_1c))?;
+        kept.push([for_cipher, for_1c]);
     }
     Ok(times)
 }
@@ -67,6 +100,7 @@ mod tests {
 
     #[test]
     fn both_ways_open_the_same_object() {
-        assert!(measure(1000).unwrap().iter().all(|times| times.len() == ROUNDS));
+        let times = measure(1000).unwrap();
+        assert!([times.cipher, times.open, times.cipher_anew, times.open_anew].iter().all(|all| all.len() == ROUNDS));
     }
 }

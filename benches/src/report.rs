@@ -98,6 +98,11 @@ const TARGETS: &[Target] = &[
         |r| r.ratio("objects.open", "objects.cipher"),
         Bound::Under(2.0),
     ),
+    (
+        "the same in new memory, times a copy and the bare cipher there",
+        |r| r.ratio("objects.open_anew", "objects.cipher_anew"),
+        Bound::Under(2.0),
+    ),
 ];
 
 impl Bound {

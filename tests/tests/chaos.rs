@@ -15,7 +15,7 @@ fn number(name: &str) -> Outcome<Option<u64>> {
 
 #[test]
 fn calls_in_a_random_order_never_bring_the_process_down() -> Outcome {
-    let seconds = number("SLK_CHAOS_SECONDS")?.unwrap_or(20);
+    let seconds = number("SLK_CHAOS_SECONDS")?.unwrap_or(60);
     // A seed of the hour, so that every run tries something new; it is told when anything goes wrong.
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
     let seed = number("SLK_CHAOS_SEED")?.unwrap_or(clock);

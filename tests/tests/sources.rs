@@ -128,15 +128,13 @@ fn every_call_between_modules_for_1c_fits_what_they_export() -> Outcome {
 
 #[test]
 fn every_method_of_the_manager_that_may_be_refused_has_a_twin_with_the_same_parameters() -> Outcome {
-    // What can't be refused needs none: settings of the manager itself and what the component knows without a server.
+    // What can't be refused needs none: settings of the manager itself.
     let without = [
         "УстановитьОбъектКомпоненты",
         "УстановитьМенеджерЛицензий",
         "ПолучитьОписаниеСеанса",
         "УстановитьРодительскийСеанс",
         "ПолучитьОписаниеОшибки",
-        "Версия",
-        "ПолучитьОтладочнуюСтроку",
     ];
     let all: Vec<Export> = Module::below(&root().join("addin/manager"))?.iter().flat_map(Module::exports).collect();
     for export in all.iter().filter(|export| !export.name.starts_with("Попытка")) {

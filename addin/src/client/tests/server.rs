@@ -59,6 +59,8 @@ pub struct Network {
     port: OnceLock<u16>,
     servers: Mutex<BTreeMap<String, Arc<Server>>>,
     events: Mutex<Vec<String>>,
+    /// Every server takes requests and answers none.
+    hangs: AtomicBool,
 }
 
 /// Answers given over a connection, by the number of their calls.
@@ -210,6 +212,11 @@ impl Network {
         std::mem::take(&mut *locked(&self.events))
     }
 
+    /// From now on no server answers, or all do again.
+    pub fn hang(&self, hangs: bool) {
+        self.hangs.store(hangs, Ordering::SeqCst);
+    }
+
     fn event(&self, server: &Server, what: &str) {
         locked(&self.events).push(format!("{} {what}", server.name));
     }
@@ -220,6 +227,10 @@ impl Transport for Network {
         let server = locked(&self.servers).get(&to.host).cloned();
         let server = server.filter(|server| server.is_up.load(Ordering::SeqCst));
         let server = server.ok_or_else(|| Fault::Unsent("connection refused".into()))?;
+        if self.hangs.load(Ordering::SeqCst) {
+            self.clock.pass(limit.min(CALL_LIMIT));
+            return Err(Fault::Unanswered("timeout".into()));
+        }
         let answered = if path == CONNECT_PATH { server.connect(body) } else { server.call(self, body) };
         let takes = Duration::from_millis(server.takes.load(Ordering::SeqCst));
         let limit = limit.min(CALL_LIMIT);
@@ -235,6 +246,14 @@ impl Transport for Network {
             Ok(body) => Answer { status: 200, body },
             Err(error) => Answer { status: error.code.status(), body: serde_json::to_vec(&error).unwrap() },
         })
+    }
+
+    fn pause(&self, time: Duration) -> bool {
+        let hangs = self.hangs.load(Ordering::SeqCst);
+        if hangs {
+            self.clock.pass(time);
+        }
+        hangs
     }
 }
 

@@ -14,6 +14,7 @@ use crate::client::OBJECT_LIMIT;
 use crate::client::tests::server::{Network, SERIES, claim, licence_for, root, wanted};
 use crate::native::Maker;
 
+mod limits;
 mod members;
 mod objects;
 

@@ -6,7 +6,7 @@ use licence::Lang;
 use licence::code::ActivationCode;
 use licence::error::{Code, Error, Result};
 use licence::version::VERSION;
-use licence::{KeyId, KeyNo, SeriesId};
+use licence::{KeyId, KeyNo, SeriesId, Time};
 use web::page::{Frame, Link};
 use web::{Access, Method, Request, Response, status};
 
@@ -116,10 +116,16 @@ impl CodeRow {
             origin,
             state,
             blockable: sold.state != State::Blocked,
-            created: sold.created.to_string(),
+            created: moment(sold.created),
             product: sold.terms.offer.product_name.clone(),
         }
     }
+}
+
+/// A moment for people: to the second, in UTC.
+fn moment(time: Time) -> String {
+    let text = time.to_string();
+    text.get(..19).map_or_else(|| text.clone(), |second| second.replace('T', " ") + " UTC")
 }
 
 fn key_address(series: &SeriesId, key_no: KeyNo) -> String {
@@ -146,7 +152,7 @@ impl KeyRow {
             owner,
             product: key.terms.offer.product_name.clone(),
             count: key.terms.offer.licence_count,
-            activated: key.activated.to_string(),
+            activated: moment(key.activated),
             computer: key.computer_id.map(|id| id.to_string()).unwrap_or_default(),
             code: key.code.to_string(),
         }
@@ -172,7 +178,7 @@ impl EventRow {
         };
         let key = event.series.zip(event.key_no);
         EventRow {
-            at: event.at.to_string(),
+            at: moment(event.at),
             actor: event.actor.clone(),
             what,
             key: key.map(|(series, key_no)| (format!("{}.{key_no}", series.key_id), key_address(&series, key_no))),
@@ -275,7 +281,7 @@ fn key(call: &Call<'_>) -> Result<Response> {
         root: series.root.to_string(),
         codes: codes.iter().map(|sold| CodeRow::of(sold, lang)).collect(),
         history: events.iter().map(|event| EventRow::of(event, lang)).collect(),
-        transfers: transfers.into_iter().map(|t| (t.at.to_string(), t.reason, t.comment)).collect(),
+        transfers: transfers.into_iter().map(|t| (moment(t.at), t.reason, t.comment)).collect(),
     };
     let title = format!("{}.{key_no}", series.key_id);
     shown(call, (&title, &title), &main)

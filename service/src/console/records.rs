@@ -46,6 +46,17 @@ struct DenialRow {
 struct Usage {
     lang: Lang,
     charts: Vec<Chart>,
+    days: Vec<Day>,
+}
+
+/// Where a day of UTC begins on all charts.
+struct Day {
+    /// Hours from the left.
+    hour: i64,
+    /// The same in percent of the width.
+    percent: f64,
+    /// Day and month.
+    name: String,
 }
 
 /// Seats of one series, hour by hour.
@@ -116,8 +127,18 @@ pub fn usage(call: &Call) -> Result<Response> {
         by_series.entry(interval.series).or_default().push(interval);
     }
     let charts = by_series.iter().map(|(series, intervals)| chart(series.key_id, intervals, from));
-    let main = Usage { lang, charts: charts.collect() };
+    let main = Usage { lang, charts: charts.collect(), days: days(lang, from) };
     Ok(call.reader.framed(200, lang.pick("Использование", "Usage"), &main))
+}
+
+/// The days that begin within the charts. One that would begin at the right edge has no room for its name.
+fn days(lang: Lang, from: Time) -> Vec<Day> {
+    let first = Time(Grain::Day.start(from).0.saturating_add(Grain::Day.span()));
+    let days = (0..DAYS).map(|number| first.plus_days(number)).map(|start| {
+        let hour = start.0.saturating_sub(from.0) / Grain::Hour.span();
+        Day { hour, percent: hour as f64 * 100.0 / HOURS as f64, name: words::day_and_month(lang, start) }
+    });
+    days.filter(|day| day.hour < HOURS - 8).collect()
 }
 
 fn chart(key_id: KeyId, intervals: &[Interval], from: Time) -> Chart {
@@ -158,5 +179,15 @@ mod tests {
         assert_eq!(drawn.line, "M0 0h1M2 0h1");
         let empty = chart(KeyId(1), &[interval(10, 0, 0)], Time(10 * hour));
         assert_eq!(empty.bars, [(0, 100, 0)]);
+    }
+
+    #[test]
+    fn days_are_named_where_they_begin() {
+        let from: Time = "2026-11-23T18:00:00Z".parse().unwrap();
+        let days = days(Lang::Russian, from);
+        assert_eq!((days.len(), days[0].hour, days[0].name.as_str()), (7, 6, "24.11"));
+        assert_eq!((days[6].hour, days[6].name.as_str()), (150, "30.11"));
+        let days = super::days(Lang::English, "2026-11-23T00:00:00Z".parse().unwrap());
+        assert_eq!((days.len(), days[0].hour, days[0].name.as_str()), (6, 24, "11-24"));
     }
 }

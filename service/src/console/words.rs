@@ -84,6 +84,15 @@ pub(super) fn day(lang: Lang, time: Time) -> String {
     }
 }
 
+/// A day without its year, in UTC.
+pub(super) fn day_and_month(lang: Lang, time: Time) -> String {
+    let text = time.to_string();
+    match lang {
+        Lang::Russian => format!("{}.{}", part(&text, 8, 10), part(&text, 5, 7)),
+        Lang::English => part(&text, 5, 10).to_owned(),
+    }
+}
+
 fn part(text: &str, from: usize, to: usize) -> &str {
     text.get(from..to).unwrap_or_default()
 }

@@ -358,3 +358,22 @@ fn end_of_line(bytes: &[u8], count: usize) -> Option<usize> {
 pub fn same_name(a: &str, b: &str) -> bool {
     a == b || a.to_lowercase() == b.to_lowercase()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_shared_and_a_whole_one_that_nobody_shares_is_moved() {
+        let bytes = Arc::new(vec![1, 2, 3, 4]);
+        let of = |range| Piece::of(&bytes, range);
+        assert!(of(0..5).is_none() && of(5..5).is_none() && of(4..4).is_some());
+        assert_eq!(joined(vec![of(0..1).unwrap(), of(1..4).unwrap()]), [1, 2, 3, 4]);
+        assert_eq!(joined(vec![of(1..3).unwrap()]), [2, 3]);
+        assert!(joined(Vec::new()).is_empty());
+        let own: Vec<u8> = vec![5; 100];
+        let place = own.as_ptr();
+        let moved = joined(vec![own.into()]);
+        assert_eq!(moved.as_ptr(), place);
+    }
+}

@@ -8,7 +8,7 @@ use crate::activation::{
     ANSWER, Activate, Answer, ApiCertificate, Granted, Purpose, REQUEST, Request, Retired, Revoked, Want,
 };
 use crate::crypto::{Crypto, ring::PROVIDER};
-use crate::datafile::{DATAFILE, Datafile};
+use crate::datafile::{DATAFILE, Datafile, joined};
 use crate::document::{self, Kind};
 use crate::error::Code;
 use crate::fingerprint::PartKind;
@@ -197,6 +197,10 @@ fn each_changed_byte_of_an_object_is_found_when_it_is_opened() {
         let mut bytes = DATAFILE_FILE.to_vec();
         bytes[at] ^= 1;
         let changed = Datafile::read(&PROVIDER, "x", bytes).unwrap();
+        let mut copy = joined(changed.sealed(&object, None).unwrap());
+        let refused = changed.open_in_place(&PROVIDER, &object, &key, &mut copy).unwrap_err();
+        assert_eq!((refused.code, refused.args[1].as_str()), (Code::ObjectDamaged, "SHA-256"));
+        assert!(copy.iter().all(|byte| *byte == 0), "what was decrypted is wiped");
         assert_eq!(changed.open(&PROVIDER, &object, &key).unwrap_err().code, Code::ObjectDamaged);
     }
 }

@@ -148,6 +148,66 @@ fn every_method_of_the_manager_that_may_be_refused_has_a_twin_with_the_same_para
     Ok(())
 }
 
+/// What configurations of СЛК 3.0 call, with the most arguments that they give.
+const CALLED: &[(&str, usize)] = &[
+    ("УстановитьОбъектКомпоненты", 2),
+    ("УстановитьМенеджерЛицензий", 2),
+    ("СоздатьОбъект", 1),
+    ("ПолучитьЛицензию", 0),
+    ("ОсвободитьЛицензию", 0),
+    ("ОсвободитьЛицензиюСеанса", 0),
+    ("ПолучитьЛицензии", 2),
+    ("ПолучитьСчетчики", 0),
+    ("ПолучитьИнформациюОСервере", 0),
+    ("ПолучитьАдресКонсоли", 0),
+    ("ПолучитьОтладочнуюСтроку", 0),
+    ("Версия", 0),
+    ("УстановитьПараметрыКонтроляЛицензии", 6),
+    ("УстановитьКодДоступа", 1),
+    ("УстановитьЛицензию", 4),
+    ("ОбновитьЛицензии", 2),
+    ("ДеактивироватьЛицензию", 5),
+    ("СоздатьФайловыйЗапрос", 4),
+    ("СоздатьФайловыйЗапросОбновления", 2),
+    ("СоздатьФайловыйЗапросДеактивации", 5),
+    ("УстановитьФайловыйОтвет", 1),
+    ("ПолучитьПараметрыКодаАктивации", 1),
+    ("ПрочитатьПамять", 2),
+    ("ЗаписатьПамять", 3),
+    ("ОбнулитьПамять", 1),
+    ("УстановитьПароли", 5),
+    ("ПолучитьПараметр", 3),
+    ("ПопыткаПолучитьНомерКлюча", 0),
+    ("ПопыткаМакетЗагружен", 1),
+    ("ПопыткаЗагрузитьИзМакета", 3),
+    ("ПопыткаЗагрузитьИзОбщегоМакета", 1),
+    ("ПопыткаСоздатьОбъект", 1),
+    ("ПопыткаПроверитьЛицензиюСеанса", 0),
+    ("ПопыткаПолучитьСписокОбъектов", 0),
+    ("ПопыткаПолучитьЛог", 0),
+    ("ПопыткаПолучитьХэшКод", 1),
+    ("ПопыткаПолучитьСерверныйПараметр", 1),
+    ("ПопыткаУстановитьСерверныйПараметр", 2),
+    ("ПопыткаУстановитьБлокировку", 1),
+    ("ПолучитьОписаниеОшибки", 0),
+];
+
+#[test]
+fn the_manager_has_every_method_that_configurations_call() -> Outcome {
+    let all: Vec<Export> = Module::below(&root().join("addin/manager"))?.iter().flat_map(Module::exports).collect();
+    for (name, given) in CALLED {
+        let found = all.iter().find(|export| export.name == *name);
+        let takes = found.is_some_and(|export| (export.required..=export.parameters).contains(given));
+        check(takes, || format!("{name} with {given} arguments: {found:?}"))?;
+    }
+    // Called without any: a request for a demo licence, the presence of nothing demanded.
+    for name in ["СоздатьФайловыйЗапрос", "УстановитьПараметрыКонтроляЛицензии", "ПолучитьЛицензии", "ОбновитьЛицензии"]
+    {
+        check(all.iter().any(|export| export.name == name && export.required == 0), || format!("{name} without any"))?;
+    }
+    Ok(())
+}
+
 #[test]
 fn the_manager_that_1c_gets_is_built_from_its_parts_and_always_the_same() -> Outcome {
     let file = manager(&Root::new("manager")?)?;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -13,6 +14,8 @@ use crate::flags::{self, Flags};
 
 /// Highest product version that the version chain reaches.
 pub const PRODUCT_VERSION_MAX: u16 = 9999;
+/// Steps of the version chain between two keys that a series secret remembers.
+const RUNG: u16 = 100;
 
 /// A derived key, wiped when dropped.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop, Serialize, Deserialize)]
@@ -132,7 +135,13 @@ pub struct Entitlement {
 
 /// The secret of a series: only the vendor and his centre have it.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct SeriesSecret([u8; 32]);
+pub struct SeriesSecret {
+    bytes: [u8; 32],
+    /// Keys of the versions 0, [`RUNG`], 2 × [`RUNG`] …, once a version's key was asked for: a centre issues licence after
+    /// licence, and the whole chain for each would cost more than the licence's signature. They wipe themselves.
+    #[zeroize(skip)]
+    rungs: OnceLock<Vec<Subkey>>,
+}
 
 impl fmt::Debug for SeriesSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -153,28 +162,45 @@ pub struct Subkeys {
 impl SeriesSecret {
     /// A fresh secret.
     pub fn random(crypto: &dyn Crypto) -> Result<SeriesSecret> {
-        crypto.random_array().map(SeriesSecret)
+        crypto.random_array().map(SeriesSecret::new)
     }
 
     /// A secret of these bytes.
     pub fn new(bytes: [u8; 32]) -> SeriesSecret {
-        SeriesSecret(bytes)
+        SeriesSecret { bytes, rungs: OnceLock::new() }
     }
 
     /// The bytes, to be stored sealed.
     pub fn bytes(&self) -> &[u8; 32] {
-        &self.0
+        &self.bytes
     }
 
     fn derive(&self, crypto: &dyn Crypto, label: &str) -> Result<Subkey> {
-        crypto.hkdf(b"SLK subkey 1", &self.0, &[label.as_bytes()]).map(Subkey)
+        crypto.hkdf(b"SLK subkey 1", &self.bytes, &[label.as_bytes()]).map(Subkey)
+    }
+
+    /// The key of a version, from the nearest one above that is remembered.
+    fn version(&self, crypto: &dyn Crypto, version: u16) -> Result<Subkey> {
+        let top = self.derive(crypto, "version")?;
+        let rungs = self.rungs.get_or_init(|| {
+            let last = PRODUCT_VERSION_MAX / RUNG;
+            let highest = down_the_chain(crypto, &top, PRODUCT_VERSION_MAX - last * RUNG);
+            let below = |key: &Subkey| Some(down_the_chain(crypto, key, RUNG));
+            let mut rungs: Vec<_> = std::iter::successors(Some(highest), below).take(usize::from(last) + 1).collect();
+            rungs.reverse();
+            rungs
+        });
+        let above = version.div_ceil(RUNG);
+        Ok(match rungs.get(usize::from(above)) {
+            Some(rung) => down_the_chain(crypto, rung, above * RUNG - version),
+            None => down_the_chain(crypto, &top, PRODUCT_VERSION_MAX - version),
+        })
     }
 
     /// The subkeys that `entitlement` earns, and no other.
     pub fn earned(&self, crypto: &dyn Crypto, entitlement: &Entitlement) -> Result<Subkeys> {
         let service = entitlement.service_type;
         let version = entitlement.product_version.min(PRODUCT_VERSION_MAX);
-        let top = self.derive(crypto, "version")?;
         Ok(Subkeys {
             base: self.derive(crypto, "base")?,
             flags: entitlement
@@ -184,7 +210,7 @@ impl SeriesSecret {
                 .collect::<Result<_>>()?,
             service: (service, self.derive(crypto, &format!("service {service}"))?),
             full: if entitlement.demo { None } else { Some(self.derive(crypto, "full")?) },
-            version: (version, down_the_chain(crypto, &top, PRODUCT_VERSION_MAX - version)),
+            version: (version, self.version(crypto, version)?),
         })
     }
 
@@ -289,6 +315,16 @@ mod tests {
         }
         let demo = secret.earned(&PROVIDER, &Entitlement { demo: true, ..entitlement() }).unwrap();
         assert!(key(&demo, &Policy { not_demo: true, ..Policy::default() }).is_err());
+    }
+
+    #[test]
+    fn every_version_has_the_key_that_the_whole_chain_leads_to() {
+        let secret = SeriesSecret::new([1; 32]);
+        let mut key = secret.derive(&PROVIDER, "version").unwrap();
+        for version in (0..=PRODUCT_VERSION_MAX).rev() {
+            assert_eq!(secret.version(&PROVIDER, version).unwrap(), key, "version {version}");
+            key = down_the_chain(&PROVIDER, &key, 1);
+        }
     }
 
     #[test]

@@ -26,6 +26,8 @@ const APPLICATION: i32 = 0x534C_4B43;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Statements that stay prepared.
 const STATEMENTS: usize = 64;
+/// Most memory for pages of the store, in KiB.
+const CACHE: i64 = 32 * 1024;
 
 /// The open file.
 pub struct Sqlite {
@@ -65,6 +67,9 @@ impl Sqlite {
         connection.pragma_update(None, "foreign_keys", true).map_err(damaged)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(damaged)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(damaged)?;
+        // What a savepoint keeps to undo a job needs no file.
+        connection.pragma_update(None, "temp_store", "MEMORY").map_err(damaged)?;
+        connection.pragma_update(None, "cache_size", -CACHE).map_err(damaged)?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(damaged)?;
         let number = |name| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(damaged);
         let tables: i64 =

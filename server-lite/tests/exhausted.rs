@@ -1,12 +1,12 @@
-//! The front when the process has no descriptors left. The limit belongs to a process, so the test runs itself again as a child
-//! that has a low one.
+//! The front when the process has no descriptors or threads left. Limits belong to a process, so each test runs itself again as a
+//! child that has low ones.
 #![cfg(target_os = "linux")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use server_lite::{Front, Limits};
@@ -57,19 +57,54 @@ fn ask(address: SocketAddr, path: &str) -> Option<String> {
     answer.starts_with("HTTP/1.1 200").then(|| answer.rsplit("\r\n").next().unwrap_or_default().to_owned())
 }
 
-/// Fills the front with connections until nothing is answered any more, lets them go, and waits until it serves again.
-fn fill_and_recover(count: usize) {
-    let (_front, address) = start();
-    assert_eq!(ask(address, "/count").as_deref(), Some("001"));
-    let mut crowd = Vec::new();
-    for _ in 0..count {
-        let Ok(mut client) = TcpStream::connect(address) else { break };
-        let _ = client.write_all(b"GET /");
-        crowd.push(client);
+/// How often the accept loop has failed, as far as its log and its panics tell.
+static FAILED: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts what the front logs when it can't accept.
+struct Listening;
+
+impl log::Log for Listening {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
     }
-    assert!(crowd.len() > 20, "{}", crowd.len());
-    std::thread::sleep(Duration::from_millis(500));
-    drop(crowd);
+
+    fn log(&self, record: &log::Record<'_>) {
+        if record.args().to_string().starts_with("no connection can be accepted") {
+            FAILED.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Counts the panics of tiny_http's accept thread that tell of this cause: nobody accepts any more after one.
+fn count_panics(cause: &'static str) {
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.to_string().contains(cause) {
+            FAILED.fetch_add(1, Ordering::SeqCst);
+        }
+    }));
+}
+
+/// Clients that begin a request and don't end it, until the accept loop has failed.
+fn crowd_until_it_fails(address: SocketAddr) -> Vec<TcpStream> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut crowd = Vec::new();
+    while FAILED.load(Ordering::SeqCst) == 0 {
+        assert!(Instant::now() < deadline, "{} clients did it no harm", crowd.len());
+        match TcpStream::connect(address) {
+            Ok(mut client) => {
+                let _ = client.write_all(b"GET /");
+                crowd.push(client);
+            }
+            // The client itself has no descriptor left: one less of the crowd leaves the next to the front.
+            Err(_) => drop(crowd.pop()),
+        }
+    }
+    crowd
+}
+
+fn serves_again(address: SocketAddr) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(count) = ask(address, "/look") {
@@ -82,7 +117,33 @@ fn fill_and_recover(count: usize) {
 
 #[test]
 fn the_front_comes_back_after_descriptors_ran_out() {
-    if with_descriptors(100, "the_front_comes_back_after_descriptors_ran_out") {
-        fill_and_recover(200);
+    if !with_descriptors(100, "the_front_comes_back_after_descriptors_ran_out") {
+        return;
     }
+    // Either the socket can't be accepted, or tiny_http panics as it can't be cloned.
+    count_panics("Too many open files");
+    log::set_logger(&Listening).unwrap();
+    log::set_max_level(log::LevelFilter::Error);
+    let (_front, address) = start();
+    assert_eq!(ask(address, "/count").as_deref(), Some("001"));
+    drop(crowd_until_it_fails(address));
+    serves_again(address);
+}
+
+#[test]
+fn the_watchdog_opens_a_front_whose_accept_thread_has_died() {
+    if !with_descriptors(1000, "the_watchdog_opens_a_front_whose_accept_thread_has_died") {
+        return;
+    }
+    count_panics("failed to spawn thread");
+    let (_front, address) = start();
+    assert_eq!(ask(address, "/count").as_deref(), Some("001"));
+    let (former, most) = rlimit::Resource::AS.get().unwrap();
+    // Room for what is small, none for the stack of a thread.
+    let pages: u64 = std::fs::read_to_string("/proc/self/statm").unwrap().split(' ').next().unwrap().parse().unwrap();
+    rlimit::Resource::AS.set(pages * 4096 + 1024 * 1024, most).unwrap();
+    let crowd = crowd_until_it_fails(address);
+    rlimit::Resource::AS.set(former, most).unwrap();
+    drop(crowd);
+    serves_again(address);
 }

@@ -7,8 +7,8 @@ use licence::error::{Code, Error, Result};
 use licence::host::os;
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Connections that may wait to be accepted.
-const BACKLOG: i32 = 1024;
+/// Connections that may wait to be accepted; the system may allow fewer.
+const BACKLOG: i32 = 4096;
 /// How often a free port of the system's choice may turn out to be taken in the other family.
 const TRIES: usize = 16;
 

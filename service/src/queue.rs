@@ -12,12 +12,24 @@ pub fn hand_over<T: Send + 'static>(
     load: T,
     job: impl FnOnce(T) + Send + 'static,
 ) -> Result<(), (Error, T)> {
+    hand_over_then(crew, load, move |load| {
+        job(load);
+        || ()
+    })
+}
+
+/// The same with what hands its result over: see [`Crew::try_run_then`].
+pub fn hand_over_then<T, E>(crew: &Crew, load: T, job: impl FnOnce(T) -> E + Send + 'static) -> Result<(), (Error, T)>
+where
+    T: Send + 'static,
+    E: FnOnce() + Send + 'static,
+{
     let shared = Arc::new(Mutex::new(Some(load)));
     let taken = shared.clone();
-    let queued = crew.try_run(move || {
-        if let Some(load) = taken.lock().take() {
-            job(load);
-        }
+    let queued = crew.try_run_then(move || {
+        let load = taken.lock().take();
+        let ending = load.map(job);
+        move || ending.into_iter().for_each(|ending| ending())
     });
     match queued {
         Ok(()) => Ok(()),

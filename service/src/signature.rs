@@ -13,7 +13,7 @@ use licence::host::files::{self, Access};
 use web::{Crew, Request, Response};
 use zeroize::Zeroizing;
 
-use crate::queue::hand_over;
+use crate::queue::hand_over_then;
 
 /// File of the key in the data folder: PKCS#8 in PEM.
 pub const KEY_FILE: &str = "server.apikey";
@@ -107,7 +107,10 @@ impl Signing {
     ) -> Result<(), (Error, T)> {
         let signer = self.signer.clone();
         let crew = if known { &self.crew } else { &self.strangers };
-        hand_over(crew, load, move |load| done(load, signed(signer.as_ref(), &query, response)))
+        hand_over_then(crew, load, move |load| {
+            let response = signed(signer.as_ref(), &query, response);
+            move || done(load, response)
+        })
     }
 
     /// Signs `response` on this thread, which must be one that may take its time.

@@ -7,7 +7,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-type Job = Box<dyn FnOnce() + Send>;
+/// What a job leaves to be done with its result.
+type Ending = Box<dyn FnOnce() + Send>;
+type Job = Box<dyn FnOnce() -> Ending + Send>;
+
+/// Endings that a thread does together while more jobs wait: each wakes whoever waits for it, and many at once cost little more
+/// than one. Under load an answer comes later by this many jobs at most.
+const TOGETHER: usize = 8;
 
 /// Threads that run jobs in the order given. Dropping the crew runs what is queued and joins the threads.
 pub struct Crew {
@@ -64,11 +70,25 @@ impl Crew {
     /// # Errors
     /// [`Full`] when the queue has no room; the job is dropped unrun.
     pub fn try_run(&self, job: impl FnOnce() + Send + 'static) -> Result<(), Full> {
+        self.try_run_then(move || {
+            job();
+            || ()
+        })
+    }
+
+    /// Queues a job whose result is handed over by what it returns, together with the results of a few others while more wait.
+    ///
+    /// # Errors
+    /// As [`Crew::try_run`].
+    pub fn try_run_then<E>(&self, job: impl FnOnce() -> E + Send + 'static) -> Result<(), Full>
+    where
+        E: FnOnce() + Send + 'static,
+    {
         let mut queue = self.shared.queue.lock();
         if queue.jobs.len() >= self.shared.capacity {
             return Err(Full);
         }
-        queue.jobs.push_back(Box::new(job));
+        queue.jobs.push_back(Box::new(move || Box::new(job())));
         drop(queue);
         self.shared.changed.notify_one();
         Ok(())
@@ -95,11 +115,17 @@ impl std::fmt::Debug for Crew {
 }
 
 fn work(shared: &Shared) {
+    let mut endings: Vec<Ending> = Vec::with_capacity(TOGETHER);
     loop {
         let mut queue = shared.queue.lock();
         let job = loop {
-            if let Some(job) = queue.jobs.pop_front() {
-                break job;
+            if endings.len() < TOGETHER
+                && let Some(job) = queue.jobs.pop_front()
+            {
+                break Some(job);
+            }
+            if !endings.is_empty() {
+                break None;
             }
             if queue.closed {
                 return;
@@ -107,11 +133,20 @@ fn work(shared: &Shared) {
             shared.changed.wait(&mut queue);
         };
         drop(queue);
-        // What the job held is dropped with it, so a completer inside answers 503.
-        if catch_unwind(AssertUnwindSafe(job)).is_err() {
-            log::error!("a job panicked in {}", thread::current().name().unwrap_or("a crew"));
+        match job {
+            Some(job) => endings.extend(guarded(job)),
+            None => endings.drain(..).for_each(|ending| _ = guarded(ending)),
         }
     }
+}
+
+/// Runs it. When it panics, what it held is dropped with it, so a completer inside answers 503.
+fn guarded<T>(job: impl FnOnce() -> T) -> Option<T> {
+    let outcome = catch_unwind(AssertUnwindSafe(job));
+    if outcome.is_err() {
+        log::error!("a job panicked in {}", thread::current().name().unwrap_or("a crew"));
+    }
+    outcome.ok()
 }
 
 #[cfg(test)]
@@ -144,6 +179,30 @@ mod tests {
         crew.try_run(|| panic!("on purpose")).unwrap();
         crew.try_run(move || sender.send(1).unwrap()).unwrap();
         assert_eq!(receiver.recv(), Ok(1));
+    }
+
+    #[test]
+    fn endings_are_done_together_while_more_waits_and_at_once_when_nothing_does() {
+        let crew = Crew::new("test", 1, 100).unwrap();
+        let (sender, receiver) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        crew.try_run(move || _ = released.recv()).unwrap();
+        for number in 0..TOGETHER + 1 {
+            let (job, ending) = (sender.clone(), sender.clone());
+            crew.try_run_then(move || {
+                job.send(("job", number)).unwrap();
+                move || ending.send(("ending", number)).unwrap()
+            })
+            .unwrap();
+        }
+        drop((sender, release));
+        let order: Vec<(&str, usize)> = receiver.iter().collect();
+        let all = |what, numbers: std::ops::Range<usize>| numbers.map(move |number| (what, number));
+        // The ending of the job that held them up is the first of those done together.
+        let first = TOGETHER - 1;
+        let expected = all("job", 0..first).chain(all("ending", 0..first));
+        let expected = expected.chain(all("job", first..first + 2)).chain(all("ending", first..first + 2));
+        assert_eq!(order, expected.collect::<Vec<_>>());
     }
 
     #[test]

@@ -8,7 +8,6 @@ use licence::KeyId;
 use licence::crypto::Crypto;
 use licence::crypto::ring::PROVIDER;
 use licence::datafile::{Contents, Datafile, Plain, pack};
-use licence::host::memory::will_be_filled;
 use licence::id::Bytes32;
 use licence::subkeys::{ObjectRef, Policy, SeriesSecret};
 use licence::time::Time;
@@ -64,7 +63,6 @@ pub fn measure(size: usize) -> Outcome<Times> {
     let open = |for_1c: &mut Vec<u8>| -> Outcome<usize> {
         let parts = datafile.sealed(object, None)?;
         for_1c.reserve(parts.iter().map(|part| part.len()).sum());
-        will_be_filled(for_1c.spare_capacity_mut());
         parts.iter().for_each(|part| for_1c.extend_from_slice(part));
         Ok(datafile.open_in_place(&PROVIDER, object, &key, for_1c)?)
     };

@@ -7,7 +7,6 @@ pub mod files;
 pub mod instance;
 pub mod journal;
 pub mod machine;
-pub mod memory;
 pub mod os;
 pub mod paths;
 pub mod terminal;

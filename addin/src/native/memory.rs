@@ -2,11 +2,10 @@
 //! What turns out not to be handed over is wiped and given back; what was handed over is never touched again.
 
 use std::ffi::{c_char, c_ulong};
-use std::mem::{ManuallyDrop, MaybeUninit};
+use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::slice;
 
-use licence::host::memory::will_be_filled;
 use zeroize::Zeroize;
 
 use super::abi::{Bytes, MemoryManager, Unit, Wide};
@@ -31,8 +30,6 @@ impl Memory {
         // SAFETY: `new` promises a valid manager, and `start` outlives the call.
         let given = unsafe { ((*(*self.0.as_ptr()).table).alloc_memory)(self.0.as_ptr(), &mut start, size) };
         let start = NonNull::new(start.cast::<u8>()).filter(|_| given != 0)?;
-        // SAFETY: the manager gave so many bytes, which nobody else uses and nothing is read of.
-        will_be_filled(unsafe { slice::from_raw_parts_mut(start.as_ptr().cast::<MaybeUninit<u8>>(), room) });
         Some(Block { memory: self, start, room, filled: 0 })
     }
 

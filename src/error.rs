@@ -355,6 +355,9 @@ catalogue! {
     456 CodeOfOtherVendor "EActivationCode" 409
         ru "Код активации относится к серии {0} другого поставщика.", "Код не потрачен; введите код поставщика своей программы и проверьте, что LicenceCenterUrl – адрес его центра.";
         en "The activation code is of another vendor's series {0}.", "The code is not spent; enter a code of your program's vendor, and check that LicenceCenterUrl is his centre.";
+    457 KeyOutdated "EKeyUnusable" 409
+        ru "Ключ {0}: здесь был выпуск {1}, а этот файл – выпуск {2}, из старой копии.", "Обновите лицензии или установите код ключа ещё раз: код не тратится.";
+        en "Key {0}: issue {1} was here, and this file is issue {2}, of an old copy.", "Update the licences or install the key's code once more: it is not spent by that.";
     452 MemoryClosed "EKeyMemory" 403
         ru "Пароль памяти ключа {0} неверен.", "Укажите пароль, с которым память была закрыта.";
         en "The password of the memory of key {0} is wrong.", "Give the password that the memory was closed with.";

@@ -165,10 +165,23 @@ pub fn restore(
     let running = |error: Error| if error.code == Code::StoreOwned { Code::ServerRunning.into() } else { error };
     let _owner = ledger::own(folder).map_err(running)?;
     let (manifest, contents) = unpack(archive, crypto)?;
-    let kept = kept(folder, &contents)?;
+    let kept = kept(folder)?;
     let stamp: String = now.to_string().chars().filter(char::is_ascii_digit).collect();
     let aside = folder.join(format!("before-{stamp}"));
     let mut moved = false;
+    // First: what can't be undone must outlive a restore that breaks off, which may be begun again.
+    if let Some((name, bytes)) = contents.iter().find(|(name, _)| name == state::FILE) {
+        let path = folder.join(name);
+        let mut restored = State::parse(&path, &String::from_utf8_lossy(bytes))?;
+        if path.exists() {
+            files::create_folder(&aside)?;
+            fs::copy(&path, aside.join(name)).map_err(|e| files::failed(&path, &e))?;
+            moved = true;
+            // A damaged one is what a backup is restored for.
+            restored.absorb(State::read(folder).unwrap_or_default());
+        }
+        restored.write(folder)?;
+    }
     for name in names(folder)?.into_iter().chain(ledger_files(folder)).filter(|name| !kept.contains(name)) {
         let to = aside.join(&name);
         files::create_folder(to.parent().unwrap_or(&aside))?;
@@ -179,14 +192,7 @@ pub fn restore(
     for (done, (name, bytes)) in contents.iter().enumerate() {
         progress(done, total);
         let path = folder.join(name);
-        if name == state::FILE {
-            let mut restored = State::parse(&path, &String::from_utf8_lossy(bytes))?;
-            let former = aside.join(name);
-            if former.exists() {
-                restored.absorb(State::read(&aside)?);
-            }
-            restored.write(folder)?;
-        } else if !kept.contains(name) {
+        if name != state::FILE && !kept.contains(name) {
             files::create_folder(path.parent().unwrap_or(folder))?;
             files::write_atomically(&path, bytes, Access::Private)?;
         }
@@ -197,13 +203,12 @@ pub fn restore(
 }
 
 /// Files of the folder that a backup does not replace: what was stated for good, the clock, requests that wait for their answers; and
-/// the state of keys where the backup has none.
-fn kept(folder: &Path, contents: &[(String, Vec<u8>)]) -> Result<Vec<String>> {
-    let has_state = contents.iter().any(|(name, _)| name == state::FILE);
+/// the state of keys, which is merged with that of the backup.
+fn kept(folder: &Path) -> Result<Vec<String>> {
     let stays = |name: &String| {
         let suffix = Path::new(name).extension().unwrap_or_default();
         let stated = [statements::RETIREMENT, statements::REVOCATIONS].iter().any(|kind| suffix == *kind);
-        stated || name == timekeeper::FILE || name == PENDING_FILE || name == state::FILE && !has_state
+        stated || [timekeeper::FILE, PENDING_FILE, state::FILE].contains(&name.as_str())
     };
     Ok(names(folder)?.into_iter().filter(stays).collect())
 }

@@ -22,8 +22,15 @@ pub struct Center {
 impl Center {
     /// Starts the centre over a folder with an issuing key and a store, on a free port of loopback.
     pub fn start(folder: &Path) -> Outcome<Center> {
+        Center::start_with(folder, |_| {})
+    }
+
+    /// The same with its command prepared: something loaded before it.
+    pub fn start_with(folder: &Path, prepare: impl FnOnce(&mut Command)) -> Outcome<Center> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
-        let daemon = Daemon::start(command(folder, address)?)?;
+        let mut command = command(folder, address)?;
+        prepare(&mut command);
+        let daemon = Daemon::start(command)?;
         Ok(Center { folder: folder.to_owned(), daemon, tokens: AtomicU32::new(0) })
     }
 

@@ -153,3 +153,43 @@ fn unheard(cutter: &Cutter, server: &mut Server, path: &str, body: &Value) -> Ou
     check(given(&again), || format!("{path}: {again}"))?;
     again.json()
 }
+
+#[test]
+fn a_restore_killed_at_any_file_is_done_by_the_next_one_and_takes_nothing_back() -> Outcome {
+    let site = Site::new("killed-restore")?;
+    let mut server = site.server("killed-restore")?;
+    let code = site.vendor.code(1, &[])?;
+    server.activate(&code)?;
+    server.activate(&site.vendor.code(2, &[])?)?;
+    server.activate(&site.vendor.code(4, &[])?)?;
+    let archive = server.root().path().join("backup.tar").display().to_string();
+    check(server.run(&["backup", &archive], "")?.status.success(), || "no backup".to_owned())?;
+    server.rest().post("/api/licences/2/reserve", &json!({}))?.expect(200)?;
+    site.sell(&code, 8)?;
+    server.rest().post("/api/updates", &json!({}))?.expect(200)?;
+    assert_eq!(server.seats()?, (0, 12));
+    let dying = Dying::new(server.root());
+    server.stop()?;
+    for files in 0..2 * FILES {
+        dying.after(files)?;
+        let mut command = e2e::server::command(server.root().path(), &["restore", &archive])?;
+        dying.load(&mut command);
+        let survived = command.output()?.status.success();
+        dying.spare()?;
+        let again = server.run(&["restore", &archive], "")?;
+        check(again.status.success(), || format!("{files}: {}", String::from_utf8_lossy(&again.stderr)))?;
+        if survived {
+            check(files > 3, || format!("{files} files only"))?;
+            break;
+        }
+        // What was given up stays so, and of what is older than what was here an update brings the newer issue.
+        server.restart()?;
+        assert_eq!(server.seats()?, (0, 4), "killed after {files} files");
+        let news = server.rest().post("/api/updates", &json!({}))?.expect(200)?;
+        assert_eq!(news["Updates"][0]["Updated"], json!([1]), "{news}");
+        assert_eq!(server.seats()?, (0, 12), "killed after {files} files");
+        server.stop()?;
+    }
+    assert_eq!(site.center.reports()?, []);
+    Ok(())
+}

@@ -230,6 +230,31 @@ fn what_is_put_back_after_a_reserve_code_does_not_count_and_the_vendor_is_told()
     Ok(())
 }
 
+#[test]
+fn the_vendor_limits_transfers_and_may_allow_one_more() -> Outcome {
+    let site = Site::new("limit")?;
+    let policy = format!("/api/series/{}/policy", e2e::SERIES);
+    site.center.office("PUT", &policy, Some(&json!({ "Transfers": 1, "TransferDays": 30 })))?;
+    let server = site.server("limit")?;
+    let number = key_no(&server.activate(&site.vendor.code(5, &[])?)?)?;
+    let path = format!("/api/licences/{number}/reserve");
+    let reserve = reserve_code(&server.rest().post(&path, &json!({}))?.expect(200)?)?;
+    server.activate(&reserve)?;
+    for _ in 0..2 {
+        let refused = server.rest().post(&path, &json!({}))?;
+        assert_eq!(refused.refusal(409)?, 412, "{refused}");
+        assert_eq!(server.run(&["reserve", &number.to_string()], "")?.status.code(), Some(6));
+        assert_eq!(server.seats()?, (0, SEATS), "the key goes on counting");
+    }
+    let allowed = json!({ "KeyID": e2e::SERIES, "Root": site.vendor.anchor_hash()?, "KeyNo": number });
+    site.center.office("POST", "/api/keys/allow", Some(&allowed))?;
+    let second = reserve_code(&server.rest().post(&path, &json!({}))?.expect(200)?)?;
+    assert_ne!(second, reserve);
+    server.activate(&second)?;
+    assert_eq!(server.rest().post(&path, &json!({}))?.refusal(409)?, 412, "it was one more");
+    Ok(())
+}
+
 #[cfg(target_os = "linux")]
 mod machines {
     use e2e::machines::Machine;

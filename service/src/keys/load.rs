@@ -292,8 +292,11 @@ fn standing(
         Some(error) => return Standing::Faulty(error),
         None => {}
     }
-    if licence.issue < state.seen(key.series, licence.key_no) {
-        return Standing::Elsewhere(Error::new(Code::KeySuperseded).with(licence.key_no));
+    let newest = state.seen(key.series, licence.key_no);
+    if licence.issue < newest {
+        return Standing::Elsewhere(
+            Error::new(Code::KeyOutdated).with(licence.key_no).with(newest).with(licence.issue),
+        );
     }
     match (&licence.binding, fits) {
         (Binding::Blank(carrier), _) if !sources.carriers.is_present(*carrier) => {

@@ -2,6 +2,7 @@
 //! and what it costs to have the component in a process.
 
 use std::fs;
+use std::path::Path;
 
 use e2e::component::{Kind, Process, server_session};
 use e2e::host::{HostError, Value};
@@ -181,6 +182,50 @@ fn the_log_is_read_back_and_the_managers_file_goes_with_the_object() -> Outcome 
     assert!(!fs::exists(&file)?, "it goes with the last object");
     process.finish()?;
     Ok(())
+}
+
+/// Logs of the component below a folder.
+fn logs(folder: &Path) -> Outcome<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.file_type()?.is_dir() {
+            found.extend(logs(&entry.path())?);
+        } else if name.starts_with("licenceaddin.") && name.ends_with(".log") {
+            found.push(name);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[test]
+fn logs_of_processes_that_are_gone_stay_only_where_the_settings_say_so() -> Outcome {
+    let site = Site::new("kept-logs")?;
+    let server = site.server_with("kept-logs", 1, &[])?;
+    let (root, anchor) = (Root::new("kept-logs-1c")?, site.vendor.anchor()?);
+    let run = |keep: u8| -> Outcome<(u32, Vec<String>)> {
+        fs::write(root.settings().join("licenceaddin.conf"), format!("[Common]\nKeepPreviousLogs={keep}\n"))?;
+        let mut process = Process::start(Kind::Server, root.path())?;
+        let pid = process.host().pid();
+        let attached = granted(process.attach(&to(&server), &anchor)?)?;
+        process.detach(attached)?;
+        process.finish()?;
+        Ok((pid, logs(root.path())?))
+    };
+    let (first, alone) = run(0)?;
+    let (second, both) = run(1)?;
+    let (third, last) = run(0)?;
+    let of = |pids: &[u32], names: &[String]| {
+        // licenceaddin.20261123-185212.4711.licenceaddin-x86_64.log
+        let own =
+            |name: &&String| name.split('.').nth(2).is_some_and(|pid| pids.iter().any(|own| own.to_string() == pid));
+        names.len() == pids.len() && names.iter().filter(own).count() == pids.len()
+    };
+    e2e::check(of(&[first], &alone), || format!("{first}: {alone:?}"))?;
+    e2e::check(of(&[first, second], &both), || format!("{first}, {second}: {both:?}"))?;
+    e2e::check(of(&[third], &last), || format!("{third}: {last:?}"))
 }
 
 #[cfg(target_os = "linux")]

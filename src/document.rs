@@ -11,6 +11,8 @@ use serde::de::DeserializeOwned;
 use crate::crypto::{Crypto, Signer};
 use crate::error::{Code, Error, Result};
 
+/// What every document begins with.
+const MARK: &str = "SLK-";
 /// Longest payload that is read, in bytes: a licence is a few kilobytes.
 const MAX_PAYLOAD: usize = 16 * 1024 * 1024;
 
@@ -53,17 +55,27 @@ pub fn refuse_foreign(place: &str, bytes: &[u8]) -> Result<()> {
     }
 }
 
+/// [`Code::ForeignDocument`] for a file that is no document at all. An empty one is a damaged one.
+pub fn refuse_strange(place: &str, bytes: &[u8]) -> Result<()> {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    match bytes.is_empty() || bytes.starts_with(MARK.as_bytes()) {
+        true => Ok(()),
+        false => Err(Error::new(Code::ForeignDocument).with(place)),
+    }
+}
+
 /// Reads the document at the head of `text` and gives the rest. Line ends of either kind are accepted, so that a file that
 /// went through a text editor is still good. `place` names the file in errors.
 pub fn read<'a, 't>(kind: Kind, place: &'a str, text: &'t str) -> Result<(Unverified<'a>, &'t str)> {
     let damaged = |cause: &str| Error::new(Code::DocumentDamaged).with(place).with(cause);
     refuse_foreign(place, text.as_bytes())?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    refuse_strange(place, text.as_bytes())?;
     let (header, rest) = line(text).ok_or_else(|| damaged("line 1: no header"))?;
     let (payload, rest) = line(rest).ok_or_else(|| damaged("line 2: no payload"))?;
     let (signature, rest) = line(rest).ok_or_else(|| damaged("line 3: no signature"))?;
     let version = header
-        .strip_prefix("SLK-")
+        .strip_prefix(MARK)
         .and_then(|h| h.strip_prefix(kind.name))
         .and_then(|h| h.strip_prefix(' '))
         .ok_or_else(|| damaged(&format!("line 1: SLK-{} is expected", kind.name)))?;

@@ -203,6 +203,9 @@ catalogue! {
     218 KeyRetired "EKeyUnusable" 409
         ru "Ключ {0} деактивирован {1}: за него выдан резервный код.", "Установите резервный код на этом или другом компьютере.";
         en "Key {0} was deactivated on {1}: a reserve code was given for it.", "Install the reserve code on this or another computer.";
+    219 ForeignDocument "ELicenceFile" 400
+        ru "{0}: не файл этой системы.", "Файл оригинальной СЛК или другой программы здесь не используется и не изменяется; повреждённый свой файл восстановите из копии.";
+        en "{0}: no file of this system.", "A file of the original system or of another program is neither used here nor touched; a damaged one of our own is restored from a copy.";
 
     // The settings over the API.
     150 SettingOfFile "EHTTPForbidden" 403

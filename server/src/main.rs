@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use licence::crypto::{Provider, aws_lc};
 use licence::error::{Code, Error, Lang, Result};
 use licence::host::paths::Paths;
-use licence::settings::ServerSettings;
+use licence::settings::{Remark, ServerSettings};
 
 use arguments::{Arguments, Command, DeskCommand, Shown};
 use desk::Desk;
@@ -56,13 +56,14 @@ fn main() -> ExitCode {
     let read = service::settings::load(&paths);
     let (settings, remarks) = read.clone().unwrap_or_default();
     let lang = arguments.lang.unwrap_or(settings.lang);
-    for remark in remarks.iter().filter(|remark| remark.matters()) {
-        complain(&remark.error, lang);
+    // A server that runs knows better than the file what is in force.
+    if !matches!(arguments.command, Some(Command::Status(_))) {
+        complain_of(&remarks, lang);
     }
     let outcome = match &arguments.command {
         Some(Command::Passwd(options)) => passwd::run(&paths, &settings, lang, options),
         Some(Command::Check(options)) => check::run(&paths, lang, options),
-        Some(Command::Status(options)) => read.and_then(|_| status::run(options, &settings, lang)),
+        Some(Command::Status(options)) => read.and_then(|_| status::run(options, (&settings, &remarks), lang)),
         Some(Command::Conf) => Ok(print_example()),
         Some(Command::Restore(options)) => backup::restore(&paths, options, lang),
         Some(Command::Desk(command)) => read.and_then(|_| at_desk(command, &paths, &settings, lang)),
@@ -103,6 +104,11 @@ fn say(shown: &Shown, json: &serde_json::Value, text: impl FnOnce() -> String) {
 /// Tells whoever started the program; a terminal that is gone is no reason to fail differently.
 fn complain(error: &Error, lang: Lang) {
     let _ = writeln!(std::io::stderr(), "licenceserver: {} {}", error.cause(lang), error.remedy(lang));
+}
+
+/// Tells what of the settings file needs the administrator.
+fn complain_of(remarks: &[Remark], lang: Lang) {
+    remarks.iter().filter(|remark| remark.matters()).for_each(|remark| complain(&remark.error, lang));
 }
 
 fn print_example() -> Outcome {

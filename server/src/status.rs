@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use licence::error::{Lang, Result};
 use licence::host::os;
-use licence::settings::ServerSettings;
+use licence::settings::{Remark, ServerSettings};
 use service::Health;
 
 use crate::Outcome;
@@ -18,14 +18,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MAX_ANSWER: u64 = 64 * 1024;
 
 /// Asks, and tells what it heard.
-pub fn run(options: &Status, settings: &ServerSettings, lang: Lang) -> Result<Outcome> {
+pub fn run(options: &Status, (settings, remarks): (&ServerSettings, &[Remark]), lang: Lang) -> Result<Outcome> {
     let nearest = settings.nearest();
     let address = SocketAddr::new(nearest.ip(), options.port.unwrap_or(nearest.port()));
     let (text, outcome) = match ask(address) {
         Some(health) => {
             (running(&health, address, lang), if health.failing.is_none() { Outcome::Done } else { Outcome::Unhealthy })
         }
-        None => (not_running(address, lang), Outcome::NotRunning),
+        None => {
+            crate::complain_of(remarks, lang);
+            (not_running(address, lang), Outcome::NotRunning)
+        }
     };
     let _ = writeln!(io::stdout(), "{text}");
     Ok(outcome)

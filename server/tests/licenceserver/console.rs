@@ -84,7 +84,10 @@ fn a_bad_licence_file_is_shown_with_its_reason() {
     let server = Server::start(Root::new());
     fs::write(server.root.data().join("672B.1.licence"), "nonsense").unwrap();
     wait_until("the file is noticed", || server.get("/").body.contains("672B.1.licence"));
-    assert!(server.ask("GET", "/").header("Accept-Language", "en").send("").body.contains("Restore the file"));
+    let page = || server.ask("GET", "/").header("Accept-Language", "en").send("").body;
+    assert!(page().contains("no file of this system. A file of the original system"), "a foreign one");
+    fs::write(server.root.data().join("672B.1.licence"), "SLK-LICENCE 1\nnonsense").unwrap();
+    wait_until("what to do with a damaged one", || page().contains("Restore the file"));
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn a_changed_file_is_read_again_and_what_needs_a_restart_is_told() {
     fs::write(server.root.conf(), "[Common]\nServerPort=1\nLogLevel=loud\n").unwrap();
     // Nobody tells it: it looks by itself.
     wait_until("the API is on", || api() == 200);
-    let status = server.root.run(&["--lang", "en", "status", "--port", &server.port().to_string()]);
+    let status = server.root.run(&["--lang", "en", "status", "--port", server.port()]);
     assert!(
         text(&status.stdout).contains("Not in force as the settings file has it: [Common] LogLevel."),
         "{status:?}"

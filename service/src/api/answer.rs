@@ -124,7 +124,15 @@ pub fn body<T: serde::de::DeserializeOwned>(request: &Request) -> Result<T> {
         return Err(Error::new(Code::BadRequest).with_text("нужен объект JSON", "a JSON object is expected"));
     }
     request.json().map_err(|error| {
-        let cause = error.message.trim_end_matches('.').to_owned();
-        Error::new(Code::BadRequest).with(cause)
+        let cause = error.message.trim_end_matches('.');
+        let russian = if error.status == 415 {
+            "нужен Content-Type: application/json"
+        } else {
+            "тело – не такой JSON, какой нужен"
+        };
+        match error.status {
+            415 => Error::new(Code::BadRequest).with_text(russian, cause),
+            _ => Error::new(Code::BadRequest).with_text(format_args!("{russian} ({cause})"), cause),
+        }
     })
 }

@@ -25,6 +25,7 @@ fn bad_licence_files_are_shown_with_their_reason_and_add_nothing() {
     bench.put("original.licence", b"LSPF\x00\x01\x02\xFF");
     bench.put("empty.licence", b"");
     bench.put("binary.licence", [0xFF; 100]);
+    bench.put("broken.licence", b"SLK-LICENCE 1\n{\"Key\xFF");
     bench.put("huge.licence", vec![b'x'; 300_000]);
     std::fs::create_dir(bench.root.join("data/folder.licence")).unwrap();
     bench.put("stranger.licence", vendor.licence(stranger, 2, |_| {}).text);
@@ -41,13 +42,14 @@ fn bad_licence_files_are_shown_with_their_reason_and_add_nothing() {
         let error = error.as_deref().unwrap_or_else(|| panic!("{file} is taken for good"));
         assert!(error.contains(words), "{file}: {error}");
     };
-    assert_eq!(errors.len(), 11);
+    assert_eq!(errors.len(), 12);
     assert_eq!(errors.iter().filter(|(_, error)| error.is_none()).count(), 1);
     said("truncated.licence", "damaged");
     said("altered.licence", "signature is wrong");
-    said("original.licence", "another tool");
+    said("original.licence", "no file of this system");
     said("empty.licence", "no header");
-    said("binary.licence", "not UTF-8");
+    said("binary.licence", "no file of this system");
+    said("broken.licence", "byte 19: not UTF-8");
     said("huge.licence", "bytes");
     said("folder.licence", "not a regular file");
     said("stranger.licence", "another server");

@@ -143,3 +143,24 @@ fn a_command_whose_centre_is_out_of_reach_does_the_rest_later() -> Outcome {
     assert_eq!(done(&server, &["activate", &code], "")?["Workable"], true);
     Ok(())
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn whoever_waits_at_a_terminal_sees_progress_and_a_script_sees_none() -> Outcome {
+    let site = Site::new("commands-progress")?;
+    let server = site.server_with("commands-progress", 1, &[])?;
+    let (plain, shown) = (server.root().path().join("plain.tar"), server.root().path().join("shown.tar"));
+    let silent = server.run(&["backup", &plain.display().to_string()], "")?;
+    check(silent.status.success() && silent.stderr.is_empty(), || said(&silent))?;
+    // `script` of util-linux gives a command a terminal.
+    let command = e2e::server::command(server.root().path(), &["backup", &shown.display().to_string()])?;
+    let words: Vec<String> = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| format!("'{}'", word.display()))
+        .collect();
+    let mut script = std::process::Command::new("script");
+    script.args(["--quiet", "--return", "--command", &words.join(" "), "/dev/null"]);
+    script.env("SLK_ROOT", server.root().path()).env("LC_ALL", "C.UTF-8").stdin(std::process::Stdio::null());
+    let output = script.output()?;
+    check(output.status.success() && said(&output).contains("Файлы: 1/"), || said(&output))
+}

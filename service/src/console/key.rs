@@ -6,6 +6,7 @@ use licence::SeriesId;
 use licence::api::{LicenceEntry, LicenceInfo};
 use licence::error::{Code, Error, Lang, Result};
 use licence::fingerprint::Match;
+use licence::time::Time;
 use web::{Access, Response};
 
 use super::call::Call;
@@ -44,6 +45,8 @@ struct Page<'a> {
     starts: Option<String>,
     expires: Option<String>,
     updated: Option<String>,
+    support: Option<String>,
+    industry_support: Option<String>,
     is_plugged: bool,
     is_own: bool,
     is_retired: bool,
@@ -125,6 +128,12 @@ pub fn page(reader: &Reader, facts: &Facts) -> Response {
         starts: key.start_date.map(|start| words::day(lang, start)),
         expires: key.expire_date.map(|end| words::day(lang, end)),
         updated: key.update_date.map(|day| words::day(lang, day)),
+        support: support(lang, key.support.support_type.as_deref(), key.support.support_date),
+        industry_support: support(
+            lang,
+            key.support.industry_support_type.as_deref(),
+            key.support.industry_support_date,
+        ),
         is_plugged: facts.is_plugged,
         is_own: facts.is_own,
         is_retired: facts.is_retired,
@@ -140,6 +149,13 @@ pub fn page(reader: &Reader, facts: &Facts) -> Response {
     };
     let title = format!("{} {}.{}", lang.pick("Ключ", "Key"), key.key_id, key.key_no);
     reader.framed(200, &title, &main)
+}
+
+/// What the vendor has stated of a kind of support: `ПРОФ до 01.05.2027`.
+fn support(lang: Lang, kind: Option<&str>, until: Option<Time>) -> Option<String> {
+    let until = until.map(|day| format!("{} {}", lang.pick("до", "until"), words::day(lang, day)));
+    let stated: Vec<&str> = kind.into_iter().chain(until.as_deref()).collect();
+    (!stated.is_empty()).then(|| stated.join(" "))
 }
 
 /// `POST /licences/{KeyNo}/enabled`: lets the key be used or not, and shows it again.

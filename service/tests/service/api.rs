@@ -99,6 +99,8 @@ fn what_the_vendor_states_of_support_is_shown_and_the_rest_is_null() {
     for field in ["SupportType", "IndustrySupportDate", "IndustrySupportPeriod", "IndustrySupportType", "Recovered"] {
         assert!(key[field].is_null() && key.as_object().unwrap().contains_key(field), "{field}: {key}");
     }
+    let page = String::from_utf8(bench.ask(request("GET", "/licences/1?lang=en", CHANGED)).body).unwrap();
+    assert!(page.contains("until 2027-05-01") && page.contains("ПРОФ 3.1") && !page.contains("Industry"), "{page}");
 }
 
 #[test]

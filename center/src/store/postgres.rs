@@ -1,5 +1,5 @@
 //! The store in PostgreSQL: for several centres behind a balancer. Every centre keeps a few connections and never opens more; one
-//! that breaks is replaced by the next caller.
+//! that was cut while nobody used it is replaced unseen.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -109,30 +109,36 @@ impl Postgres {
         })
     }
 
-    fn lend(&self) -> Result<Lent<'_>> {
-        let mut pool = self.pool.lock();
-        while pool.idle.is_empty() && pool.open >= CONNECTIONS {
-            self.freed.wait(&mut pool);
-        }
-        if let Some(session) = pool.idle.pop() {
-            let lent = Lent { postgres: self, session: Some(session) };
-            if !lent.session.as_ref().is_some_and(|session| session.client.is_closed()) {
-                return Ok(lent);
+    /// A connection with an open transaction.
+    fn begin(&self) -> Result<Lent<'_>> {
+        loop {
+            let mut pool = self.pool.lock();
+            while pool.idle.is_empty() && pool.open >= CONNECTIONS {
+                self.freed.wait(&mut pool);
             }
+            let idle = pool.idle.pop();
+            let is_new = idle.is_none();
+            pool.open += usize::from(is_new);
             drop(pool);
-            drop(lent);
-            return self.lend();
+            let mut lent = Lent { postgres: self, session: idle };
+            if is_new {
+                lent.session = Some(self.connect()?);
+            }
+            match lent.session.as_mut().map_or(Ok(()), |session| session.run("BEGIN")) {
+                Ok(()) => return Ok(lent),
+                Err(error) if is_new => return Err(error),
+                // The database was started again since it was used last.
+                Err(_) => {}
+            }
         }
-        pool.open += 1;
-        drop(pool);
-        // Takes itself off the count again if nothing comes of it.
-        let mut lent = Lent { postgres: self, session: None };
+    }
+
+    fn connect(&self) -> Result<Session> {
         let client = match &self.tls {
             Some((tls, _)) => self.config.connect(tls.clone()),
             None => self.config.connect(NoTls),
         };
-        lent.session = Some(Session { client: client.map_err(|e| self.failed(&e))?, statements: HashMap::new() });
-        Ok(lent)
+        Ok(Session { client: client.map_err(|e| self.failed(&e))?, statements: HashMap::new() })
     }
 
     fn failed(&self, cause: &postgres::Error) -> Error {
@@ -142,9 +148,8 @@ impl Postgres {
 
 impl Database for Postgres {
     fn transact(&self, job: Job<'_>) -> Result<()> {
-        let mut lent = self.lend()?;
+        let mut lent = self.begin()?;
         let Some(session) = lent.session.as_mut() else { return Err(Code::StoreFailed.into()) };
-        session.run("BEGIN")?;
         let done = job(session).and_then(|()| session.run("COMMIT"));
         // Where not even this works the connection is closed by dropping it, and the database rolls back by itself.
         if done.is_ok() || session.run("ROLLBACK").is_ok() {

@@ -276,9 +276,7 @@ fn a_centre_never_has_more_connections_than_its_bound() {
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'licencecenter' \
         AND datname = current_database() AND pid <> pg_backend_pid()";
     store.work(|work| work.execute(cut, &[]).map(drop)).unwrap();
-    let alive = || store.work(|_| Ok(())).is_ok();
-    assert!((0..2 * postgres::CONNECTIONS).filter(|_| !alive()).count() <= postgres::CONNECTIONS);
-    assert!((0..postgres::CONNECTIONS).all(|_| alive()));
+    assert!((0..2 * postgres::CONNECTIONS).all(|_| store.work(|_| Ok(())).is_ok()));
 }
 
 #[cfg(unix)]

@@ -34,6 +34,14 @@ impl Center {
         Ok(Center { folder: folder.to_owned(), daemon, tokens: AtomicU32::new(0) })
     }
 
+    /// Kills it without warning, and starts it again at the same address.
+    pub fn kill_and_restart(&mut self) -> Outcome {
+        let address = self.daemon.address()?;
+        self.daemon.kill9()?;
+        self.daemon = Daemon::start(command(&self.folder, address)?)?;
+        Ok(())
+    }
+
     /// Its address.
     pub fn url(&self) -> &str {
         self.daemon.url()

@@ -4,11 +4,13 @@
 #![cfg(target_os = "linux")]
 
 use std::thread;
+use std::time::Duration;
 
 use e2e::cutter::{Cutter, Lost};
 use e2e::dying::Dying;
 use e2e::failure::check;
-use e2e::{Answer, Outcome, Root, Server, Site, fail};
+use e2e::random::Random;
+use e2e::{Answer, Failure, Outcome, Root, Server, Site, fail};
 use serde_json::{Value, json};
 
 /// More files than any wish has to write.
@@ -192,4 +194,56 @@ fn a_restore_killed_at_any_file_is_done_by_the_next_one_and_takes_nothing_back()
     }
     assert_eq!(site.center.reports()?, []);
     Ok(())
+}
+
+#[test]
+fn a_centre_killed_at_any_moment_spends_no_code_without_a_licence_that_can_be_had_again() -> Outcome {
+    /// Kills; the longest wait before one, in microseconds: an exchange takes about half of it.
+    const KILLS: u64 = 16;
+    const LONGEST: u64 = 24_000;
+    let mut site = Site::new("killed-centre")?;
+    let (server, other) = (site.server("killed-centre")?, site.server("killed-centre-other")?);
+    let seed = u64::from(std::process::id());
+    println!("seed {seed}");
+    let (mut chance, mut interrupted) = (Random(seed), 0);
+    for done in 1..=KILLS {
+        let code = site.vendor.code(1, &[])?;
+        let order = json!({ "ActivationCodeString": code });
+        let licence = killed(&mut site, &mut interrupted, chance.below(LONGEST), (&server, "/api/licences", &order))?;
+        assert_eq!((&licence["Workable"], server.seats()?), (&json!(true), (0, 1)));
+        let path = format!("/api/licences/{}/reserve", licence["KeyNo"]);
+        let reserved = killed(&mut site, &mut interrupted, chance.below(LONGEST), (&server, &path, &json!({})))?;
+        assert_eq!(server.seats()?, (0, 0));
+        let moved = json!({ "ActivationCodeString": reserved["ReserveCode"] });
+        let moved = killed(&mut site, &mut interrupted, chance.below(LONGEST), (&other, "/api/licences", &moved))?;
+        assert_eq!((&moved["KeyNo"], other.seats()?), (&json!(done), (0, done)), "one key of one code");
+    }
+    println!("{interrupted} of {} exchanges were interrupted", 3 * KILLS);
+    check(interrupted > KILLS / 4, || format!("seed {seed}: only {interrupted} exchanges were interrupted"))?;
+    assert_eq!(site.center.reports()?, []);
+    Ok(())
+}
+
+/// Kills the centre so many microseconds after a server was told to ask it; what comes of asking again.
+fn killed(
+    site: &mut Site,
+    interrupted: &mut u64,
+    wait: u64,
+    (server, path, body): (&Server, &str, &Value),
+) -> Outcome<Value> {
+    let rest = server.rest();
+    // The first call of a client fetches the server's public key, too.
+    rest.public_key()?;
+    let first = thread::scope(|scope| {
+        let asking = scope.spawn(|| rest.post(path, body).map_err(|error| error.to_string()));
+        thread::sleep(Duration::from_micros(wait));
+        site.center.kill_and_restart()?;
+        asking.join().map_err(|_| Failure::new("the client has ended".to_owned()))?.map_err(Failure::new)
+    })?;
+    *interrupted += u64::from(!given(&first));
+    let again = server.rest().post(path, body)?;
+    check(given(&again), || format!("{path}, the centre killed after {wait} µs: {again}"))?;
+    let again = again.json()?;
+    check(!given(&first) || first.json()?["KeyNo"] == again["KeyNo"], || format!("{first} and {again}"))?;
+    Ok(again)
 }

@@ -17,3 +17,4 @@ mod lists;
 mod monitoring;
 mod past;
 mod series;
+mod vendor;

@@ -20,14 +20,16 @@ pub enum Subject {
 struct Patience {
     /// Failures that cost nothing: people mistype.
     free: u32,
-    /// From this number on even a remembered password has to wait, for it could be guessed against.
+    /// From this number on even a remembered password has to wait, for it could be guessed against …
     strict: u32,
+    /// … and when so many tries have not waited: whether a pair is remembered is told without a hash, so quickly.
+    hurried: u32,
     longest: Duration,
 }
 
-const ADDRESS: Patience = Patience { free: 5, strict: 20, longest: Duration::from_secs(300) };
+const ADDRESS: Patience = Patience { free: 5, strict: 20, hurried: 1000, longest: Duration::from_secs(300) };
 /// Milder: strangers must not be able to lock an account out for long, and never who is signed in.
-const ACCOUNT: Patience = Patience { free: 30, strict: u32::MAX, longest: Duration::from_secs(30) };
+const ACCOUNT: Patience = Patience { free: 30, strict: u32::MAX, hurried: u32::MAX, longest: Duration::from_secs(30) };
 /// Who has not failed for this long has no failures.
 const FORGOTTEN: Duration = Duration::from_secs(30 * 60);
 const MAX_RECORDS: usize = 10_000;
@@ -52,6 +54,8 @@ impl Subject {
 #[derive(Debug, Clone, Copy)]
 struct Record {
     failures: u32,
+    /// Tries since the last failure that had to wait and did not.
+    hurried: u32,
     last: Tick,
 }
 
@@ -80,7 +84,9 @@ impl Attempts {
         let wait = patience.delay(record.failures).saturating_sub(now.since(record.last));
         match wait {
             Duration::ZERO => Admission::Free,
-            wait if record.failures < patience.strict => Admission::Remembered(wait),
+            wait if record.failures < patience.strict && record.hurried < patience.hurried => {
+                Admission::Remembered(wait)
+            }
             wait => Admission::Closed(wait),
         }
     }
@@ -90,9 +96,16 @@ impl Attempts {
         if self.records.len() >= MAX_RECORDS && !self.records.contains_key(&subject) {
             self.forget(now);
         }
-        let record = self.records.entry(subject).or_insert(Record { failures: 0, last: now });
+        let record = self.records.entry(subject).or_insert(Record { failures: 0, hurried: 0, last: now });
         let known = if now.since(record.last) > FORGOTTEN { 0 } else { record.failures };
-        *record = Record { failures: known.saturating_add(1), last: now };
+        *record = Record { failures: known.saturating_add(1), hurried: 0, last: now };
+    }
+
+    /// Counts a try that should have waited.
+    pub fn hurried(&mut self, subject: &Subject) {
+        if let Some(record) = self.records.get_mut(subject) {
+            record.hurried = record.hurried.saturating_add(1);
+        }
     }
 
     /// Forgets the failures of somebody who has signed in.
@@ -156,6 +169,20 @@ mod tests {
         assert_eq!(attempts.admission(&HERE, seconds(10 + 300)), Admission::Free);
         attempts.succeeded(&HERE);
         assert_eq!(attempts.admission(&HERE, seconds(10)), Admission::Free);
+    }
+
+    #[test]
+    fn who_does_not_wait_can_not_guess_at_what_is_remembered_either() {
+        let mut attempts = Attempts::default();
+        (0..ADDRESS.free + 4).for_each(|_| attempts.failed(HERE, seconds(1)));
+        for _ in 0..ADDRESS.hurried {
+            assert!(matches!(attempts.admission(&HERE, seconds(1)), Admission::Remembered(_)));
+            attempts.hurried(&HERE);
+        }
+        assert!(matches!(attempts.admission(&HERE, seconds(1)), Admission::Closed(_)));
+        assert_eq!(attempts.admission(&HERE, seconds(60)), Admission::Free, "the wait is no longer than it was");
+        attempts.failed(HERE, seconds(60));
+        assert!(matches!(attempts.admission(&HERE, seconds(60)), Admission::Remembered(_)), "counted anew");
     }
 
     #[test]

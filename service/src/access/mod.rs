@@ -349,7 +349,7 @@ impl Guard {
     /// Whether a try is allowed now. Who sits at the server itself can't be locked out of an account by strangers.
     fn admission(&self, address: IpAddr, user: &str, remembered: bool) -> Result<()> {
         let now = self.clock.now().tick;
-        let attempts = self.attempts.lock();
+        let mut attempts = self.attempts.lock();
         let by_account = match address.to_canonical().is_loopback() {
             true => Admission::Free,
             false => attempts.admission(&Subject::Account(user.to_owned()), now),
@@ -358,6 +358,7 @@ impl Guard {
             Admission::Free => Ok(()),
             Admission::Remembered(_) if remembered => Ok(()),
             Admission::Remembered(wait) | Admission::Closed(wait) => {
+                attempts.hurried(&Subject::address(address));
                 drop(attempts);
                 self.tally.lock().count(address, now);
                 Err(Error::new(Code::TooManyAttempts).with(wait.as_millis().div_ceil(1000)))

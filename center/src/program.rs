@@ -162,8 +162,9 @@ impl Token {
 }
 
 fn run(serve: &Serve, lang: Lang) -> Outcome {
-    // Standard error is the log: whatever starts the program keeps it.
-    let _ = simplelog::WriteLogger::init(log::LevelFilter::Info, simplelog::Config::default(), std::io::stderr());
+    // Standard error is the log: whatever starts the program keeps it. It gets whole lines.
+    let lines = std::io::LineWriter::new(std::io::stderr());
+    let _ = simplelog::WriteLogger::init(log::LevelFilter::Info, simplelog::Config::default(), lines);
     let centre = Arc::new(folder::centre(&serve.center)?);
     let source = Source { file: serve.passphrase_file.clone(), variable: "SLK_PASSPHRASE", lang };
     let mut keys = Keys::new(&serve.center, source);

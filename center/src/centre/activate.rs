@@ -6,13 +6,13 @@ use licence::code::ActivationCode;
 use licence::error::{Code, Error, Result};
 
 use super::copies::report_copies;
-use super::{Centre, Outcoming, SERVER, machine_of};
+use super::{Centre, Outcoming, SERVER, kept, machine_of};
 use crate::rules::{self, Asker, Exchange};
-use crate::store::{Event, Key, KeyState, Kind, Origin, Sold, State, Work};
+use crate::store::{Decided, Event, Key, KeyState, Kind, Origin, Sold, State, Work};
 use crate::terms::Terms;
 
 /// What one transaction has decided.
-struct Decided {
+struct Exchanged {
     key: Key,
     /// In a word.
     what: &'static str,
@@ -23,7 +23,7 @@ struct Decided {
 impl Centre {
     /// Exchanges a code: the first time for a new key, later for the same licence, after a transfer for the key's next issue.
     pub(super) fn activate(&self, code: ActivationCode, asker: Asker<'_>) -> Result<Outcoming> {
-        let exchanged = self.store.work(|work| {
+        let (exchanged, decided) = self.store.decide(|work| {
             let mut sold = work.lock_code(code)?.ok_or_else(|| Error::new(Code::CodeUnknown))?;
             // Refused before anything is written: without its issuing key nothing could be signed.
             self.issuing(&sold.series, asker.now)?;
@@ -52,15 +52,15 @@ impl Centre {
                 report_copies(work, asker.request, asker.now)?;
             }
             let policy = work.policy(&sold.series)?;
-            Ok(Decided { key, what, renew_days: policy.renew_days })
+            Ok(Exchanged { key, what, renew_days: policy.renew_days })
         })?;
-        self.activated(exchanged, asker)
+        self.activated(exchanged, decided, asker)
     }
 
     /// A demo licence without a code, once for each computer.
     pub(super) fn demo(&self, series: SeriesId, asker: Asker<'_>) -> Result<Outcoming> {
         self.issuing(&series, asker.now)?;
-        let decided = self.store.work(|work| {
+        let (exchanged, decided) = self.store.decide(|work| {
             let policy = work.lock_series(&series)?.map(|series| series.policy).unwrap_or_default();
             let renew_days = policy.renew_days;
             let offer = policy.demo.ok_or_else(|| {
@@ -70,7 +70,7 @@ impl Centre {
             let request = asker.request;
             let former = work.demo_key(&series, (&request.identity, request.computer_id))?;
             match (rules::demo(former.as_ref(), (&series, &offer), asker)?, former) {
-                (Exchange::Same, Some(key)) => Ok(Decided { key, what: "repeated", renew_days }),
+                (Exchange::Same, Some(key)) => Ok(Exchanged { key, what: "repeated", renew_days }),
                 _ => {
                     let code = work.fresh_code(self.crypto)?;
                     let terms = Terms { offer, itn: None, iec: None };
@@ -80,19 +80,20 @@ impl Centre {
                     work.insert_code(&Sold { code, series, origin, state, terms, created: asker.now, key_no })?;
                     note(work, &key, asker, "demo")?;
                     report_copies(work, request, asker.now)?;
-                    Ok(Decided { key, what: "demo", renew_days })
+                    Ok(Exchanged { key, what: "demo", renew_days })
                 }
             }
         })?;
-        self.activated(decided, asker)
+        self.activated(exchanged, decided, asker)
     }
 
-    /// Signs what was decided.
-    fn activated(&self, decided: Decided, asker: Asker<'_>) -> Result<Outcoming> {
-        let Decided { key, what, renew_days } = decided;
+    /// Signs what was decided. It is on the disk before anything is answered.
+    fn activated(&self, exchanged: Exchanged, decided: Decided<'_>, asker: Asker<'_>) -> Result<Outcoming> {
+        let Exchanged { key, what, renew_days } = exchanged;
         let issuing = self.issuing(&key.series, asker.now)?;
-        let licence = self.licence(&issuing, &key, (renew_days, asker.now))?;
+        let licence = self.signed(&issuing, &key, (renew_days, asker.now))?;
         let api_certificate = issuing.certify(self.crypto, asker.now, asker.request)?;
+        let licence = decided.finish(|work| kept(work, &key, &licence, asker.now))?;
         let outcome = Outcome::Activated(Activated { licence, api_certificate, memory: key.memory });
         Ok(Outcoming { outcome, what, series: key.series, key_no: Some(key.key_no) })
     }

@@ -24,7 +24,7 @@ use licence::{KeyId, KeyNo, RootHash, SeriesId, Time};
 use parking_lot::RwLock;
 
 use crate::rules;
-use crate::store::{Key, Store};
+use crate::store::{Key, Store, Work};
 
 /// Who did what servers ask for, in the audit.
 const SERVER: &str = "server";
@@ -141,16 +141,18 @@ impl Centre {
         Err(not_served(series.key_id, &format!("сертификат {from} – {to}"), &format!("certificate {from} – {to}")))
     }
 
-    /// The text of a key's licence: the one that was signed, or, after a new issue, a fresh one, to be renewed within
-    /// `renew_days`.
+    /// The text of a key's licence, kept. See [`Self::signed`].
     fn licence(&self, issuing: &Issuing, key: &Key, (renew_days, now): (u32, Time)) -> Result<String> {
-        if let Some((text, _)) = &key.licence {
-            return Ok(text.clone());
+        let text = self.signed(issuing, key, (renew_days, now))?;
+        self.store.work(|work| kept(work, key, &text, now))
+    }
+
+    /// The text of a key's licence: the one that is kept, or, after a new issue, a fresh one, to be renewed within `renew_days`.
+    fn signed(&self, issuing: &Issuing, key: &Key, (renew_days, now): (u32, Time)) -> Result<String> {
+        match &key.licence {
+            Some((text, _)) => Ok(text.clone()),
+            None => self.sign(issuing, key, renew_days, now),
         }
-        let text = self.sign(issuing, key, renew_days, now)?;
-        let kept = self.store.work(|work| work.keep_licence(key, (&text, now)))?;
-        // Another request has moved the key on; whoever asks again gets what counts.
-        kept.ok_or_else(|| Code::Busy.into())
     }
 
     fn sign(&self, issuing: &Issuing, key: &Key, renew_days: u32, now: Time) -> Result<String> {
@@ -203,6 +205,15 @@ impl Centre {
     pub fn store(&self) -> &Store {
         &self.store
     }
+}
+
+/// Keeps the text of a licence; which text counts, when two were signed at the same time.
+fn kept(work: &mut Work<'_>, key: &Key, text: &str, now: Time) -> Result<String> {
+    if key.licence.is_some() {
+        return Ok(text.to_owned());
+    }
+    // Where another request has moved the key on, whoever asks again gets what counts.
+    work.keep_licence(key, (text, now))?.ok_or_else(|| Code::Busy.into())
 }
 
 fn not_served(key_id: KeyId, russian: &str, english: &str) -> Error {

@@ -44,8 +44,19 @@ pub trait Database: Send + Sync {
     /// Runs `job` in a transaction: all of it is on the disk afterwards, or, with an error, nothing.
     fn transact(&self, job: Job<'_>) -> Result<()>;
 
+    /// Runs `job` as [`Self::transact`] does, for somebody who has more to write soon: others see what it has done, but it may
+    /// be on the disk only when the [`Decision`] is finished.
+    fn decide(&self, job: Job<'_>) -> Result<Box<dyn Decision + '_>>;
+
     /// Writes a copy of all that is in it to a new file, while others go on working.
     fn backup(&self, to: &Path) -> Result<()>;
+}
+
+/// What is decided, but may be lost yet. Dropped, it stays decided, and nobody learns whether it was lost.
+pub trait Decision {
+    /// Runs `job` after it, in the same transaction or a later one. Afterwards both are on the disk; with an error of the
+    /// database none of it need be, with one of the job what was decided is.
+    fn finish(self: Box<Self>, job: Job<'_>) -> Result<()>;
 }
 
 impl Row {

@@ -23,7 +23,7 @@ use std::path::Path;
 use licence::error::{Code, Error, Result};
 use licence::host::files;
 
-use database::{Database, Row, Transaction, Value};
+use database::{Database, Decision, Row, Transaction, Value};
 
 /// Name of the file in the centre's folder whose first line is the address of a PostgreSQL database.
 pub const ADDRESS_FILE: &str = "center.store";
@@ -42,6 +42,12 @@ pub struct Store {
 /// An open transaction. What is read in it stays true until its end for rows that were locked.
 pub struct Work<'a> {
     transaction: &'a mut dyn Transaction,
+}
+
+/// What is decided and seen by others, but may be lost until it is finished.
+#[must_use = "what is decided may be lost until it is finished"]
+pub struct Decided<'a> {
+    decision: Box<dyn Decision + 'a>,
 }
 
 impl Store {
@@ -69,7 +75,18 @@ impl Store {
             done = Some(job(&mut Work { transaction })?);
             Ok(())
         })?;
-        done.ok_or_else(|| Error::new(Code::StoreFailed).with("no transaction"))
+        done.ok_or_else(no_transaction)
+    }
+
+    /// Runs `job` as [`Store::work`] does, for somebody who has more to write soon; what it has decided is kept for certain only
+    /// when that is written.
+    pub fn decide<T>(&self, mut job: impl FnMut(&mut Work<'_>) -> Result<T>) -> Result<(T, Decided<'_>)> {
+        let mut done = None;
+        let decision = self.database.decide(&mut |transaction| {
+            done = Some(job(&mut Work { transaction })?);
+            Ok(())
+        })?;
+        Ok((done.ok_or_else(no_transaction)?, Decided { decision }))
     }
 
     /// Writes a copy of the whole store to a new file.
@@ -81,6 +98,22 @@ impl Store {
     pub fn check(&self) -> Result<()> {
         self.work(|work| work.one("SELECT count(*) FROM series", &[]).map(drop))
     }
+}
+
+impl Decided<'_> {
+    /// Runs `job` after what was decided. Both are on the disk afterwards.
+    pub fn finish<T>(self, mut job: impl FnMut(&mut Work<'_>) -> Result<T>) -> Result<T> {
+        let mut done = None;
+        self.decision.finish(&mut |transaction| {
+            done = Some(job(&mut Work { transaction })?);
+            Ok(())
+        })?;
+        done.ok_or_else(no_transaction)
+    }
+}
+
+fn no_transaction() -> Error {
+    Error::new(Code::StoreFailed).with("no transaction")
 }
 
 impl Work<'_> {

@@ -18,7 +18,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::database::{Database, Job, Row, Transaction, Value};
+use super::database::{Database, Decision, Job, Row, Transaction, Value};
 use super::sqlite::SCHEMA;
 
 /// How long a connection may take to come about.
@@ -54,6 +54,9 @@ struct Lent<'a> {
     postgres: &'a Postgres,
     session: Option<Session>,
 }
+
+/// A decision, which has been committed already: the database itself lets commits share the disk.
+struct Decided<'a>(&'a Postgres);
 
 /// One connection with its prepared statements.
 struct Session {
@@ -158,6 +161,11 @@ impl Database for Postgres {
         done
     }
 
+    fn decide(&self, job: Job<'_>) -> Result<Box<dyn Decision + '_>> {
+        self.transact(job)?;
+        Ok(Box::new(Decided(self)))
+    }
+
     fn backup(&self, to: &Path) -> Result<()> {
         let wrong = |cause: &dyn std::fmt::Display| Error::new(Code::FileFailed).with(to.display()).with(cause);
         if std::fs::symlink_metadata(to).is_ok() {
@@ -186,6 +194,12 @@ impl Database for Postgres {
         }
         let output = dump.output().map_err(|e| wrong(&format_args!("pg_dump: {e}")))?;
         if output.status.success() { Ok(()) } else { Err(wrong(&String::from_utf8_lossy(&output.stderr).trim())) }
+    }
+}
+
+impl Decision for Decided<'_> {
+    fn finish(self: Box<Self>, job: Job<'_>) -> Result<()> {
+        self.0.transact(job)
     }
 }
 

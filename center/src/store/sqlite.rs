@@ -6,15 +6,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use licence::error::{Code, Error, Result};
 use licence::host::volume::network_file_system;
 use parking_lot::{Condvar, Mutex};
+use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Savepoint, ToSql, TransactionBehavior};
 
-use super::database::{Database, Job, LOCKED, Row, Transaction, Value};
+use super::database::{Database, Decision, Job, LOCKED, Row, Transaction, Value};
 
 /// Name of the store in the centre's folder.
 pub const FILE: &str = "center.db";
@@ -24,10 +26,14 @@ pub const SCHEMA: i32 = 1;
 const APPLICATION: i32 = 0x534C_4B43;
 /// How long a writer waits for another one.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a transaction stays open for those who come back to it. They sign meanwhile, which takes about a millisecond.
+const LINGER: Duration = Duration::from_millis(5);
 /// Statements that stay prepared.
 const STATEMENTS: usize = 64;
 /// Most memory for pages of the store, in KiB.
 const CACHE: i64 = 32 * 1024;
+/// Pages of the log after which they are written into the store: pages that many activations touch are written there once.
+const CHECKPOINT: i64 = 4000;
 
 /// The open file.
 pub struct Sqlite {
@@ -44,11 +50,19 @@ struct Turn {
     batch: Option<Arc<Batch>>,
 }
 
-/// How a shared transaction has ended.
+/// A shared transaction, and how it has ended.
 #[derive(Default)]
 struct Batch {
+    /// Callers that have more to write as soon as they have signed: they share its commit if they come back in time.
+    away: AtomicUsize,
     outcome: Mutex<Option<Result<()>>>,
     ended: Condvar,
+}
+
+/// A caller with a decision in a transaction, who has not come back to it yet.
+struct Away<'a> {
+    sqlite: &'a Sqlite,
+    batch: Option<Arc<Batch>>,
 }
 
 impl Sqlite {
@@ -70,6 +84,9 @@ impl Sqlite {
         // What a savepoint keeps to undo a job needs no file.
         connection.pragma_update(None, "temp_store", "MEMORY").map_err(damaged)?;
         connection.pragma_update(None, "cache_size", -CACHE).map_err(damaged)?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT).map_err(damaged)?;
+        // A query is planned once, not for each value.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(damaged)?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(damaged)?;
         let number = |name| transaction.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(damaged);
         let tables: i64 =
@@ -92,25 +109,58 @@ impl Sqlite {
     }
 }
 
-impl Database for Sqlite {
-    fn transact(&self, job: Job<'_>) -> Result<()> {
+impl Sqlite {
+    /// Runs a job in the open transaction, which ends here if nobody is about to join it or to come back to it. A panic of the
+    /// job is handed on: it must not leave those without an answer who share the transaction.
+    fn take_turn(&self, job: Job<'_>, comes_back: bool) -> Result<(thread::Result<Result<()>>, Arc<Batch>)> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let mut turn = self.turn.lock();
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         let batch = turn.join()?;
-        // A panic must not leave those without an answer who share the transaction.
         let mut done = Ok(Ok(()));
         let usable = turn.apart(&mut |transaction| {
             done = catch_unwind(AssertUnwindSafe(|| job(transaction)));
             matches!(done, Ok(Ok(())))
         });
-        if usable.is_err() || self.waiting.load(Ordering::SeqCst) == 0 {
+        if comes_back && matches!(done, Ok(Ok(()))) {
+            batch.away.fetch_add(1, Ordering::SeqCst);
+        }
+        let expected = self.waiting.load(Ordering::SeqCst) + batch.away.load(Ordering::SeqCst);
+        if usable.is_err() || expected == 0 {
             turn.end(usable);
         }
-        drop(turn);
+        Ok((done, batch))
+    }
+
+    /// Waits until a transaction has ended; whoever has waited long enough for the others ends it.
+    fn wait(&self, batch: &Arc<Batch>) -> Result<()> {
+        loop {
+            if let Some(outcome) = batch.wait() {
+                return outcome;
+            }
+            let mut turn = self.turn.lock();
+            if turn.batch.as_ref().is_some_and(|open| Arc::ptr_eq(open, batch)) {
+                turn.end(Ok(()));
+            }
+        }
+    }
+}
+
+impl Database for Sqlite {
+    fn transact(&self, job: Job<'_>) -> Result<()> {
+        let (done, batch) = self.take_turn(job, false)?;
         // What a refusal was founded on is on the disk before it is told, too.
-        let kept = batch.wait();
+        let kept = self.wait(&batch);
         done.unwrap_or_else(|panic| resume_unwind(panic)).and(kept)
+    }
+
+    fn decide(&self, job: Job<'_>) -> Result<Box<dyn Decision + '_>> {
+        let (done, batch) = self.take_turn(job, true)?;
+        if !matches!(done, Ok(Ok(()))) {
+            self.wait(&batch)?;
+        }
+        done.unwrap_or_else(|panic| resume_unwind(panic))?;
+        Ok(Box::new(Away { sqlite: self, batch: Some(batch) }))
     }
 
     fn backup(&self, to: &Path) -> Result<()> {
@@ -124,6 +174,33 @@ impl Database for Sqlite {
         connection.busy_timeout(PATIENCE).map_err(failed)?;
         connection.execute("VACUUM INTO ?1", [to.to_string_lossy()]).map(drop).map_err(failed)?;
         std::fs::File::open(to).and_then(|file| file.sync_all()).map_err(wrong)
+    }
+}
+
+impl Decision for Away<'_> {
+    fn finish(mut self: Box<Self>, job: Job<'_>) -> Result<()> {
+        let batch = self.come_back();
+        let done = self.sqlite.transact(job);
+        // It has ended with that of the job, if not before.
+        batch.map_or(Ok(()), |batch| self.sqlite.wait(&batch)).and(done)
+    }
+}
+
+impl Away<'_> {
+    fn come_back(&mut self) -> Option<Arc<Batch>> {
+        let batch = self.batch.take()?;
+        batch.away.fetch_sub(1, Ordering::SeqCst);
+        Some(batch)
+    }
+}
+
+impl Drop for Away<'_> {
+    fn drop(&mut self) {
+        if let Some(batch) = self.come_back()
+            && let Err(error) = self.sqlite.wait(&batch)
+        {
+            log::error!("{error}");
+        }
     }
 }
 
@@ -166,14 +243,13 @@ impl Batch {
         self.ended.notify_all();
     }
 
-    fn wait(&self) -> Result<()> {
+    /// How it has ended, if it has within [`LINGER`].
+    fn wait(&self) -> Option<Result<()>> {
         let mut outcome = self.outcome.lock();
-        loop {
-            match outcome.as_ref() {
-                Some(outcome) => return outcome.clone(),
-                None => self.ended.wait(&mut outcome),
-            }
+        if outcome.is_none() {
+            self.ended.wait_for(&mut outcome, LINGER);
         }
+        outcome.clone()
     }
 }
 

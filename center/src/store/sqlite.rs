@@ -366,6 +366,56 @@ mod tests {
     }
 
     #[test]
+    fn a_decision_is_committed_with_what_follows_it() {
+        let folder = Folder::new(On::Sqlite);
+        let sqlite = Sqlite::open(&folder.0).unwrap();
+        let decision = sqlite.decide(&mut |transaction| note(transaction, "decided")).unwrap();
+        assert!(kept(&folder).is_empty(), "its licence is not signed yet");
+        let events =
+            |transaction: &mut dyn Transaction| transaction.rows("SELECT 1 FROM events", &[]).map(|rows| rows.len());
+        // Others see it, and are not answered before it is on the disk.
+        let others = || sqlite.transact(&mut |transaction| events(transaction).map(|seen| assert_eq!(seen, 1)));
+        thread::scope(|scope| {
+            let other = scope.spawn(others);
+            while sqlite.turn.lock().batch.as_ref().is_some_and(|batch| Arc::strong_count(batch) < 3) {
+                thread::yield_now();
+            }
+            decision.finish(&mut |transaction| note(transaction, "signed")).unwrap();
+            other.join().unwrap().unwrap();
+        });
+        assert_eq!(kept(&folder), ["decided", "signed"]);
+        let refused = sqlite.decide(&mut |_| Err(Code::CodeUsed.into())).err().unwrap();
+        assert_eq!(refused.code, Code::CodeUsed);
+        let decision = sqlite.decide(&mut |transaction| note(transaction, "kept")).unwrap();
+        let failed = decision.finish(&mut |transaction| note(transaction, "lost").and(Err(Code::Busy.into())));
+        assert_eq!(failed.unwrap_err().code, Code::Busy);
+        assert_eq!(kept(&folder), ["decided", "kept", "signed"]);
+    }
+
+    #[test]
+    fn a_decision_that_is_never_finished_holds_nobody_up() {
+        let folder = Folder::new(On::Sqlite);
+        let sqlite = Sqlite::open(&folder.0).unwrap();
+        let away = sqlite.decide(&mut |transaction| note(transaction, "slow")).unwrap();
+        sqlite.transact(&mut |transaction| note(transaction, "other")).unwrap();
+        assert_eq!(kept(&folder), ["other", "slow"]);
+        drop(away);
+        drop(sqlite.decide(&mut |transaction| note(transaction, "dropped")).unwrap());
+        assert_eq!(kept(&folder), ["dropped", "other", "slow"]);
+    }
+
+    #[test]
+    fn who_finishes_a_lost_decision_is_told() {
+        let folder = Folder::new(On::Sqlite);
+        let sqlite = Sqlite::open(&folder.0).unwrap();
+        let decision = sqlite.decide(&mut |transaction| note(transaction, "decided")).unwrap();
+        // As the database does by itself when it gives up, of a full disk for one.
+        assert!(sqlite.transact(&mut |transaction| transaction.execute("ROLLBACK", &[]).map(drop)).is_err());
+        let finished = decision.finish(&mut |transaction| note(transaction, "signed"));
+        assert_eq!(finished.unwrap_err().code, Code::StoreFailed);
+    }
+
+    #[test]
     fn nobody_is_told_of_what_was_lost_with_a_shared_transaction() {
         let folder = Folder::new(On::Sqlite);
         let sqlite = Sqlite::open(&folder.0).unwrap();

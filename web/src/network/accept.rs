@@ -39,7 +39,7 @@ pub async fn serve(
     }
     let counted = Arc::new(Mutex::new(Connections::new(limits.connections, limits.connections_per_address)));
     let (stop, stopped) = watch::channel(false);
-    let front = Arc::new(connection::Front { service, limits, tls, stopped });
+    let front = Arc::new(connection::Front { service, limits, tls, bodies: AtomicUsize::new(0), stopped });
     let mut tasks = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     let mut failing = false;

@@ -13,8 +13,12 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 use tokio::time::timeout;
+
+/// Bytes of a body that need no room among the others.
+const FREE: usize = 16 * 1024;
 
 type Answer = hyper::Response<Outgoing>;
 
@@ -107,22 +111,53 @@ async fn read(
     if body.is_end_stream() {
         return Ok(request);
     }
-    match timeout(front.limits.body, gather(body)).await {
+    match timeout(front.limits.body, gather(front, body)).await {
         Ok(Ok(body)) => request.body = body,
-        Ok(Err(_)) => return reject(400, "The body ended too early.", &request.headers),
+        Ok(Err(Lost::Broken)) => return reject(400, "The body ended too early.", &request.headers),
+        Ok(Err(Lost::NoRoom)) => return reject(503, "Too many large bodies are being received.", &request.headers),
         Err(_) => return reject(408, "The body was not received in time.", &request.headers),
     }
     Ok(request)
 }
 
+/// Why a body was not received.
+enum Lost {
+    Broken,
+    NoRoom,
+}
+
+/// What one body holds of the room for all; given back when dropped.
+struct Room<'a> {
+    front: &'a Front,
+    held: usize,
+}
+
+impl Room<'_> {
+    /// Holds what a body of so many bytes holds; whether there is room for it.
+    fn hold(&mut self, length: usize) -> bool {
+        let more = length.saturating_sub(FREE).saturating_sub(self.held);
+        self.held += more;
+        more == 0 || self.front.bodies.fetch_add(more, Ordering::Relaxed) + more <= self.front.limits.bodies_bytes
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.front.bodies.fetch_sub(self.held, Ordering::Relaxed);
+    }
+}
+
 /// A body, whose announced length was looked at. Its pieces are copied: kept as they come, one byte of a slow sender would hold a
 /// whole buffer.
-async fn gather(mut body: Incoming) -> hyper::Result<Vec<u8>> {
+async fn gather(front: &Front, mut body: Incoming) -> Result<Vec<u8>, Lost> {
+    let mut room = Room { front, held: 0 };
     let mut gathered = Vec::new();
     while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame?.into_data() {
-            gathered.extend_from_slice(&data);
+        let Ok(data) = frame.map_err(|_| Lost::Broken)?.into_data() else { continue };
+        if !room.hold(gathered.len() + data.len()) {
+            return Err(Lost::NoRoom);
         }
+        gathered.extend_from_slice(&data);
     }
     Ok(gathered)
 }

@@ -12,6 +12,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::task::{Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -28,6 +29,8 @@ pub(super) struct Front {
     pub(super) service: Arc<dyn Service>,
     pub(super) limits: Limits,
     pub(super) tls: Option<Arc<Tls>>,
+    /// What bodies that are being received hold, as [`Limits::bodies_bytes`] counts.
+    pub(super) bodies: AtomicUsize,
     /// Becomes true when the front stops.
     pub(super) stopped: watch::Receiver<bool>,
 }

@@ -35,6 +35,9 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Body in bytes; answered 413.
     pub body_bytes: usize,
+    /// Bytes of all bodies that are being received, but for the first 16 KiB of each; answered 503. So small requests are served
+    /// whatever others hold.
+    pub bodies_bytes: usize,
     /// Connections at once; those beyond are answered 503 and closed.
     pub connections: usize,
     /// Connections at once of one IPv4 address or one IPv6 network of 64 bits.
@@ -53,6 +56,7 @@ impl Default for Limits {
             stream_pulse: Duration::from_secs(15),
             header_bytes: 16 * 1024,
             body_bytes: 1024 * 1024,
+            bodies_bytes: 64 * 1024 * 1024,
             connections: 16_384,
             connections_per_address: 1024,
         }

@@ -61,6 +61,27 @@ fn two_equal_lengths_are_one() {
 }
 
 #[test]
+fn bodies_that_are_being_received_take_bounded_memory_and_small_ones_pass() {
+    let site = Site::start(Limits { bodies_bytes: 100_000, ..Limits::default() });
+    let post =
+        |length: usize| format!("POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+    let whole = |length: usize| status(&site.last_words(post(length) + &"x".repeat(length)));
+    assert_eq!((whole(90_000), whole(90_000)), (200, 200), "what was received holds no room");
+    let mut slow = site.connect();
+    slow.send(post(200_000) + &"x".repeat(90_000));
+    let until = |expected: u16| {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while whole(90_000) != expected {
+            assert!(std::time::Instant::now() < deadline, "never {expected}");
+        }
+    };
+    until(503);
+    assert_eq!(whole(10_000), 200, "a small one");
+    drop(slow);
+    until(200);
+}
+
+#[test]
 fn a_malformed_request_is_refused() {
     let site = Site::start(Limits::default());
     for (bytes, expected) in [

@@ -54,7 +54,8 @@ fn the_api_answers_as_its_description_says_whatever_is_asked() -> Outcome {
         .arg(&description)
         .args(["--url", server.url(), "--auth", "fuzzer:fuzzer-password", "--checks", CHECKS])
         .args(["--max-examples", "12", "--seed", "672", "--max-time", FUZZING, "--no-shrink", "--continue-on-failure"])
-        .args(["--suppress-health-check", "all", "--warnings", "off", "--workers", "2"])
+        // One worker: parsing in two threads at once can fail inside Python 3.11 itself ("recursion depth mismatch").
+        .args(["--suppress-health-check", "all", "--warnings", "off", "--workers", "1"])
         .env("NO_COLOR", "1")
         .current_dir(server.root().path())
         .output()?;

@@ -107,7 +107,7 @@ CREATE TABLE tokens (
     created BIGINT NOT NULL
 );
 
-CREATE INDEX codes_by_key ON codes (series, key_no);
+CREATE INDEX codes_by_key ON codes (series, key_no) WHERE key_no IS NOT NULL;
 CREATE INDEX keys_by_itn ON keys (itn);
 CREATE INDEX keys_by_identity ON keys (identity);
 CREATE INDEX keys_by_computer ON keys (series, computer_id);

@@ -24,7 +24,7 @@ use crate::service::{Attempts, CentreService, Guard};
 const REQUEST_LIMIT: usize = 256 * 1024;
 /// Workers. More than processors: while some wait for the disk, in one commit that they share, others sign. With PostgreSQL each
 /// may need a connection.
-const THREADS: usize = 12;
+const THREADS: usize = 24;
 /// How often the issuing key files are looked at.
 const LOOK: Duration = Duration::from_secs(3);
 /// Who makes tokens, in the audit.

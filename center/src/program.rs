@@ -22,8 +22,7 @@ use crate::service::{Attempts, CentreService, Guard};
 
 /// Longest request that is read, in bytes: a few keys installed take a few kilobytes.
 const REQUEST_LIMIT: usize = 256 * 1024;
-/// Workers. More than processors: while some wait for the disk, in one commit that they share, others sign. With PostgreSQL each
-/// may need a connection.
+/// Workers. More than processors: while some wait for the disk, in one commit that they share, others sign.
 const THREADS: usize = 24;
 /// How often the issuing key files are looked at.
 const LOOK: Duration = Duration::from_secs(3);

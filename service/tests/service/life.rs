@@ -317,6 +317,11 @@ fn news_come_by_themselves_once_a_day_where_it_is_allowed() {
     bench.clock.jump_days(1);
     told.recv().unwrap();
     assert_eq!(asked.load(Ordering::SeqCst), 2);
+    // The answer is taken up as well, so nothing writes into the folder any more when it goes.
+    let requests = bench.root.join("data/requests.state");
+    while !std::fs::read_to_string(&requests).is_ok_and(|text| text.contains("\"Requests\": []")) {
+        std::thread::yield_now();
+    }
 }
 
 fn hidden(text: &str) -> Hidden {

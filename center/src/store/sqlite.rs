@@ -1,6 +1,7 @@
 //! The store in one SQLite file, `center.db`: for a centre of one process. Other programs of the same computer, such as
 //! `licenceedit code`, may open it beside. Decisions that come close together share one commit and stay independent: each runs
-//! in a savepoint of its own, and none is answered before that commit.
+//! in a savepoint of its own, and none is answered before that commit. The commit waits a few milliseconds for those who have made
+//! a decision and sign its licence.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
@@ -38,7 +39,8 @@ const CHECKPOINT: i64 = 4000;
 /// The open file.
 pub struct Sqlite {
     turn: Mutex<Turn>,
-    /// Callers that wait for their turn. Who has it commits if there is none, and else leaves that to the next.
+    /// Callers that wait for their turn. Who has it commits if there is none and nobody is [`Batch::away`], and else leaves that to
+    /// the next.
     waiting: AtomicUsize,
     path: PathBuf,
 }
@@ -46,7 +48,7 @@ pub struct Sqlite {
 /// What the caller whose turn it is works with.
 struct Turn {
     connection: Connection,
-    /// The open transaction. A caller waits for its end, so it never grows beyond one job of each thread.
+    /// The open transaction. A caller waits for its end, so it never grows beyond a decision of each thread and what follows it.
     batch: Option<Arc<Batch>>,
 }
 

@@ -96,14 +96,14 @@ fn the_golden_licence_reads_as_it_was_written() {
 fn the_golden_subkeys_open_for_the_golden_identity_and_are_those_that_the_licence_earns() {
     let key = key();
     let earned = SeriesSecret::new([7; 32]).earned(&PROVIDER, &key.licence.entitlement()).unwrap();
-    assert_eq!(key.subkeys(&identity()).unwrap(), earned);
+    assert_eq!(key.subkeys(&PROVIDER, &identity()).unwrap(), earned);
     let other = Identity::generate(&PROVIDER).unwrap();
-    assert_eq!(key.subkeys(&other).unwrap_err().code, Code::OtherServer);
+    assert_eq!(key.subkeys(&PROVIDER, &other).unwrap_err().code, Code::OtherServer);
 }
 
 #[test]
 fn the_golden_datafile_reads_as_it_was_written_and_opens_with_the_golden_licence() {
-    let (datafile, subkeys) = (datafile(), key().subkeys(&identity()).unwrap());
+    let (datafile, subkeys) = (datafile(), key().subkeys(&PROVIDER, &identity()).unwrap());
     assert_eq!((datafile.series, datafile.index.created), (key().series, time("2026-02-01")));
     assert_eq!((datafile.index.salt, datafile.index.revoked.as_slice()), (Bytes32([9; 32]), &[7, 7_000_000][..]));
     let strict = Policy { flags: vec![1, 51], service_type: Some(2), not_demo: true, product_version: 4, seat: true };
@@ -185,7 +185,7 @@ fn each_changed_byte_of_a_signed_part_is_refused() {
 
 #[test]
 fn each_changed_byte_of_an_object_is_found_when_it_is_opened() {
-    let subkeys = key().subkeys(&identity()).unwrap();
+    let subkeys = key().subkeys(&PROVIDER, &identity()).unwrap();
     let object = datafile().index.objects[0].clone();
     let salt = datafile().index.salt.0;
     let key =
@@ -230,7 +230,7 @@ fn all_parsers(bytes: &[u8]) {
     if let Ok(key) = Key::read(&PROVIDER, "x", &text) {
         let licence = &key.licence;
         let _ = (licence.starts(), licence.expires(), licence.days_left(Time(0)), licence.file_name());
-        let _ = key.subkeys(&identity());
+        let _ = key.subkeys(&PROVIDER, &identity());
     }
     if let Ok(datafile) = Datafile::read(&PROVIDER, "x", bytes.to_vec()) {
         for object in &datafile.index.objects {

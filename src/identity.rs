@@ -3,7 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 use snow::params::DHChoice;
-use snow::resolvers::{CryptoResolver, DefaultResolver};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::crypto::{Crypto, Signer};
@@ -58,9 +57,8 @@ impl Identity {
     }
 
     fn of(crypto: &dyn Crypto, noise: Subkey, sign: Subkey, salt: [u8; 32]) -> Result<Identity> {
-        let mut dh = DefaultResolver
-            .resolve_dh(&DHChoice::Curve25519)
-            .ok_or_else(|| Error::new(Code::CryptoFailed).with("X25519"))?;
+        let dh = crypto.noise().resolve_dh(&DHChoice::Curve25519);
+        let mut dh = dh.ok_or_else(|| Error::new(Code::CryptoFailed).with("X25519"))?;
         dh.set(noise.bytes());
         let wrong = |_| Error::new(Code::CryptoFailed).with("public key");
         let public = PublicIdentity {
@@ -128,9 +126,9 @@ impl Identity {
     }
 
     /// Opens a box that [`seal`] made for this identity under the same context.
-    pub fn unseal(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+    pub fn unseal(&self, crypto: &dyn Crypto, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         let mut plain = Zeroizing::new(vec![0; sealed.len()]);
-        let mut state = builder(context)
+        let mut state = builder(crypto, context)
             .and_then(|b| b.local_private_key(self.noise.bytes()))
             .and_then(|b| b.build_responder())
             .map_err(failed)?;
@@ -141,17 +139,19 @@ impl Identity {
 }
 
 /// Seals `plain` (at most 65 487 bytes) so that only the identity with this X25519 key opens it, under the same context only.
-pub fn seal(to: &Bytes32, context: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
+pub fn seal(crypto: &dyn Crypto, to: &Bytes32, context: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
     let mut sealed = vec![0; (plain.len() + 64).min(SEAL_LIMIT)];
-    let mut state =
-        builder(context).and_then(|b| b.remote_public_key(&to.0)).and_then(|b| b.build_initiator()).map_err(failed)?;
+    let mut state = builder(crypto, context)
+        .and_then(|b| b.remote_public_key(&to.0))
+        .and_then(|b| b.build_initiator())
+        .map_err(failed)?;
     let length = state.write_message(plain, &mut sealed).map_err(failed)?;
     sealed.truncate(length);
     Ok(sealed)
 }
 
-fn builder(context: &[u8]) -> Result<snow::Builder<'_>, snow::Error> {
-    snow::Builder::new(SEAL_PATTERN.parse()?).prologue(context)
+fn builder<'a>(crypto: &dyn Crypto, context: &'a [u8]) -> Result<snow::Builder<'a>, snow::Error> {
+    snow::Builder::with_resolver(SEAL_PATTERN.parse()?, crypto.noise()).prologue(context)
 }
 
 fn failed(cause: snow::Error) -> Error {
@@ -166,16 +166,29 @@ mod tests {
     #[test]
     fn a_box_opens_for_its_identity_and_context_only() {
         let (ours, other) = (Identity::generate(&PROVIDER).unwrap(), Identity::generate(&PROVIDER).unwrap());
-        let sealed = seal(&ours.public().noise, b"672B 1", b"secret").unwrap();
-        assert_eq!(*ours.unseal(b"672B 1", &sealed).unwrap(), b"secret");
-        assert!(ours.unseal(b"672B 2", &sealed).is_err());
-        assert!(other.unseal(b"672B 1", &sealed).is_err());
+        let sealed = seal(&PROVIDER, &ours.public().noise, b"672B 1", b"secret").unwrap();
+        assert_eq!(*ours.unseal(&PROVIDER, b"672B 1", &sealed).unwrap(), b"secret");
+        assert!(ours.unseal(&PROVIDER, b"672B 2", &sealed).is_err());
+        assert!(other.unseal(&PROVIDER, b"672B 1", &sealed).is_err());
         for at in 0..sealed.len() {
             let mut broken = sealed.clone();
             broken[at] ^= 1;
-            assert!(ours.unseal(b"672B 1", &broken).is_err());
+            assert!(ours.unseal(&PROVIDER, b"672B 1", &broken).is_err());
         }
-        assert!(ours.unseal(b"", b"").is_err());
+        assert!(ours.unseal(&PROVIDER, b"", b"").is_err());
+    }
+
+    #[test]
+    fn whichever_provider_seals_a_box_and_whichever_opens_it_is_the_same() {
+        let file = Identity::generate(&PROVIDER).unwrap().write().unwrap();
+        let providers: [&dyn Crypto; 2] = [&PROVIDER, &crate::crypto::aws_lc::PROVIDER];
+        let [ours, theirs] = providers.map(|provider| Identity::read(provider, "identity", &file).unwrap());
+        assert_eq!(ours.public(), theirs.public());
+        for (sealer, opener) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let sealed = seal(providers[sealer], &ours.public().noise, b"672B 1", b"secret").unwrap();
+            assert_eq!(*ours.unseal(providers[opener], b"672B 1", &sealed).unwrap(), b"secret", "{sealer} {opener}");
+            assert!(ours.unseal(providers[opener], b"672B 2", &sealed).is_err());
+        }
     }
 
     #[test]

@@ -183,10 +183,10 @@ impl Licence {
     }
 
     /// Seals `subkeys` to the licence's identity; the box opens for this series, key and issue only.
-    pub fn seal(&mut self, series: &SeriesId, subkeys: &Subkeys) -> Result<()> {
+    pub fn seal(&mut self, crypto: &dyn Crypto, series: &SeriesId, subkeys: &Subkeys) -> Result<()> {
         let plain =
             zeroize::Zeroizing::new(serde_json::to_vec(subkeys).map_err(|e| Error::new(Code::Internal).with(e))?);
-        self.sealed = identity::seal(&self.identity.noise, &self.seal_context(series), &plain)?;
+        self.sealed = identity::seal(crypto, &self.identity.noise, &self.seal_context(series), &plain)?;
         Ok(())
     }
 
@@ -222,11 +222,11 @@ impl Key {
     }
 
     /// The subkeys, if `identity` is the one that the licence names.
-    pub fn subkeys(&self, identity: &Identity) -> Result<Subkeys> {
+    pub fn subkeys(&self, crypto: &dyn Crypto, identity: &Identity) -> Result<Subkeys> {
         if identity.public() != self.licence.identity {
             return Err(Error::new(Code::OtherServer).with(self.licence.key_no));
         }
-        let plain = identity.unseal(&self.licence.seal_context(&self.series), &self.licence.sealed)?;
+        let plain = identity.unseal(crypto, &self.licence.seal_context(&self.series), &self.licence.sealed)?;
         serde_json::from_slice(&plain).map_err(|_| Error::new(Code::CryptoFailed).with("subkeys"))
     }
 }

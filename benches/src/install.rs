@@ -174,7 +174,7 @@ fn licence(identity: PublicIdentity, binding: Binding, seats: u32) -> Outcome<(S
         sealed: Vec::new(),
     };
     let earned = SeriesSecret::new([SECRET; 32]).earned(CRYPTO, &licence.entitlement())?;
-    licence.seal(&issuer.series, &earned)?;
+    licence.seal(CRYPTO, &issuer.series, &earned)?;
     Ok((licence.file_name(), licence.sign(signer.as_ref(), &issuer)?))
 }
 

@@ -55,7 +55,7 @@ fn an_activated_licence_opens_what_it_has_earned_and_nothing_else() {
     let bytes = std::fs::read(vendor.path("672B.datafile")).unwrap();
     let datafile = Datafile::read(CRYPTO, "672B.datafile", bytes).unwrap();
     assert_eq!(datafile.series, key.series);
-    let subkeys = key.subkeys(&identity).unwrap();
+    let subkeys = key.subkeys(CRYPTO, &identity).unwrap();
     let salt = &datafile.index.salt.0;
     let mut opened = Vec::new();
     for object in &datafile.index.objects {
@@ -65,7 +65,7 @@ fn an_activated_licence_opens_what_it_has_earned_and_nothing_else() {
         }
     }
     assert_eq!(opened, [("Обработка", b"code of the processor".to_vec())]);
-    assert!(key.subkeys(&Identity::generate(CRYPTO).unwrap()).is_err());
+    assert!(key.subkeys(CRYPTO, &Identity::generate(CRYPTO).unwrap()).is_err());
 }
 
 #[test]

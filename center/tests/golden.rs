@@ -102,7 +102,7 @@ impl Bench {
             sealed: Vec::new(),
         };
         let subkeys = self.secret.earned(CRYPTO, &licence.entitlement()).unwrap();
-        licence.seal(&issuer.series, &subkeys).unwrap();
+        licence.seal(CRYPTO, &issuer.series, &subkeys).unwrap();
         licence.sign(self.issuing.as_ref(), &issuer).unwrap().into_bytes()
     }
 

@@ -13,10 +13,10 @@ use licence::{ConnectionId, KeyId};
 static IDENTITY: LazyLock<Identity> = LazyLock::new(|| Identity::generate(&PROVIDER).expect("an identity"));
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = Accepted::read(IDENTITY.noise_private(), bytes);
+    let _ = Accepted::read(&PROVIDER, IDENTITY.noise_private(), bytes);
     let _ = serde_json::from_slice::<Envelope>(bytes);
     let Ok((client, offer)) = ClientHandshake::start(KeyId(0x672B), None) else { return };
-    let Ok(accepted) = Accepted::read(IDENTITY.noise_private(), &offer) else { return };
+    let Ok(accepted) = Accepted::read(&PROVIDER, IDENTITY.noise_private(), &offer) else { return };
     let hello = licence::protocol::ServerHello {
         protocol: 1,
         connection: ConnectionId([1; 16]),

@@ -179,22 +179,24 @@ impl Answer {
 impl Reserved {
     /// A reserve code for the server that gives up `key_no` of `series` up to `issue`.
     pub fn new(
+        crypto: &dyn Crypto,
         code: ActivationCode,
         to: &PublicIdentity,
         (series, key_no, issue): (&SeriesId, KeyNo, u32),
         retirement: String,
     ) -> Result<Reserved> {
         let context = Reserved::context(series, key_no, issue);
-        Ok(Reserved { sealed_code: identity::seal(&to.noise, &context, code.digits().as_bytes())?, retirement })
+        let sealed_code = identity::seal(crypto, &to.noise, &context, code.digits().as_bytes())?;
+        Ok(Reserved { sealed_code, retirement })
     }
 
     fn context(series: &SeriesId, key_no: KeyNo, issue: u32) -> Vec<u8> {
         format!("SLK reserve code 1\n{}\n{}\n{key_no}\n{issue}", series.key_id, series.root).into_bytes()
     }
 
-    fn open(&self, identity: &Identity, retired: &Retired) -> Result<ActivationCode> {
+    fn open(&self, crypto: &dyn Crypto, identity: &Identity, retired: &Retired) -> Result<ActivationCode> {
         let context = Reserved::context(&retired.series, retired.retirement.key_no, retired.retirement.issue);
-        let plain = identity.unseal(&context, &self.sealed_code)?;
+        let plain = identity.unseal(crypto, &context, &self.sealed_code)?;
         std::str::from_utf8(&plain).map_err(|_| wrong("reserve code"))?.parse()
     }
 }
@@ -241,7 +243,7 @@ impl Received {
                 if !retired.covers(series, *key_no, *issue) || self.issuer.series != *series {
                     return Err(wrong("retirement of another key"));
                 }
-                Ok(Granted::Reserved { code: reserved.open(identity, &retired)?, retired })
+                Ok(Granted::Reserved { code: reserved.open(crypto, identity, &retired)?, retired })
             }
             (Purpose::Update(asked), Outcome::Updated(updated)) => {
                 let series = asked.series;

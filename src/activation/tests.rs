@@ -205,7 +205,8 @@ fn reserve(bench: &Bench, key_no: u32, issue: u32) -> Purpose {
 fn a_reserve_code_is_read_by_the_server_that_gives_the_key_up_and_by_nobody_else() {
     let bench = bench();
     let request = bench.request(reserve(&bench, 7, 2));
-    let reserved = Reserved::new(code(), &request.identity, (&bench.series(), 7, 3), bench.retirement(7, 3)).unwrap();
+    let reserved =
+        Reserved::new(&PROVIDER, code(), &request.identity, (&bench.series(), 7, 3), bench.retirement(7, 3)).unwrap();
     let Granted::Reserved { code: shown, retired } =
         bench.grant(&request, Outcome::Reserved(reserved.clone())).unwrap()
     else {
@@ -220,12 +221,14 @@ fn a_reserve_code_is_read_by_the_server_that_gives_the_key_up_and_by_nobody_else
     let elsewhere = Reserved { sealed_code: reserved.sealed_code.clone(), retirement: bench.retirement(7, 4) };
     assert_eq!(refused(bench.grant(&request, Outcome::Reserved(elsewhere))), Code::CryptoFailed);
     for (key_no, issue) in [(8, 3), (7, 1)] {
-        let sealed = Reserved::new(code(), &request.identity, (&bench.series(), key_no, issue), String::new()).unwrap();
+        let sealed =
+            Reserved::new(&PROVIDER, code(), &request.identity, (&bench.series(), key_no, issue), String::new())
+                .unwrap();
         let other = Reserved { retirement: bench.retirement(key_no, issue), ..sealed };
         assert_eq!(refused(bench.grant(&request, Outcome::Reserved(other))), Code::CentreAnswerWrong);
     }
     let stranger = Identity::generate(&PROVIDER).unwrap().public();
-    let theirs = Reserved::new(code(), &stranger, (&bench.series(), 7, 3), bench.retirement(7, 3)).unwrap();
+    let theirs = Reserved::new(&PROVIDER, code(), &stranger, (&bench.series(), 7, 3), bench.retirement(7, 3)).unwrap();
     assert_eq!(refused(bench.grant(&request, Outcome::Reserved(theirs))), Code::CryptoFailed);
 }
 

@@ -1,32 +1,41 @@
 //! Cryptography behind one small trait; the primitives are those of `aws-lc-rs` (server, centre) or `ring` (component,
 //! server-lite), which share one API and so one implementation here. No primitive of our own.
 
+use snow::resolvers::BoxedCryptoResolver;
+
 use crate::error::{Code, Error, Result};
+
+#[cfg(any(feature = "aws-lc", test))]
+mod x25519;
 
 #[cfg(any(feature = "aws-lc", feature = "ring", test))]
 macro_rules! provider {
-    ($(#[$doc:meta])* $name:ident, $library:ident) => {
+    ($(#[$doc:meta])* $name:ident, $library:ident, $noise:expr) => {
         $(#[$doc])*
         pub mod $name {
             use ::$library as library;
+
+            const NOISE: fn() -> BoxedCryptoResolver = $noise;
 
             include!("provider.rs");
         }
     };
 }
 
-#[cfg(feature = "aws-lc")]
+#[cfg(any(feature = "aws-lc", test))]
 provider!(
     /// The provider over `aws-lc-rs`.
     aws_lc,
-    aws_lc_rs
+    aws_lc_rs,
+    super::x25519::resolver
 );
 
 #[cfg(any(feature = "ring", test))]
 provider!(
-    /// The provider over `ring`.
+    /// The provider over `ring`. It can't use a stored X25519 key, so Noise takes that of `snow`.
     ring,
-    ring
+    ring,
+    || Box::new(snow::resolvers::DefaultResolver)
 );
 
 /// A private key that signs. The key's bytes never leave it.
@@ -74,6 +83,9 @@ pub trait Crypto: Send + Sync {
 
     /// An Ed25519 private key from its 32-byte seed.
     fn ed25519_signer(&self, seed: &[u8; 32]) -> Result<Box<dyn Signer>>;
+
+    /// What Noise works with: X25519 of this library if it can use stored keys, all else of `snow`.
+    fn noise(&self) -> BoxedCryptoResolver;
 
     /// Random bytes of a fixed length.
     fn random_array(&self) -> Result<[u8; 32]> {

@@ -1,8 +1,9 @@
-// Included once per library: `library` is `aws_lc_rs` or `ring`.
+// Included once per library: `library` is `aws_lc_rs` or `ring`, `NOISE` makes what Noise works with.
 
 use library::rand::SecureRandom;
 use library::signature::KeyPair;
 use library::{aead, digest, hkdf, rand, signature};
+use snow::resolvers::BoxedCryptoResolver;
 
 use crate::crypto::{Crypto, Signer, accepted_rsa_key, failed, modulus_len};
 use crate::error::{Code, Error, Result};
@@ -95,6 +96,10 @@ impl Crypto for Library {
         let pair = signature::Ed25519KeyPair::from_seed_unchecked(seed).map_err(|e| failed(format!("Ed25519 key: {e}")))?;
         let public = pair.public_key().as_ref().to_vec();
         Ok(Box::new(Ed25519 { pair, public }))
+    }
+
+    fn noise(&self) -> BoxedCryptoResolver {
+        NOISE()
     }
 }
 

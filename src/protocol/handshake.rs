@@ -5,11 +5,13 @@
 //! Answer: `SLKS`, connection (16 bytes), Noise message 2 with the hello as JSON.
 
 use snow::HandshakeState;
+use snow::resolvers::{BoxedCryptoResolver, DefaultResolver};
 use zeroize::Zeroizing;
 
 use super::channel::Channel;
 use super::message::ServerHello;
 use super::{PATTERN, VERSIONS, refused};
+use crate::crypto::Crypto;
 use crate::error::{Code, Error, Result};
 use crate::id::{Bytes32, ConnectionId, KeyId, RootHash};
 use crate::version::VERSION;
@@ -66,7 +68,8 @@ impl ClientHandshake {
         offer.extend_from_slice(versions);
         offer.extend_from_slice(&key_id.0.to_be_bytes());
         offer.extend_from_slice(&anchor.map_or([0; 32], |root| root.0));
-        let mut noise = builder(&offer).and_then(|b| b.build_initiator()).map_err(refused)?;
+        let mut noise =
+            builder(Box::new(DefaultResolver), &offer).and_then(|b| b.build_initiator()).map_err(refused)?;
         let mut first = [0; 96];
         let length = noise.write_message(&[], &mut first).map_err(refused)?;
         offer.extend_from_slice(&first[..length]);
@@ -105,7 +108,7 @@ pub struct Accepted {
 
 impl Accepted {
     /// Reads an offer; `private` is the identity's X25519 key. Versions that don't meet get [`Code::ProtocolMismatch`].
-    pub fn read(private: &[u8; 32], offer: &[u8]) -> Result<Accepted> {
+    pub fn read(crypto: &dyn Crypto, private: &[u8; 32], offer: &[u8]) -> Result<Accepted> {
         let mismatch = |theirs: String| {
             let (russian, english) = if theirs.as_str() < "1" {
                 ("компоненту", "the component")
@@ -128,7 +131,7 @@ impl Accepted {
             return Err(mismatch(versions.iter().map(u8::to_string).collect::<Vec<_>>().join(",")));
         };
         let prologue = &offer[..offer.len() - message.len()];
-        let mut noise = builder(prologue)
+        let mut noise = builder(crypto.noise(), prologue)
             .and_then(|b| b.local_private_key(private))
             .and_then(|b| b.build_responder())
             .map_err(refused)?;
@@ -158,8 +161,8 @@ impl Accepted {
     }
 }
 
-fn builder(prologue: &[u8]) -> Result<snow::Builder<'_>, snow::Error> {
-    snow::Builder::new(PATTERN.parse()?).prologue(prologue)
+fn builder(resolver: BoxedCryptoResolver, prologue: &[u8]) -> Result<snow::Builder<'_>, snow::Error> {
+    snow::Builder::with_resolver(PATTERN.parse()?, resolver).prologue(prologue)
 }
 
 #[cfg(test)]
@@ -189,7 +192,7 @@ pub(super) mod tests {
     pub(in super::super) fn pair() -> (Channel, Channel) {
         let identity = Identity::generate(&PROVIDER).unwrap();
         let (client, offer) = ClientHandshake::start(SERIES, Some(ANCHOR)).unwrap();
-        let accepted = Accepted::read(identity.noise_private(), &offer).unwrap();
+        let accepted = Accepted::read(&PROVIDER, identity.noise_private(), &offer).unwrap();
         let (answer, server) = accepted.answer(&hello(1)).unwrap();
         (client.finish(&answer).unwrap().channel, server)
     }
@@ -198,7 +201,7 @@ pub(super) mod tests {
     fn both_sides_meet_and_the_client_learns_the_servers_key() {
         let identity = Identity::generate(&PROVIDER).unwrap();
         let (client, offer) = ClientHandshake::start(SERIES, Some(ANCHOR)).unwrap();
-        let accepted = Accepted::read(identity.noise_private(), &offer).unwrap();
+        let accepted = Accepted::read(&PROVIDER, identity.noise_private(), &offer).unwrap();
         assert_eq!((accepted.key_id, accepted.anchor, accepted.protocol), (SERIES, Some(ANCHOR), 1));
         let (answer, _) = accepted.answer(&hello(1)).unwrap();
         let established = client.finish(&answer).unwrap();
@@ -207,14 +210,28 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_server_over_either_provider_meets_the_same_client() {
+        let identity = Identity::generate(&PROVIDER).unwrap();
+        let providers: [&dyn Crypto; 2] = [&PROVIDER, &crate::crypto::aws_lc::PROVIDER];
+        for provider in providers {
+            let (client, offer) = ClientHandshake::start(SERIES, Some(ANCHOR)).unwrap();
+            let accepted = Accepted::read(provider, identity.noise_private(), &offer).unwrap();
+            let (answer, server) = accepted.answer(&hello(1)).unwrap();
+            let established = client.finish(&answer).unwrap();
+            assert_eq!(established.server_key, identity.public().noise);
+            assert_eq!(*server.open(&established.channel.seal(b"acquire").unwrap()).unwrap(), b"acquire");
+        }
+    }
+
+    #[test]
     fn who_comes_to_install_a_key_says_so_in_the_offer() {
         let identity = Identity::generate(&PROVIDER).unwrap();
         let (client, offer) = ClientHandshake::start_installer(SERIES, ANCHOR).unwrap();
-        let accepted = Accepted::read(identity.noise_private(), &offer).unwrap();
+        let accepted = Accepted::read(&PROVIDER, identity.noise_private(), &offer).unwrap();
         assert_eq!((accepted.installs, accepted.anchor), (true, Some(ANCHOR)));
         assert!(client.finish(&accepted.answer(&hello(1)).unwrap().0).is_ok());
         let usual = ClientHandshake::start(SERIES, Some(ANCHOR)).unwrap().1;
-        assert!(!Accepted::read(identity.noise_private(), &usual).unwrap().installs);
+        assert!(!Accepted::read(&PROVIDER, identity.noise_private(), &usual).unwrap().installs);
     }
 
     #[test]
@@ -224,7 +241,7 @@ pub(super) mod tests {
         for at in 0..offer.len() {
             let (client, mut offer) = ClientHandshake::start(SERIES, Some(ANCHOR)).unwrap();
             offer[at] ^= 1;
-            let Ok(accepted) = Accepted::read(identity.noise_private(), &offer) else { continue };
+            let Ok(accepted) = Accepted::read(&PROVIDER, identity.noise_private(), &offer) else { continue };
             let Ok((answer, _)) = accepted.answer(&hello(1)) else { continue };
             assert!(client.finish(&answer).is_err(), "byte {at}");
         }
@@ -232,12 +249,12 @@ pub(super) mod tests {
 
     #[test]
     fn an_older_component_gets_a_clear_refusal() {
-        let error = Accepted::read(&[1; 32], b"GET / old").err().unwrap();
+        let error = Accepted::read(&PROVIDER, &[1; 32], b"GET / old").err().unwrap();
         assert_eq!(error.code, Code::ProtocolMismatch);
         assert!(error.to_string().contains("the component"), "{error}");
         let mut newer = ClientHandshake::start(SERIES, None).unwrap().1;
         newer[5] = 9;
-        let error = Accepted::read(&[1; 32], &newer).err().unwrap();
+        let error = Accepted::read(&PROVIDER, &[1; 32], &newer).err().unwrap();
         assert_eq!(error.code, Code::ProtocolMismatch);
         assert!(error.to_string().contains("the server"), "{error}");
     }
@@ -247,7 +264,7 @@ pub(super) mod tests {
         let identity = Identity::generate(&PROVIDER).unwrap();
         let answered = |change: &dyn Fn(&mut serde_json::Value)| {
             let (client, offer) = ClientHandshake::offering(&[1, 9], SERIES, None).unwrap();
-            let accepted = Accepted::read(identity.noise_private(), &offer).unwrap();
+            let accepted = Accepted::read(&PROVIDER, identity.noise_private(), &offer).unwrap();
             let mut json = serde_json::to_value(hello(accepted.protocol)).unwrap();
             change(&mut json);
             client.finish(&accepted.answer_json(hello(1).connection, json.to_string().as_bytes()).unwrap().0)
@@ -262,7 +279,7 @@ pub(super) mod tests {
     fn a_hello_that_is_too_long_is_an_error() {
         let identity = Identity::generate(&PROVIDER).unwrap();
         let (_, offer) = ClientHandshake::start(SERIES, None).unwrap();
-        let accepted = Accepted::read(identity.noise_private(), &offer).unwrap();
+        let accepted = Accepted::read(&PROVIDER, identity.noise_private(), &offer).unwrap();
         let long = ServerHello { computer: "x".repeat(MAX_HELLO), ..hello(1) };
         assert!(accepted.answer(&long).is_err());
     }
@@ -270,8 +287,8 @@ pub(super) mod tests {
     proptest! {
         #[test]
         fn any_offer_and_any_answer_is_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = Accepted::read(&[1; 32], &bytes);
-            let _ = Accepted::read(&[1; 32], &[OFFER.as_slice(), &bytes].concat());
+            let _ = Accepted::read(&PROVIDER, &[1; 32], &bytes);
+            let _ = Accepted::read(&PROVIDER, &[1; 32], &[OFFER.as_slice(), &bytes].concat());
             let (client, _) = ClientHandshake::start(SERIES, None).unwrap();
             prop_assert!(client.finish(&[ANSWER.as_slice(), &bytes].concat()).is_err());
         }

@@ -172,7 +172,7 @@ fn a_licence_without_a_flag_derives_no_key_even_offline() -> Outcome {
     let identity = Identity::read(&PROVIDER, "identity", &fs::read_to_string(data.join("server.identity"))?)?;
     let file = server.keys()?[0]["FileName"].as_str().unwrap_or_default().to_owned();
     let key = Key::read(&PROVIDER, "licence", &fs::read_to_string(file)?)?;
-    let subkeys = key.subkeys(&identity)?;
+    let subkeys = key.subkeys(&PROVIDER, &identity)?;
     let derive = |datafile: &Datafile, policy: &Policy| {
         let object = ObjectRef { name: "Объект", policy, salt: &datafile.index.salt.0 };
         subkeys.object_key(&PROVIDER, &object)
@@ -196,9 +196,9 @@ fn a_licence_without_a_flag_derives_no_key_even_offline() -> Outcome {
     // The subkeys of a re-written licence: the sealed box opens for the signed licence only.
     let mut other = key.clone();
     other.licence.issue += 1;
-    assert!(other.subkeys(&identity).is_err());
+    assert!(other.subkeys(&PROVIDER, &identity).is_err());
     let stranger = Identity::generate(&PROVIDER)?;
-    assert!(key.subkeys(&stranger).is_err());
+    assert!(key.subkeys(&PROVIDER, &stranger).is_err());
 
     // Online it is the same.
     let link = Link::connect(server.url(), &site.vendor.anchor_hash()?)?;

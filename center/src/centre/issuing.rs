@@ -89,7 +89,7 @@ impl Issuing {
     /// Seals to a licence the subkeys that it has earned, and signs it.
     pub(super) fn sign_licence(&self, crypto: &dyn Crypto, licence: &mut Licence) -> Result<String> {
         let subkeys = self.key.secret.earned(crypto, &licence.entitlement())?;
-        licence.seal(&self.issuer.series, &subkeys)?;
+        licence.seal(crypto, &self.issuer.series, &subkeys)?;
         licence.sign(self.key.signer.as_ref(), &self.issuer)
     }
 

@@ -48,7 +48,8 @@ impl Centre {
         let issuing = self.issuing(&series, now)?;
         let retirement = issuing.retire(self.crypto, now, (key_no, transfer.retired_issue))?;
         let of_key = (&series, key_no, transfer.retired_issue);
-        let outcome = Outcome::Reserved(Reserved::new(transfer.code, &request.identity, of_key, retirement)?);
+        let outcome =
+            Outcome::Reserved(Reserved::new(self.crypto, transfer.code, &request.identity, of_key, retirement)?);
         Ok(Outcoming { outcome, what, series, key_no: Some(key_no) })
     }
 }

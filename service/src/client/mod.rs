@@ -136,7 +136,7 @@ impl Clients {
 
     fn shake_hands(&self, request: &Request) -> Result<Vec<u8>> {
         let core = &self.core;
-        let accepted = Accepted::read(core.keys.identity().noise_private(), &request.body)?;
+        let accepted = Accepted::read(core.crypto, core.keys.identity().noise_private(), &request.body)?;
         let peer = request.peer.ip().to_canonical();
         if !self.channels.read().has_room(peer) {
             return Err(Code::Busy.into());

@@ -243,13 +243,15 @@ fn entry(
     }
     entry.enabled = decided.0.is_enabled(key.series, licence.key_no);
     let standing = match standing(sources, decided, seen, &key, entry.fits.as_ref()) {
-        standing @ (Standing::Good | Standing::Unplugged { .. }) => match key.subkeys(&sources.identity) {
-            Ok(subkeys) => {
-                entry.subkeys = Some(subkeys);
-                standing
+        standing @ (Standing::Good | Standing::Unplugged { .. }) => {
+            match key.subkeys(sources.crypto, &sources.identity) {
+                Ok(subkeys) => {
+                    entry.subkeys = Some(subkeys);
+                    standing
+                }
+                Err(error) => Standing::Faulty(error),
             }
-            Err(error) => Standing::Faulty(error),
-        },
+        }
         other => other,
     };
     let facts = KeyFacts {

@@ -138,7 +138,7 @@ impl Vendor {
         };
         change(&mut licence);
         let earned = self.secret.earned(CRYPTO, &licence.entitlement()).unwrap();
-        licence.seal(&self.series(), &earned).unwrap();
+        licence.seal(CRYPTO, &self.series(), &earned).unwrap();
         let text = licence.sign(self.issuing.as_ref(), &self.issuer).unwrap();
         Key::read(CRYPTO, "test", &text).unwrap()
     }

@@ -56,7 +56,7 @@ pub fn answer(request: &Request, issue: u32) -> (u16, String) {
             let retirement = Retirement { key_id, key_no: asked.key_no, issue: asked.issue, retired: Time(NOW) };
             let retirement = retirement.sign(signer, issuer).unwrap();
             let key = (&series, asked.key_no, asked.issue);
-            Outcome::Reserved(Reserved::new(reserve_code(), &request.identity, key, retirement).unwrap())
+            Outcome::Reserved(Reserved::new(CRYPTO, reserve_code(), &request.identity, key, retirement).unwrap())
         }
         Purpose::Update(_) => {
             let held = request.installed.iter().map(|key| key.issue).max().unwrap_or(0);

@@ -283,7 +283,7 @@ impl Server {
     }
 
     fn connect(&self, offer: &[u8]) -> Result<Vec<u8>> {
-        let accepted = Accepted::read(self.identity.noise_private(), offer)?;
+        let accepted = Accepted::read(&PROVIDER, self.identity.noise_private(), offer)?;
         if let Some(error) = locked(&self.refuses_connections).clone() {
             return Err(error);
         }

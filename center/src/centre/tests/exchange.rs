@@ -30,7 +30,7 @@ fn a_licence_has_the_terms_of_its_code_and_the_subkeys_that_they_earn(on: On) {
     assert_eq!((licence.itn.as_deref(), licence.renew_by), (Some("7700000001"), None));
     assert_eq!(licence.binding, Binding::Computer(asked.fingerprint.clone()));
     let earned = SeriesSecret::new([7; 32]).earned(CRYPTO, &licence.entitlement()).unwrap();
-    assert_eq!(key.subkeys(&server.identity).unwrap(), earned);
+    assert_eq!(key.subkeys(CRYPTO, &server.identity).unwrap(), earned);
 
     let carrier = Activate { blank_key_no: Some(17), ..activate(bench.main_code()) };
     let second = server.licence(&server.request(Purpose::Activate(carrier))).unwrap();

@@ -248,9 +248,8 @@ impl Datafile {
         let head = head(&*place, deadline)?;
         let text = std::str::from_utf8(&head).map_err(|e| damaged(&format!("byte {}: not UTF-8", e.valid_up_to())))?;
         let (unverified, _) = document::read(DATAFILE, &name, text)?;
-        let claimed: Index = unverified.peek()?;
-        let root = RootKey::new(claimed.root.spki().to_vec()).map_err(|_| damaged("root key"))?;
-        let index: Index = unverified.verify(crypto, root.spki())?;
+        let index: Index = unverified
+            .verify_by_named_key(crypto, |claimed: &Index| claimed.root.verifier().map_err(|_| damaged("root key")))?;
         let mut expected = 0;
         for object in &index.objects {
             if object.offset != expected {
@@ -264,7 +263,7 @@ impl Datafile {
         if expected != have {
             return Err(damaged(&format!("{have} bytes of objects instead of {expected}")));
         }
-        let series = SeriesId { key_id: index.key_id, root: root.hash(crypto) };
+        let series = SeriesId { key_id: index.key_id, root: index.root.hash(crypto) };
         let stamp = Bytes32(crypto.sha256(&[&head]));
         Ok(Datafile { index, series, stamp, place, body })
     }

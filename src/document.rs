@@ -1,7 +1,10 @@
 //! Signed documents: the one envelope of licences, certificates and indexes of datafiles.
 //!
 //! A document is three lines of text: `SLK-<TYPE> <version>`, a JSON object, the signature in base64. The signature covers
-//! the first two lines with their line feeds, so it is verified over bytes before the JSON is parsed. `docs/formats.md`.
+//! the first two lines with their line feeds, so it is verified over bytes; what the JSON says is given out afterwards only.
+//! `docs/formats.md`.
+
+use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -25,13 +28,23 @@ pub struct Kind {
     pub version: u32,
 }
 
-/// A document as read: its bytes are not trusted until [`Unverified::verify`].
+/// A document as read: nobody gets its payload before the signature was verified.
 #[derive(Debug, Clone)]
 pub struct Unverified<'a> {
-    kind: Kind,
     place: &'a str,
-    signed: String,
+    payload: &'a str,
+    /// What the signature covers. The text itself, unless an editor has changed its line ends.
+    signed: Cow<'a, str>,
     signature: Vec<u8>,
+}
+
+/// The public key of whoever signs a document.
+#[derive(Debug, Clone, Copy)]
+pub enum PublicKey<'a> {
+    /// RSA: SPKI DER.
+    Rsa(&'a [u8]),
+    /// Ed25519.
+    Ed25519(&'a [u8; 32]),
 }
 
 /// Writes a signed document: three lines.
@@ -66,13 +79,14 @@ pub fn refuse_strange(place: &str, bytes: &[u8]) -> Result<()> {
 
 /// Reads the document at the head of `text` and gives the rest. Line ends of either kind are accepted, so that a file that
 /// went through a text editor is still good. `place` names the file in errors.
-pub fn read<'a, 't>(kind: Kind, place: &'a str, text: &'t str) -> Result<(Unverified<'a>, &'t str)> {
+pub fn read<'a>(kind: Kind, place: &'a str, text: &'a str) -> Result<(Unverified<'a>, &'a str)> {
     let damaged = |cause: &str| Error::new(Code::DocumentDamaged).with(place).with(cause);
     refuse_foreign(place, text.as_bytes())?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     refuse_strange(place, text.as_bytes())?;
     let (header, rest) = line(text).ok_or_else(|| damaged("line 1: no header"))?;
     let (payload, rest) = line(rest).ok_or_else(|| damaged("line 2: no payload"))?;
+    let both = &text[..text.len() - rest.len()];
     let (signature, rest) = line(rest).ok_or_else(|| damaged("line 3: no signature"))?;
     let version = header
         .strip_prefix(MARK)
@@ -87,7 +101,11 @@ pub fn read<'a, 't>(kind: Kind, place: &'a str, text: &'t str) -> Result<(Unveri
         return Err(damaged("line 2: too long"));
     }
     let signature = STANDARD.decode(signature).map_err(|_| damaged("line 3: the signature is not base64"))?;
-    Ok((Unverified { kind, place, signed: format!("{header}\n{payload}\n"), signature }, rest))
+    let signed = match both.len() == header.len() + payload.len() + 2 {
+        true => Cow::Borrowed(both),
+        false => Cow::Owned(format!("{header}\n{payload}\n")),
+    };
+    Ok((Unverified { place, payload, signed, signature }, rest))
 }
 
 /// [`Code::DocumentDamaged`] when something but empty lines stands behind the last document of `place`.
@@ -105,33 +123,33 @@ fn line(text: &str) -> Option<(&str, &str)> {
 }
 
 impl Unverified<'_> {
-    /// The payload, if the signature is that of `spki`.
-    pub fn verify<T: DeserializeOwned>(&self, crypto: &dyn Crypto, spki: &[u8]) -> Result<T> {
-        if crypto.rsa_verify(spki, self.signed.as_bytes(), &self.signature) {
-            self.parse()
-        } else {
-            Err(Error::new(Code::SignatureWrong).with(self.place))
-        }
-    }
-
-    /// The payload, if the signature is the Ed25519 signature of `public`.
-    pub fn verify_ed25519<T: DeserializeOwned>(&self, crypto: &dyn Crypto, public: &[u8; 32]) -> Result<T> {
-        if crypto.ed25519_verify(public, self.signed.as_bytes(), &self.signature) {
-            self.parse()
-        } else {
-            Err(Error::new(Code::SignatureWrong).with(self.place))
-        }
-    }
-
-    /// The payload before its signature is checked: only to find out which key signs it.
-    pub fn peek<T: DeserializeOwned>(&self) -> Result<T> {
+    /// The payload, if the signature is that of `key`.
+    pub fn verify<T: DeserializeOwned>(&self, crypto: &dyn Crypto, key: PublicKey<'_>) -> Result<T> {
+        self.check(crypto, key)?;
         self.parse()
     }
 
+    /// The payload, if the signature is that of the key that it names itself: `key` finds it there, or refuses it.
+    pub fn verify_by_named_key<T: DeserializeOwned>(
+        &self,
+        crypto: &dyn Crypto,
+        key: impl FnOnce(&T) -> Result<PublicKey<'_>>,
+    ) -> Result<T> {
+        let claimed = self.parse()?;
+        self.check(crypto, key(&claimed)?)?;
+        Ok(claimed)
+    }
+
+    fn check(&self, crypto: &dyn Crypto, key: PublicKey<'_>) -> Result<()> {
+        let genuine = match key {
+            PublicKey::Rsa(spki) => crypto.rsa_verify(spki, self.signed.as_bytes(), &self.signature),
+            PublicKey::Ed25519(public) => crypto.ed25519_verify(public, self.signed.as_bytes(), &self.signature),
+        };
+        if genuine { Ok(()) } else { Err(Error::new(Code::SignatureWrong).with(self.place)) }
+    }
+
     fn parse<T: DeserializeOwned>(&self) -> Result<T> {
-        let header = self.kind.name.len() + self.kind.version.to_string().len() + 6;
-        let json = self.signed.get(header..).unwrap_or_default();
-        serde_json::from_str(json)
+        serde_json::from_str(self.payload)
             .map_err(|e| Error::new(Code::DocumentDamaged).with(self.place).with(format!("line 2: {e}")))
     }
 }
@@ -139,7 +157,7 @@ impl Unverified<'_> {
 /// Bytes in a payload: base64 text.
 pub mod base64_bytes {
     use super::{Engine, STANDARD};
-    use serde::{Deserialize, Deserializer, Serializer, de};
+    use serde::{Deserializer, Serializer};
 
     /// Writes bytes as base64.
     pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
@@ -148,7 +166,6 @@ pub mod base64_bytes {
 
     /// Reads bytes from base64.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        STANDARD.decode(text.as_bytes()).map_err(de::Error::custom)
+        crate::id::from_text(deserializer, |text| STANDARD.decode(text))
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::id::{Malformed, text_serde};
 
@@ -35,7 +35,8 @@ impl Flags {
 
 impl fmt::Display for Flags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (1..=COUNT).try_for_each(|number| f.write_str(if self.has(number) { "1" } else { "0" }))
+        let text: String = (1..=COUNT).map(|number| if self.has(number) { '1' } else { '0' }).collect();
+        f.write_str(&text)
     }
 }
 

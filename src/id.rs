@@ -51,9 +51,12 @@ pub type KeyNo = u32;
 
 /// Upper-case hex of `bytes`.
 pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
-    let digit = |value: u8| DIGITS[usize::from(value & 15)];
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+    let digit = |value: u8| b"0123456789ABCDEF"[usize::from(value & 15)];
+    let mut digits = vec![0; bytes.len() * 2];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(*byte)]);
+    }
+    String::from_utf8(digits).expect("digits are ASCII")
 }
 
 /// The bytes of exactly `N * 2` hex digits in any case.
@@ -99,6 +102,28 @@ macro_rules! hex_id {
     };
 }
 
+/// Reads a text and makes a value of it where it lies, without a copy.
+pub(crate) fn from_text<'de, D: Deserializer<'de>, T, E: fmt::Display>(
+    deserializer: D,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, D::Error> {
+    struct Text<F>(F);
+
+    impl<T, E: fmt::Display, F: FnOnce(&str) -> Result<T, E>> de::Visitor<'_> for Text<F> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_str<X: de::Error>(self, text: &str) -> Result<T, X> {
+            self.0(text).map_err(X::custom)
+        }
+    }
+
+    deserializer.deserialize_str(Text(parse))
+}
+
 /// Serialises a type by its `Display` and reads it by its `FromStr`; in JSON it is a text, of this format if one is named.
 macro_rules! text_serde {
     ($name:ident $(, $format:literal)?) => {
@@ -124,8 +149,7 @@ macro_rules! text_serde {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$name, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                text.parse().map_err(de::Error::custom)
+                crate::id::from_text(deserializer, str::parse)
             }
         }
     };

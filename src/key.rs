@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::code::ActivationCode;
 use crate::crypto::{Crypto, Signer};
-use crate::document::{self, Kind, base64_bytes};
+use crate::document::{self, Kind, PublicKey, base64_bytes};
 use crate::error::{Code, Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::flags::Flags;
@@ -207,7 +207,7 @@ impl Key {
         let damaged = |cause: &str| Error::new(Code::DocumentDamaged).with(place).with(cause);
         let (unverified, rest) = document::read(LICENCE, place, text)?;
         let issuer = Issuer::read(crypto, place, rest)?;
-        let licence: Licence = unverified.verify(crypto, &issuer.certificate.key)?;
+        let licence: Licence = unverified.verify(crypto, PublicKey::Rsa(&issuer.certificate.key))?;
         issuer.vouches(place, licence.key_id, licence.issued)?;
         if licence.key_no == 0 || licence.licence_count == 0 {
             return Err(damaged("KeyNo and LicenceCount begin at 1"));

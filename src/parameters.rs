@@ -55,16 +55,16 @@ impl Parameters {
     pub fn read(crypto: &dyn Crypto, place: &str, text: &str) -> Result<(SeriesId, Parameters)> {
         let damaged = |cause: &str| Error::new(Code::DocumentDamaged).with(place).with(cause);
         let (unverified, rest) = document::read(PARAMETERS, place, text)?;
-        let claimed: Parameters = unverified.peek()?;
-        let root = RootKey::new(claimed.root.spki().to_vec()).map_err(|_| damaged("root key"))?;
-        let parameters: Parameters = unverified.verify(crypto, root.spki())?;
+        let parameters: Parameters = unverified.verify_by_named_key(crypto, |claimed: &Parameters| {
+            claimed.root.verifier().map_err(|_| damaged("root key"))
+        })?;
         if !rest.trim().is_empty() {
             return Err(damaged("line 4: something follows"));
         }
         if let Some(name) = parameters.parameters.keys().find(|name| !is_name(name)) {
             return Err(damaged(&format!("{name:?}: 1–{MAX_NAME} characters")));
         }
-        let series = SeriesId { key_id: parameters.key_id, root: root.hash(crypto) };
+        let series = SeriesId { key_id: parameters.key_id, root: parameters.root.hash(crypto) };
         Ok((series, parameters))
     }
 }

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::{self, Crypto, Signer};
-use crate::document::{self, Kind, Unverified, base64_bytes};
+use crate::document::{self, Kind, PublicKey, Unverified, base64_bytes};
 use crate::error::{Code, Error, Result};
 use crate::id::{Bytes32, KeyId, RootHash, SeriesId};
 use crate::time::Time;
@@ -24,12 +24,14 @@ impl RootKey {
     /// A root key, if `spki` is a key that we accept.
     pub fn new(spki: Vec<u8>) -> Result<RootKey> {
         let root = RootKey(spki);
-        root.check().map(|()| root)
+        root.verifier()?;
+        Ok(root)
     }
 
-    fn check(&self) -> Result<()> {
+    /// The key to verify with what names it as its own root, if it is one that we accept.
+    pub fn verifier(&self) -> Result<PublicKey<'_>> {
         match crypto::accepted_rsa_key(&self.0) {
-            Some(_) => Ok(()),
+            Some(_) => Ok(PublicKey::Rsa(&self.0)),
             None => Err(Error::new(Code::CryptoFailed).with("root key: RSA, 2048–4096 bits, e = 65537")),
         }
     }
@@ -138,9 +140,9 @@ impl Issuer {
         let damaged = |cause: &str| Error::new(Code::DocumentDamaged).with(place).with(cause);
         let (unverified, rest) = document::read(CERTIFICATE, place, text)?;
         document::nothing_behind(place, rest)?;
-        let claimed: Certificate = unverified.peek()?;
-        claimed.root.check().map_err(|_| damaged("root key"))?;
-        let certificate: Certificate = unverified.verify(crypto, claimed.root.spki())?;
+        let certificate = unverified.verify_by_named_key(crypto, |claimed: &Certificate| {
+            claimed.root.verifier().map_err(|_| damaged("root key"))
+        })?;
         if crypto::accepted_rsa_key(&certificate.key).is_none() {
             return Err(damaged("issuing key"));
         }
@@ -156,7 +158,7 @@ impl Issuer {
         }
         let (unverified, rest) = document::read(DEPUTY, place, text)?;
         let issuer = Issuer::read(crypto, place, rest)?;
-        let deputy: Deputy = unverified.verify(crypto, &issuer.certificate.key)?;
+        let deputy: Deputy = unverified.verify(crypto, PublicKey::Rsa(&issuer.certificate.key))?;
         issuer.vouches(place, deputy.key_id, deputy.not_before)?;
         let own = text.len() - rest.len();
         Ok(Issuer { deputy: Some(deputy), text: text[..own].to_owned() + &issuer.text, ..issuer })
@@ -170,10 +172,11 @@ impl Issuer {
 
     /// The payload of an answer or statement, if the deputy, or without one the issuing key, has signed it.
     pub fn verify<T: DeserializeOwned>(&self, crypto: &dyn Crypto, unverified: &Unverified<'_>) -> Result<T> {
-        match &self.deputy {
-            Some(deputy) => unverified.verify_ed25519(crypto, &deputy.key.0),
-            None => unverified.verify(crypto, &self.certificate.key),
-        }
+        let key = match &self.deputy {
+            Some(deputy) => PublicKey::Ed25519(&deputy.key.0),
+            None => PublicKey::Rsa(&self.certificate.key),
+        };
+        unverified.verify(crypto, key)
     }
 
     /// Checks that something about series `key_id` could be signed under this certificate at `moment`. `place` names the

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Memory;
 use crate::code::ActivationCode;
 use crate::crypto::Crypto;
-use crate::document::{self, Kind, base64_bytes};
+use crate::document::{self, Kind, PublicKey, base64_bytes};
 use crate::error::{Code, Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::id::{Bytes32, ComputerId, KeyId, KeyNo, RootHash, SeriesId};
@@ -157,9 +157,8 @@ impl Request {
     pub fn read(crypto: &dyn Crypto, place: &str, text: &str) -> Result<Request> {
         let (unverified, rest) = document::read(REQUEST, place, text)?;
         document::nothing_behind(place, rest)?;
-        let claimed: Request = unverified.peek()?;
         unverified
-            .verify_ed25519(crypto, &claimed.identity.sign.0)
+            .verify_by_named_key(crypto, |claimed: &Request| Ok(PublicKey::Ed25519(&claimed.identity.sign.0)))
             .map_err(|e| if e.code == Code::SignatureWrong { Error::new(Code::RequestSignature) } else { e })
     }
 

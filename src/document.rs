@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use std::io::Write;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -18,6 +20,8 @@ use crate::error::{Code, Error, Result};
 const MARK: &str = "SLK-";
 /// Longest payload that is read, in bytes: a licence is a few kilobytes.
 const MAX_PAYLOAD: usize = 16 * 1024 * 1024;
+/// Room for most documents, in bytes.
+const USUAL: usize = 8 * 1024;
 
 /// A kind of document: the type in its first line and the version that this program writes and reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,10 +53,14 @@ pub enum PublicKey<'a> {
 
 /// Writes a signed document: three lines.
 pub fn sign(kind: Kind, payload: &impl Serialize, signer: &dyn Signer) -> Result<String> {
-    let json = serde_json::to_string(payload).map_err(|e| Error::new(Code::Internal).with(e))?;
-    let mut text = format!("SLK-{} {}\n{json}\n", kind.name, kind.version);
-    let signature = signer.sign(text.as_bytes())?;
-    text.push_str(&STANDARD.encode(signature));
+    let wrong = |cause: &dyn std::fmt::Display| Error::new(Code::Internal).with(cause);
+    let mut bytes = Vec::with_capacity(USUAL);
+    writeln!(bytes, "{MARK}{} {}", kind.name, kind.version).map_err(|e| wrong(&e))?;
+    serde_json::to_writer(&mut bytes, payload).map_err(|e| wrong(&e))?;
+    bytes.push(b'\n');
+    let signature = signer.sign(&bytes)?;
+    let mut text = String::from_utf8(bytes).map_err(|e| wrong(&e))?;
+    STANDARD.encode_string(signature, &mut text);
     text.push('\n');
     Ok(text)
 }

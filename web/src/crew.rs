@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 type Ending = Box<dyn FnOnce() + Send>;
 type Job = Box<dyn FnOnce() -> Ending + Send>;
 
-/// Endings that a thread does together while more jobs wait: each wakes whoever waits for it, and many at once cost little more
+/// Endings that one thread does together while more jobs wait: each wakes whoever waits for it, and many at once cost little more
 /// than one. Under load an answer comes later by this many jobs at most.
 const TOGETHER: usize = 8;
 
@@ -37,10 +37,13 @@ struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
     capacity: usize,
+    together: usize,
 }
 
 struct Queue {
     jobs: VecDeque<Job>,
+    /// What jobs have left to be done, until one of the threads does all of it.
+    endings: Vec<Ending>,
     closed: bool,
 }
 
@@ -50,9 +53,21 @@ impl Crew {
     /// # Errors
     /// When the operating system gives no thread at all; fewer than asked for is only logged.
     pub fn new(name: &str, threads: usize, queue: usize) -> std::io::Result<Self> {
-        let queue_state = Queue { jobs: VecDeque::new(), closed: false };
-        let shared =
-            Arc::new(Shared { queue: Mutex::new(queue_state), changed: Condvar::new(), capacity: queue.max(1) });
+        Self::gathering(name, threads, queue, TOGETHER)
+    }
+
+    /// The same, with so many endings done together while more jobs wait.
+    ///
+    /// # Errors
+    /// As [`Crew::new`].
+    pub fn gathering(name: &str, threads: usize, queue: usize, together: usize) -> std::io::Result<Self> {
+        let queue_state = Queue { jobs: VecDeque::new(), endings: Vec::new(), closed: false };
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(queue_state),
+            changed: Condvar::new(),
+            capacity: queue.max(1),
+            together,
+        });
         let mut crew = Self { shared, threads: Vec::new() };
         for number in 0..threads.max(1) {
             let shared = crew.shared.clone();
@@ -115,27 +130,24 @@ impl std::fmt::Debug for Crew {
 }
 
 fn work(shared: &Shared) {
-    let mut endings: Vec<Ending> = Vec::with_capacity(TOGETHER);
+    let mut queue = shared.queue.lock();
     loop {
-        let mut queue = shared.queue.lock();
-        let job = loop {
-            if endings.len() < TOGETHER
-                && let Some(job) = queue.jobs.pop_front()
-            {
-                break Some(job);
-            }
-            if !endings.is_empty() {
-                break None;
-            }
-            if queue.closed {
-                return;
-            }
+        if queue.endings.len() < shared.together
+            && let Some(job) = queue.jobs.pop_front()
+        {
+            drop(queue);
+            let ending = guarded(job);
+            queue = shared.queue.lock();
+            queue.endings.extend(ending);
+        } else if !queue.endings.is_empty() {
+            let endings = std::mem::take(&mut queue.endings);
+            drop(queue);
+            endings.into_iter().for_each(|ending| _ = guarded(ending));
+            queue = shared.queue.lock();
+        } else if queue.closed {
+            return;
+        } else {
             shared.changed.wait(&mut queue);
-        };
-        drop(queue);
-        match job {
-            Some(job) => endings.extend(guarded(job)),
-            None => endings.drain(..).for_each(|ending| _ = guarded(ending)),
         }
     }
 }

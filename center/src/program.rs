@@ -22,8 +22,6 @@ use crate::service::{Attempts, CentreService, Guard};
 
 /// Longest request that is read, in bytes: a few keys installed take a few kilobytes.
 const REQUEST_LIMIT: usize = 256 * 1024;
-/// Workers. More than processors: while some wait for the disk, in one commit that they share, others sign.
-const THREADS: usize = 24;
 /// How often the issuing key files are looked at.
 const LOOK: Duration = Duration::from_secs(3);
 /// Who makes tokens, in the audit.
@@ -176,9 +174,13 @@ fn run(serve: &Serve, lang: Lang) -> Outcome {
         interval: Duration::from_secs(60) / serve.attempts_per_minute,
     });
     let guard = Guard::new(attempts, serve.proxies.clone());
-    let service = CentreService::new(centre.clone(), THREADS, guard).map_err(|e| broken("threads", &e))?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| broken("runtime", &e))?;
+    let service = CentreService::new(centre.clone(), guard).map_err(|e| broken("threads", &e))?;
+    // One thread reads and writes for all: what takes long is done by the service's own.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|e| broken("runtime", &e))?;
     runtime.block_on(async {
         let stop = stop_signal().map_err(|e| broken("signals", &e))?;
         let line = format!("http://{address}");

@@ -30,6 +30,7 @@ fn two_centres_of_one_database_give_one_licence_for_a_code() {
     let codes = vendor.code(&["--licences", "1", "--count", "4"]);
     let token = vendor.token("support", "operator");
     let centres = [vendor.start_centre(), vendor.start_centre_in("second")];
+    let mut keys = Vec::new();
     for code in codes.lines() {
         let ask = |centre: &Centre| {
             let identity = Identity::generate(CRYPTO).unwrap();
@@ -44,15 +45,22 @@ fn two_centres_of_one_database_give_one_licence_for_a_code() {
             let asking = centres.each_ref().map(|centre| scope.spawn(|| ask(centre)));
             asking.map(|asking| asking.join().unwrap())
         });
-        let given = answers.iter().filter(|answer| matches!(answer, Ok(Granted::Activated { .. }))).count();
+        let given = answers.iter().filter_map(|answer| match answer {
+            Ok(Granted::Activated { key, .. }) => Some(key.licence.key_no),
+            _ => None,
+        });
+        let given: Vec<_> = given.collect();
         let refused = answers.iter().filter(|answer| matches!(answer, Err(Code::CodeUsed))).count();
-        assert_eq!((given, refused), (1, 1), "{answers:?}");
+        assert_eq!((given.len(), refused), (1, 1), "{answers:?}");
+        keys.extend(given);
     }
+    assert!(keys.is_sorted_by(|one, next| one < next), "{keys:?}");
     assert_eq!(vendor.edit_ok(&["codes", "--center", "second"]).matches("\tused\t").count(), 4);
     // What one was told the other knows: the token, and the key that it has given.
-    for centre in &centres {
-        let (status, history) = centre.call("GET", "/api/keys/672B/4", &token, &serde_json::json!(null));
-        assert_eq!((status, &history["Key"]["KeyNo"]), (200, &serde_json::json!(4)));
+    for (centre, key_no) in centres.iter().flat_map(|centre| keys.iter().map(move |key_no| (centre, key_no))) {
+        let (status, history) =
+            centre.call("GET", &format!("/api/keys/672B/{key_no}"), &token, &serde_json::json!(null));
+        assert_eq!((status, &history["Key"]["KeyNo"]), (200, &serde_json::json!(key_no)));
     }
     for folder in ["centre", "second"] {
         assert!(!vendor.path(folder).join("center.db").exists(), "{folder}");

@@ -24,7 +24,7 @@ use licence::{KeyId, KeyNo, RootHash, SeriesId, Time};
 use parking_lot::RwLock;
 
 use crate::rules;
-use crate::store::{Key, Store, Work};
+use crate::store::{Key, Store, Unsettled, Work};
 
 /// Who did what servers ask for, in the audit.
 const SERVER: &str = "server";
@@ -74,17 +74,19 @@ impl Centre {
         Ok(request)
     }
 
-    /// Answers a request that was read. Blocks on the store and on RSA.
-    pub fn answer(&self, request: &Request) -> Result<Done> {
+    /// Answers a request that was read. Blocks on the store and on RSA. Nobody may be told before it is settled; who has several
+    /// to answer settles them together.
+    pub fn answer(&self, request: &Request) -> Result<Unsettled<Done>> {
         let now = self.now();
         let decided = self.decide(request, now).inspect_err(|error| self.report_refused(request, error, now));
-        let Outcoming { outcome, what, series, key_no } = decided?;
-        let issuing = self.issuing(&series, now)?;
-        let answer = issuing.sign_answer(self.crypto, now, &Answer { nonce: request.nonce, time: now, outcome })?;
-        Ok(Done { answer, what, code: request.code(), series, key_no })
+        decided?.map(|Outcoming { outcome, what, series, key_no }| {
+            let issuing = self.issuing(&series, now)?;
+            let answer = issuing.sign_answer(self.crypto, now, &Answer { nonce: request.nonce, time: now, outcome })?;
+            Ok(Done { answer, what, code: request.code(), series, key_no })
+        })
     }
 
-    fn decide(&self, request: &Request, now: Time) -> Result<Outcoming> {
+    fn decide(&self, request: &Request, now: Time) -> Result<Unsettled<Outcoming>> {
         match &request.purpose {
             Purpose::Activate(asked @ Activate { want, .. }) => {
                 let asker = rules::Asker { request, asked, now };
@@ -93,9 +95,9 @@ impl Centre {
                     Want::Demo { key_id, root } => self.demo(self.series_of(key_id, root)?, asker),
                 }
             }
-            Purpose::Reserve(asked) => self.reserve(request, asked, now),
-            Purpose::Update(asked) => self.update(request, asked.series, now),
-            Purpose::CodeParameters(code) => self.code_parameters(*code, now),
+            Purpose::Reserve(asked) => self.reserve(request, asked, now).map(Unsettled::settled),
+            Purpose::Update(asked) => self.update(request, asked.series, now).map(Unsettled::settled),
+            Purpose::CodeParameters(code) => self.code_parameters(*code, now).map(Unsettled::settled),
         }
     }
 

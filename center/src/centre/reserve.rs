@@ -25,7 +25,7 @@ impl Centre {
             let code = work.fresh_code(self.crypto)?;
             let (origin, state) = (Origin::Reserve, State::New);
             let (terms, key_no) = (key.terms.clone(), Some(key.key_no));
-            work.insert_code(&Sold { code, series, origin, state, terms, created: now, key_no })?;
+            work.insert_code(&Sold { code, series, origin, state, terms, created: now, key_no, version: 0 })?;
             let transfer = Transfer {
                 retired_issue: key.issue,
                 code,

@@ -115,7 +115,7 @@ impl Server<'_> {
 
     fn ask(&self, asked: &Request) -> Result<Granted> {
         let text = asked.sign(CRYPTO, &self.identity)?;
-        let done = self.bench.centre.answer(&self.bench.centre.read(&text)?)?;
+        let done = self.bench.centre.answer(&self.bench.centre.read(&text)?)?.settle()?;
         let received: Received = Answer::read(CRYPTO, "x", &done.answer)?;
         received.accept(CRYPTO, asked, &self.identity)
     }

@@ -36,7 +36,7 @@ impl Answer {
         let centre = folder::existing(&self.center)?;
         Keys::new(&self.center, source.clone()).open(&centre)?;
         let request = centre.read(&text)?;
-        let done = centre.answer(&request)?;
+        let done = centre.answer(&request)?.settle()?;
         write(&out, done.answer.as_bytes(), Access::Common)?;
         let key_no = done.key_no.map(|number| number.to_string()).unwrap_or_default();
         console.result(format_args!("{}\t{}\t{key_no}\t{}", done.what, done.series.key_id, out.display()))

@@ -11,7 +11,7 @@ use web::{Access, Method, Response};
 use super::views::{
     CodeView, EventView, FoundView, HistoryView, KeyView, NewCodes, NewTerms, OfCode, OfKey, Query, TokenView,
 };
-use super::{Call, Endpoint, Handler, Manner, openapi, requests, route};
+use super::{Answers, Call, Endpoint, Handler, Manner, openapi, requests, route};
 use crate::store::{Article, Customer, Event, Kind, Policy, Product, Work};
 use crate::terms::Terms;
 
@@ -41,23 +41,23 @@ impl Operation {
 pub(super) fn operations() -> Vec<Operation> {
     use Access::{Administrator, Operator, Public, Viewer};
     use Method::{Get, Post, Put};
-    let operation = |method, path, access, summary, body, handler: Handler| Operation {
+    let operation = |method, path, access, summary, body, answers: Answers| Operation {
         method,
         path,
         access,
         summary,
         body,
-        handler,
+        handler: Handler::Answers(answers),
     };
     vec![
-        operation(
-            Post,
-            "/api/requests",
-            Public,
-            "Answers a signed request of a server",
-            Some("SignedRequest"),
-            requests::answer,
-        ),
+        Operation {
+            method: Post,
+            path: "/api/requests",
+            access: Public,
+            summary: "Answers a signed request of a server",
+            body: Some("SignedRequest"),
+            handler: Handler::Decides(requests::decide),
+        },
         operation(Get, "/healthz", Public, "200 while the store answers", None, health),
         operation(Get, "/metrics", Viewer, "Figures for Prometheus", None, metrics),
         operation(Get, "/api/openapi.json", Public, "This document", None, openapi::document),

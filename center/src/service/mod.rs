@@ -23,12 +23,24 @@ use web::{assets, origin, status};
 use crate::CRYPTO;
 use crate::centre::Centre;
 use crate::store::Token;
+use requests::Decided;
 
 /// Requests that may wait for a worker; more are refused as busy.
 const QUEUE: usize = 512;
+/// Answers that are settled together while more requests wait: they share a commit.
+const TOGETHER: usize = 24;
+
+/// Answers a call.
+type Answers = fn(&Call<'_>) -> Result<Response>;
 
 /// What serves a route.
-type Handler = fn(&Call<'_>) -> Result<Response>;
+#[derive(Clone, Copy)]
+enum Handler {
+    /// It answers.
+    Answers(Answers),
+    /// It decides, and what was decided is settled together with that of others.
+    Decides(fn(&Call<'_>) -> Result<Decided>),
+}
 
 /// How a refusal is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +68,12 @@ struct Shared {
     centre: Arc<Centre>,
     guard: Guard,
     metrics: metrics::Metrics,
+}
+
+/// What a handler has come to.
+enum Served {
+    Answered(Response),
+    Decided(Box<Decided>),
 }
 
 /// One call: the request, who makes it, and what it is made to.
@@ -93,14 +111,15 @@ fn refusal(error: &Error, language: Language) -> Response {
 }
 
 impl CentreService {
-    /// A service with `threads` workers.
-    pub fn new(centre: Arc<Centre>, threads: usize, guard: Guard) -> std::io::Result<CentreService> {
+    /// A service with as many workers as the store serves at once.
+    pub fn new(centre: Arc<Centre>, guard: Guard) -> std::io::Result<CentreService> {
         let program = api::operations().into_iter().map(|operation| operation.route());
         let routes = program.chain(pages::routes()).collect();
+        let crew = Crew::gathering("centre", centre.store().callers(), QUEUE, TOGETHER)?;
         Ok(CentreService {
             shared: Arc::new(Shared { centre, guard, metrics: metrics::Metrics::default() }),
             router: Arc::new(Router::new(routes)),
-            crew: Crew::new("centre", threads, QUEUE)?,
+            crew,
         })
     }
 }
@@ -123,8 +142,8 @@ impl Service for CentreService {
         }
         let (completer, reply) = Reply::later();
         let shared = self.shared.clone();
-        let job = move || serve(&shared, &request, (access, manner, handler), params, completer);
-        match self.crew.try_run(job) {
+        let job = move || serve(shared, request, (access, manner, handler), params, completer);
+        match self.crew.try_run_then(job) {
             Ok(()) => reply,
             Err(_) => {
                 log::warn!("503, the queue is full");
@@ -134,27 +153,36 @@ impl Service for CentreService {
     }
 }
 
+/// Serves a request, and gives what is to be done when a few others have been served too: it is answered then.
 fn serve(
-    shared: &Shared,
-    request: &Request,
+    shared: Arc<Shared>,
+    request: Request,
     (access, manner, handler): (Access, Manner, Handler),
     params: Params,
     completer: Completer,
-) {
+) -> impl FnOnce() {
     // Nobody waits any more: what he asked for is not done either, and he may ask again.
-    if completer.is_abandoned() {
-        return;
-    }
-    let address = shared.guard.client(request);
-    let answered = may_call(shared, request, access, address).and_then(|token| {
-        let call = Call { shared, request, params, address, token };
-        handler(&call)
+    let served = (!completer.is_abandoned()).then(|| {
+        let address = shared.guard.client(&request);
+        let token = may_call(&shared, &request, access, address)?;
+        let call = Call { shared: &shared, request: &request, params, address, token };
+        match handler {
+            Handler::Answers(answer) => answer(&call).map(Served::Answered),
+            Handler::Decides(decide) => decide(&call).map(|decided| Served::Decided(Box::new(decided))),
+        }
     });
-    completer.complete(answered.unwrap_or_else(|error| match manner {
-        Manner::Program if error.code != Code::TokenWrong => refusal(&error, request.language()),
-        Manner::Program => refusal(&error, request.language()).with_header("WWW-Authenticate", "Bearer"),
-        Manner::Person => pages::refused(request, &error),
-    }));
+    move || {
+        let Some(served) = served else { return };
+        let answered = served.and_then(|served| match served {
+            Served::Answered(response) => Ok(response),
+            Served::Decided(decided) => decided.answer(&shared),
+        });
+        completer.complete(answered.unwrap_or_else(|error| match manner {
+            Manner::Program if error.code != Code::TokenWrong => refusal(&error, request.language()),
+            Manner::Program => refusal(&error, request.language()).with_header("WWW-Authenticate", "Bearer"),
+            Manner::Person => pages::refused(&request, &error),
+        }));
+    }
 }
 
 /// Whether the caller may do what the route does: his token, if one is needed.

@@ -10,7 +10,7 @@ use licence::{KeyId, KeyNo, SeriesId, Time};
 use web::page::{Frame, Link};
 use web::{Access, Method, Request, Response, status};
 
-use super::{Call, Endpoint, Manner, requests, route};
+use super::{Answers, Call, Endpoint, Handler, Manner, requests, route};
 use crate::centre::{Found, KeyHistory};
 use crate::store::{Event, Key, KeyState, Origin, Sold, State};
 
@@ -191,7 +191,8 @@ impl EventRow {
 pub(super) fn routes() -> Vec<web::Route<Endpoint>> {
     use Access::{Operator, Public, Viewer};
     use Method::{Get, Post};
-    let page = |method, path, access, handler| route(method, path, access, Manner::Person, handler);
+    let page =
+        |method, path, access, answers: Answers| route(method, path, access, Manner::Person, Handler::Answers(answers));
     vec![
         page(Get, "/", Viewer, search),
         page(Post, "/", Viewer, search),
@@ -321,7 +322,7 @@ fn answer_page(call: &Call<'_>, answered: Option<Answered<'_>>) -> Result<Respon
 fn answer(call: &Call<'_>) -> Result<Response> {
     let pasted = field(call, "request")?;
     let text = if pasted.trim().is_empty() { field(call, "file")? } else { pasted };
-    let done = requests::answered(call, Ok(&text))?;
+    let done = requests::Decided::of(call, Ok(&text))?.settle(call.shared)?;
     let response = if field(call, "save")?.is_empty() {
         answer_page(call, Some(Answered { request: &text, answer: &done.answer }))?
     } else {

@@ -41,9 +41,11 @@ pub struct Sold {
     pub created: Time,
     /// The key that it has become, or brings back.
     pub key_no: Option<KeyNo>,
+    /// How often it was changed: who has seen it knows by this whether it still is what it was.
+    pub version: u32,
 }
 
-const COLUMNS: &str = "code, series, origin, state, terms, created, key_no";
+const COLUMNS: &str = "code, series, origin, state, terms, created, key_no, version";
 const STATES: [(State, &str); 3] = [(State::New, "new"), (State::Used, "used"), (State::Blocked, "blocked")];
 const ORIGINS: [(Origin, &str); 3] = [(Origin::Sold, "sold"), (Origin::Demo, "demo"), (Origin::Reserve, "reserve")];
 
@@ -67,6 +69,7 @@ fn read(row: &Row) -> Result<Sold> {
         terms: row.json(4)?,
         created: row.time(5)?,
         key_no: row.optional_number(6)?,
+        version: row.number(7)?,
     })
 }
 
@@ -85,7 +88,7 @@ impl Work<'_> {
 
     /// Writes a new code.
     pub fn insert_code(&mut self, sold: &Sold) -> Result<()> {
-        let sql = format!("INSERT INTO codes ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7)");
+        let sql = format!("INSERT INTO codes ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
         let values = [
             sold.code.digits().into(),
             (&sold.series).into(),
@@ -94,16 +97,24 @@ impl Work<'_> {
             json(&sold.terms)?,
             sold.created.into(),
             sold.key_no.into(),
+            sold.version.into(),
         ];
         self.execute(&sql, &values).map(drop)
     }
 
     /// Writes what may change of a code: state, terms, key.
     pub fn save_code(&mut self, sold: &Sold) -> Result<()> {
-        let sql = "UPDATE codes SET state = $2, terms = $3, key_no = $4 WHERE code = $1";
+        let sql = "UPDATE codes SET state = $2, terms = $3, key_no = $4, version = version + 1 WHERE code = $1";
         let state = word(&STATES, &sold.state).into();
         let values = [sold.code.digits().into(), state, json(&sold.terms)?, sold.key_no.into()];
         self.execute(sql, &values).map(drop)
+    }
+
+    /// Writes that a code has become a key; whether it still was what is known of it.
+    pub fn use_code(&mut self, known: &Sold, key_no: KeyNo) -> Result<bool> {
+        let sql = "UPDATE codes SET state = $3, key_no = $4, version = version + 1 WHERE code = $1 AND version = $2";
+        let used = word(&STATES, &State::Used).into();
+        Ok(self.execute(sql, &[known.code.digits().into(), known.version.into(), used, key_no.into()])? > 0)
     }
 
     /// A fresh code that nobody has.
@@ -133,7 +144,16 @@ impl Work<'_> {
         for _ in 0..count {
             let code = self.fresh_code(crypto)?;
             let (origin, state, terms) = (Origin::Sold, State::New, terms.clone());
-            self.insert_code(&Sold { code, series: *series, origin, state, terms, created: now, key_no: None })?;
+            self.insert_code(&Sold {
+                code,
+                series: *series,
+                origin,
+                state,
+                terms,
+                created: now,
+                key_no: None,
+                version: 0,
+            })?;
             codes.push(code);
         }
         Ok(codes)

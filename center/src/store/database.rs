@@ -2,8 +2,10 @@
 //! else in the centre knows which one it is.
 
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use licence::error::{Code, Error, Result};
+use licence::id::hex;
 use licence::{SeriesId, Time};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -39,24 +41,53 @@ pub trait Transaction {
 /// What is done inside a transaction.
 pub type Job<'a> = &'a mut dyn FnMut(&mut dyn Transaction) -> Result<()>;
 
+/// How the transaction has ended that a job was part of, once it has. Jobs that share a transaction share its fate.
+#[derive(Debug, Clone, Default)]
+pub struct Fate(Arc<OnceLock<Result<Commit>>>);
+
+/// Number of a commit, by which the database knows whether it is on the disk.
+pub type Commit = u64;
+
 /// A database. Statements that write the same row take turns until the end of their transactions.
 pub trait Database: Send + Sync {
     /// Runs `job` in a transaction: all of it is on the disk afterwards, or, with an error, nothing.
     fn transact(&self, job: Job<'_>) -> Result<()>;
 
-    /// Runs `job` as [`Self::transact`] does, for somebody who has more to write soon: others see what it has done, but it may
-    /// be on the disk only when the [`Decision`] is finished.
-    fn decide(&self, job: Job<'_>) -> Result<Box<dyn Decision + '_>>;
+    /// Runs `job` in a transaction that it may share with others: they see what it has done, but it may be lost until its fate is
+    /// settled. `after` is the fate of what the job builds upon: when that was lost, the job is not run. A job that refuses should
+    /// do so before it writes: what it has written can be undone only together with the rest of the transaction.
+    fn join(&self, job: Job<'_>, after: Option<&Fate>) -> Result<Fate>;
+
+    /// Puts on the disk what has that fate, or says why it was lost.
+    fn settle(&self, fate: &Fate) -> Result<()>;
+
+    /// How many callers at once it serves best.
+    fn callers(&self) -> usize;
 
     /// Writes a copy of all that is in it to a new file, while others go on working.
     fn backup(&self, to: &Path) -> Result<()>;
 }
 
-/// What is decided, but may be lost yet. Dropped, it stays decided, and nobody learns whether it was lost.
-pub trait Decision {
-    /// Runs `job` after it, in the same transaction or a later one. Afterwards both are on the disk; with an error of the
-    /// database none of it need be, with one of the job what was decided is.
-    fn finish(self: Box<Self>, job: Job<'_>) -> Result<()>;
+impl Fate {
+    /// That of a transaction that has ended.
+    pub fn known(outcome: Result<Commit>) -> Fate {
+        Fate(Arc::new(outcome.into()))
+    }
+
+    /// How it has ended, if it has.
+    pub fn outcome(&self) -> Option<Result<Commit>> {
+        self.0.get().cloned()
+    }
+
+    /// Tells all who share it. It is told once.
+    pub fn tell(&self, outcome: Result<Commit>) {
+        let _ = self.0.set(outcome);
+    }
+
+    /// Whether it is that of the same transaction.
+    pub fn is(&self, other: &Fate) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 impl Row {
@@ -117,7 +148,10 @@ impl Row {
 
 /// A series as the store names it: `672B.` and the hash of its root.
 pub fn series_name(series: &SeriesId) -> String {
-    format!("{}.{}", series.key_id, series.root)
+    let mut name = series.key_id.to_string();
+    name.push('.');
+    name.push_str(&hex(&series.root.0));
+    name
 }
 
 fn damaged(cause: impl std::fmt::Display) -> Error {

@@ -6,7 +6,7 @@ use licence::{KeyNo, SeriesId, Time};
 
 use super::Work;
 use super::codes::{meaning, word};
-use super::database::{Row, Value};
+use super::database::Row;
 
 /// What has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,9 +158,8 @@ impl Work<'_> {
 
     /// The latest events, newest first; only those that the vendor must look at, if `reports`.
     pub fn latest_events(&mut self, reports: bool, count: u32) -> Result<Vec<Event>> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM events WHERE $1 = 0 OR kind IN ('cloned', 'restored') ORDER BY id DESC LIMIT $2"
-        );
-        self.rows(&sql, &[Value::from(reports), count.into()])?.iter().map(read).collect()
+        let reported = if reports { "WHERE kind IN ('cloned', 'restored') " } else { "" };
+        let sql = format!("SELECT {COLUMNS} FROM events {reported}ORDER BY id DESC LIMIT $1");
+        self.rows(&sql, &[count.into()])?.iter().map(read).collect()
     }
 }

@@ -6,11 +6,14 @@ use licence::error::{Code, Error, Result};
 use licence::fingerprint::Fingerprint;
 use licence::id::ComputerId;
 use licence::identity::PublicIdentity;
+use licence::key::KeyType;
 use licence::{KeyNo, SeriesId, Time};
 
 use super::Work;
+use super::catalogue::Policy;
 use super::codes::{meaning, word};
 use super::database::{LOCKED, Row, Value, json};
+use super::events::Kind;
 use crate::terms::Terms;
 
 /// Whether a key has a server.
@@ -175,13 +178,16 @@ impl Work<'_> {
         self.one(&sql, &[series.into(), key_no.into()])?.as_ref().map(read).transpose()
     }
 
-    /// The next numbers of a series: KeyNo and RegNo.
-    pub fn next_numbers(&mut self, series: &SeriesId) -> Result<(KeyNo, u32)> {
-        let sql = "UPDATE series SET last_key_no = last_key_no + 1, last_reg_no = last_reg_no + 1 WHERE series = $1 \
-            RETURNING last_key_no, last_reg_no";
-        let row = self.one(sql, &[series.into()])?;
+    /// The next numbers of a series, KeyNo and RegNo, and what is allowed for its keys.
+    pub fn next_numbers(&mut self, series: &SeriesId) -> Result<(KeyNo, u32, Policy)> {
+        let sql = format!("SELECT last_key_no + 1, last_reg_no + 1, policy FROM series WHERE series = $1{LOCKED}");
+        let row = self.one(&sql, &[series.into()])?;
         let row = row.ok_or_else(|| Error::new(Code::RecordNotFound).with(series.key_id))?;
-        Ok((row.number(0)?, row.number(1)?))
+        let (key_no, reg_no): (KeyNo, u32) = (row.number(0)?, row.number(1)?);
+        // Two statements: what SQLite returns of rows that it changes goes through a table of its own each time.
+        let sql = "UPDATE series SET last_key_no = $2, last_reg_no = $3 WHERE series = $1";
+        self.execute(sql, &[series.into(), key_no.into(), reg_no.into()])?;
+        Ok((key_no, reg_no, row.json(2)?))
     }
 
     /// Writes a new key.
@@ -190,7 +196,8 @@ impl Work<'_> {
             "INSERT INTO keys ({COLUMNS}) VALUES \
             ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)"
         );
-        self.execute(&sql, &key.values()?).map(drop)
+        self.execute(&sql, &key.values()?)?;
+        self.remember_demo(key)
     }
 
     /// Writes what may change of a key: all but its numbers.
@@ -198,7 +205,17 @@ impl Work<'_> {
         let sql = "UPDATE keys SET reg_no = $3, terms = $4, itn = $5, iec = $6, activated = $7, state = $8, revoked = $9, \
             allowance = $10, issue = $11, code = $12, identity = $13, fingerprint = $14, blank_key_no = $15, \
             computer_id = $16, memory = $17, licence = $18, issued = $19 WHERE series = $1 AND key_no = $2";
-        self.execute(sql, &key.values()?).map(drop)
+        self.execute(sql, &key.values()?)?;
+        self.remember_demo(key)
+    }
+
+    /// Remembers that a computer has had a demo licence.
+    fn remember_demo(&mut self, key: &Key) -> Result<()> {
+        let Some(computer) = key.computer_id.filter(|_| key.terms.offer.key_type == KeyType::Demo) else {
+            return Ok(());
+        };
+        let sql = "INSERT INTO demos (series, computer_id, key_no) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+        self.execute(sql, &[(&key.series).into(), computer.to_string().into(), key.key_no.into()]).map(drop)
     }
 
     /// Keeps the signed licence of an issue and gives the one that counts: when a lost answer is asked for twice at the same
@@ -225,8 +242,9 @@ impl Work<'_> {
         (identity, computer): (&PublicIdentity, Option<ComputerId>),
     ) -> Result<Option<Key>> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM keys WHERE series = $1 AND (identity = $2 OR computer_id = $3) AND key_no IN \
-            (SELECT key_no FROM codes WHERE series = $1 AND origin = 'demo') ORDER BY key_no"
+            "SELECT {COLUMNS} FROM keys WHERE series = $1 AND (identity = $2 OR key_no IN \
+            (SELECT key_no FROM demos WHERE series = $1 AND computer_id = $3)) AND EXISTS (SELECT 1 FROM codes \
+            WHERE codes.series = $1 AND codes.key_no = keys.key_no AND origin = 'demo') ORDER BY key_no"
         );
         let computer = computer.map(|id| id.to_string()).unwrap_or_default();
         let rows = self.rows(&sql, &[series.into(), json(identity)?, computer.into()])?;
@@ -267,27 +285,30 @@ impl Work<'_> {
         self.rows(&sql, &values)?.iter().map(read).collect()
     }
 
-    /// Remembers an exchange.
-    pub fn note_activation(&mut self, key: &Key, now: Time) -> Result<()> {
-        let sql = "INSERT INTO activations (series, key_no, issue, code, identity, computer_id, blank_key_no, at) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    /// Notes an exchange that has led to the key's issue.
+    pub fn note_activation(&mut self, (at, actor): (Time, &str), key: &Key, details: &str) -> Result<()> {
+        let sql = "INSERT INTO events (at, actor, kind, series, key_no, code, details, issue, identity, computer_id, blank_key_no) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
         let values = [
+            at.into(),
+            actor.into(),
+            Kind::Activated.name().into(),
             (&key.series).into(),
             key.key_no.into(),
-            key.issue.into(),
             key.code.digits().into(),
+            details.into(),
+            key.issue.into(),
             json(&key.identity)?,
             key.computer_id.map(|id| id.to_string()).into(),
             key.blank_key_no.into(),
-            now.into(),
         ];
         self.execute(sql, &values).map(drop)
     }
 
     /// The exchanges that led to issues of a key.
     pub fn activations(&mut self, series: &SeriesId, key_no: KeyNo) -> Result<Vec<Activated>> {
-        let sql = "SELECT issue, code, computer_id, blank_key_no, at FROM activations WHERE series = $1 AND key_no = $2 \
-            ORDER BY id";
+        let sql = "SELECT issue, code, computer_id, blank_key_no, at FROM events WHERE series = $1 AND key_no = $2 \
+            AND issue IS NOT NULL ORDER BY id";
         let read = |row: &Row| {
             Ok(Activated {
                 issue: row.number(0)?,
@@ -302,7 +323,7 @@ impl Work<'_> {
 
     /// Whether a server has ever had the key.
     pub fn has_had(&mut self, (series, key_no): (&SeriesId, KeyNo), identity: &PublicIdentity) -> Result<bool> {
-        let sql = "SELECT 1 FROM activations WHERE series = $1 AND key_no = $2 AND identity = $3";
+        let sql = "SELECT 1 FROM events WHERE series = $1 AND key_no = $2 AND identity = $3";
         Ok(self.one(sql, &[series.into(), key_no.into(), json(identity)?])?.is_some())
     }
 

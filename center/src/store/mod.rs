@@ -19,11 +19,12 @@ pub use sqlite::{FILE, SCHEMA};
 pub use tokens::Token;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use licence::error::{Code, Error, Result};
 use licence::host::files;
 
-use database::{Database, Decision, Row, Transaction, Value};
+use database::{Database, Fate, Row, Transaction, Value};
 
 /// Name of the file in the centre's folder whose first line is the address of a PostgreSQL database.
 pub const ADDRESS_FILE: &str = "center.store";
@@ -31,12 +32,14 @@ pub const ADDRESS_FILE: &str = "center.store";
 const ADDRESS_LIMIT: u64 = 4096;
 
 const SCHEMA_SQL: &str = include_str!("schema.sql");
+/// Brings a store of layout 1 to layout 2, where exchanges of codes stand among the events.
+const FROM_1_SQL: &str = include_str!("schema-1-to-2.sql");
 /// Stands in the schema for a key that counts by itself.
 const SERIAL: &str = "SERIAL_KEY";
 
 /// The open store.
 pub struct Store {
-    database: Box<dyn Database>,
+    database: Arc<dyn Database>,
 }
 
 /// An open transaction. What is read in it stays true until its end for rows that were locked.
@@ -44,10 +47,18 @@ pub struct Work<'a> {
     transaction: &'a mut dyn Transaction,
 }
 
-/// What is decided and seen by others, but may be lost until it is finished.
-#[must_use = "what is decided may be lost until it is finished"]
-pub struct Decided<'a> {
-    decision: Box<dyn Decision + 'a>,
+/// What a transaction has led to, which is seen by others but may be lost until it is settled: nobody may be told of it before.
+/// Dropped, it is settled unheard.
+#[must_use = "it may be lost until it is settled"]
+pub struct Unsettled<T> {
+    value: T,
+    open: Option<Open>,
+}
+
+/// A transaction that may still be open, and is ended when this is dropped.
+struct Open {
+    database: Arc<dyn Database>,
+    fate: Fate,
 }
 
 impl Store {
@@ -56,11 +67,11 @@ impl Store {
     pub fn open(folder: &Path) -> Result<Store> {
         let address = folder.join(ADDRESS_FILE);
         if std::fs::symlink_metadata(&address).is_err() {
-            return Ok(Store { database: Box::new(sqlite::Sqlite::open(folder)?) });
+            return Ok(Store { database: Arc::new(sqlite::Sqlite::open(folder)?) });
         }
         let text = zeroize::Zeroizing::new(files::read_text(&address, ADDRESS_LIMIT)?);
         let line = text.lines().next().unwrap_or_default().trim();
-        Ok(Store { database: Box::new(postgres::Postgres::open(&address, line)?) })
+        Ok(Store { database: Arc::new(postgres::Postgres::open(&address, line)?) })
     }
 
     /// Whether the folder has a store already.
@@ -78,15 +89,22 @@ impl Store {
         done.ok_or_else(no_transaction)
     }
 
-    /// Runs `job` as [`Store::work`] does, for somebody who has more to write soon; what it has decided is kept for certain only
-    /// when that is written.
-    pub fn decide<T>(&self, mut job: impl FnMut(&mut Work<'_>) -> Result<T>) -> Result<(T, Decided<'_>)> {
+    /// Runs `job` in a transaction that many share, for who has more to do before others may be told. A job that refuses should
+    /// do so before it writes, or all who share the transaction lose what they have done in it.
+    pub fn decide<T>(&self, mut job: impl FnMut(&mut Work<'_>) -> Result<T>) -> Result<Unsettled<T>> {
         let mut done = None;
-        let decision = self.database.decide(&mut |transaction| {
+        let run = &mut |transaction: &mut dyn Transaction| {
             done = Some(job(&mut Work { transaction })?);
             Ok(())
-        })?;
-        Ok((done.ok_or_else(no_transaction)?, Decided { decision }))
+        };
+        let fate = self.database.join(run, None)?;
+        let open = Some(Open { database: self.database.clone(), fate });
+        Ok(Unsettled { value: done.ok_or_else(no_transaction)?, open })
+    }
+
+    /// How many callers at once it serves best.
+    pub fn callers(&self) -> usize {
+        self.database.callers()
     }
 
     /// Writes a copy of the whole store to a new file.
@@ -100,15 +118,56 @@ impl Store {
     }
 }
 
-impl Decided<'_> {
-    /// Runs `job` after what was decided. Both are on the disk afterwards.
-    pub fn finish<T>(self, mut job: impl FnMut(&mut Work<'_>) -> Result<T>) -> Result<T> {
+impl<T> Unsettled<T> {
+    /// What is settled already.
+    pub fn settled(value: T) -> Unsettled<T> {
+        Unsettled { value, open: None }
+    }
+
+    /// What it is about, and what is left to be settled.
+    pub fn split(self) -> (T, Unsettled<()>) {
+        (self.value, Unsettled { value: (), open: self.open })
+    }
+
+    /// Runs `job` after it, in the same transaction or a later one, unless it was lost. Both are settled together.
+    pub fn then<U>(self, mut job: impl FnMut(&mut Work<'_>) -> Result<U>) -> Result<Unsettled<U>> {
         let mut done = None;
-        self.decision.finish(&mut |transaction| {
+        let run = &mut |transaction: &mut dyn Transaction| {
             done = Some(job(&mut Work { transaction })?);
             Ok(())
-        })?;
-        done.ok_or_else(no_transaction)
+        };
+        let mut open = self.open.ok_or_else(no_transaction)?;
+        open.fate = open.database.join(run, Some(&open.fate))?;
+        Ok(Unsettled { value: done.ok_or_else(no_transaction)?, open: Some(open) })
+    }
+
+    /// Makes something of it, which is as little to be told of.
+    pub fn map<U>(self, make: impl FnOnce(T) -> Result<U>) -> Result<Unsettled<U>> {
+        Ok(Unsettled { value: make(self.value)?, open: self.open })
+    }
+
+    /// What it has led to; it is on the disk now.
+    pub fn settle(mut self) -> Result<T> {
+        if let Some(open) = self.open.take() {
+            open.database.settle(&open.fate)?;
+        }
+        Ok(self.value)
+    }
+}
+
+impl<T> Unsettled<Option<T>> {
+    /// The same about what there is; nothing, settled unheard, if there is nothing.
+    pub fn transpose(self) -> Option<Unsettled<T>> {
+        let Unsettled { value, open } = self;
+        value.map(|value| Unsettled { value, open })
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Err(error) = self.database.settle(&self.fate) {
+            log::error!("{error}");
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -18,7 +19,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::database::{Database, Decision, Job, Row, Transaction, Value};
+use super::database::{Database, Fate, Job, Row, Transaction, Value};
 use super::sqlite::SCHEMA;
 
 /// How long a connection may take to come about.
@@ -54,9 +55,6 @@ struct Lent<'a> {
     postgres: &'a Postgres,
     session: Option<Session>,
 }
-
-/// A decision, which has been committed already: the database itself lets commits share the disk.
-struct Decided<'a>(&'a Postgres);
 
 /// One connection with its prepared statements.
 struct Session {
@@ -94,11 +92,10 @@ impl Postgres {
             transaction.rows("SELECT pg_advisory_xact_lock($1)", &[LOCK.into()])?;
             let sql = "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'slk_center'";
             if transaction.rows(sql, &[])?.is_empty() {
-                let schema =
-                    super::SCHEMA_SQL.replace(super::SERIAL, "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY");
-                for statement in schema.split(';').filter(|statement| !statement.trim().is_empty()) {
-                    transaction.execute(statement, &[])?;
-                }
+                run(
+                    transaction,
+                    &super::SCHEMA_SQL.replace(super::SERIAL, "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
+                )?;
                 transaction.execute("CREATE TABLE slk_center (version BIGINT NOT NULL)", &[])?;
                 transaction.execute("INSERT INTO slk_center (version) VALUES ($1)", &[i64::from(SCHEMA).into()])?;
             }
@@ -106,6 +103,10 @@ impl Postgres {
             let version: i32 = version.first().map_or(Ok(0), |row| row.number(0))?;
             match version {
                 SCHEMA => Ok(()),
+                1 => {
+                    run(transaction, super::FROM_1_SQL)?;
+                    transaction.execute("UPDATE slk_center SET version = $1", &[i64::from(SCHEMA).into()]).map(drop)
+                }
                 newer if newer > SCHEMA => Err(Error::new(Code::StoreVersion).with(&self.place).with(newer)),
                 other => Err(Error::new(Code::StoreDamaged).with(&self.place).with(format_args!("schema {other}"))),
             }
@@ -161,9 +162,18 @@ impl Database for Postgres {
         done
     }
 
-    fn decide(&self, job: Job<'_>) -> Result<Box<dyn Decision + '_>> {
-        self.transact(job)?;
-        Ok(Box::new(Decided(self)))
+    /// Committed at once: the database itself lets commits share the disk.
+    fn join(&self, job: Job<'_>, _: Option<&Fate>) -> Result<Fate> {
+        self.transact(job).map(|()| Fate::known(Ok(0)))
+    }
+
+    fn settle(&self, fate: &Fate) -> Result<()> {
+        fate.outcome().map_or(Ok(()), |outcome| outcome.map(drop))
+    }
+
+    /// Each connection has one that waits for the database, and meanwhile others sign.
+    fn callers(&self) -> usize {
+        CONNECTIONS + thread::available_parallelism().map_or(1, usize::from)
     }
 
     fn backup(&self, to: &Path) -> Result<()> {
@@ -197,12 +207,6 @@ impl Database for Postgres {
     }
 }
 
-impl Decision for Decided<'_> {
-    fn finish(self: Box<Self>, job: Job<'_>) -> Result<()> {
-        self.0.transact(job)
-    }
-}
-
 impl Lent<'_> {
     fn give_back(mut self) {
         let session = self.session.take();
@@ -218,6 +222,12 @@ impl Drop for Lent<'_> {
         self.postgres.pool.lock().open -= 1;
         self.postgres.freed.notify_one();
     }
+}
+
+/// Runs statements that end in semicolons.
+fn run(transaction: &mut dyn Transaction, sql: &str) -> Result<()> {
+    let statements = sql.split(';').filter(|statement| !statement.trim().is_empty());
+    statements.into_iter().try_for_each(|statement| transaction.execute(statement, &[]).map(drop))
 }
 
 /// TLS that knows the database by the certificates of a PEM file: its own, or those of whoever has signed it.

@@ -61,19 +61,15 @@ CREATE TABLE codes (
     state TEXT NOT NULL CHECK (state IN ('new', 'used', 'blocked')),
     terms TEXT NOT NULL,
     created BIGINT NOT NULL,
-    key_no BIGINT
+    key_no BIGINT,
+    version BIGINT NOT NULL DEFAULT 0
 );
 
-CREATE TABLE activations (
-    id SERIAL_KEY,
+CREATE TABLE demos (
     series TEXT NOT NULL,
+    computer_id TEXT NOT NULL,
     key_no BIGINT NOT NULL,
-    issue BIGINT NOT NULL,
-    code TEXT NOT NULL,
-    identity TEXT NOT NULL,
-    computer_id TEXT,
-    blank_key_no BIGINT,
-    at BIGINT NOT NULL
+    PRIMARY KEY (series, computer_id, key_no)
 );
 
 CREATE TABLE transfers (
@@ -97,7 +93,11 @@ CREATE TABLE events (
     series TEXT,
     key_no BIGINT,
     code TEXT,
-    details TEXT NOT NULL
+    details TEXT NOT NULL,
+    issue BIGINT,
+    identity TEXT,
+    computer_id TEXT,
+    blank_key_no BIGINT
 );
 
 CREATE TABLE tokens (
@@ -108,9 +108,7 @@ CREATE TABLE tokens (
 );
 
 CREATE INDEX codes_by_key ON codes (series, key_no) WHERE key_no IS NOT NULL;
-CREATE INDEX keys_by_itn ON keys (itn);
+CREATE INDEX keys_by_itn ON keys (itn) WHERE itn IS NOT NULL;
 CREATE INDEX keys_by_identity ON keys (identity);
-CREATE INDEX keys_by_computer ON keys (series, computer_id);
-CREATE INDEX activations_by_key ON activations (series, key_no);
-CREATE INDEX events_by_key ON events (series, key_no);
-CREATE INDEX events_by_kind ON events (kind, id);
+CREATE INDEX events_by_key ON events (series, key_no) WHERE key_no IS NOT NULL;
+CREATE INDEX reports ON events (id) WHERE kind IN ('cloned', 'restored');

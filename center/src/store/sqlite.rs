@@ -1,70 +1,73 @@
 //! The store in one SQLite file, `center.db`: for a centre of one process. Other programs of the same computer, such as
-//! `licenceedit code`, may open it beside. Decisions that come close together share one commit and stay independent: each runs
-//! in a savepoint of its own, and none is answered before that commit. The commit waits a few milliseconds for those who have made
-//! a decision and sign its licence.
+//! `licenceedit code`, may open it beside. What comes together shares one transaction, and whoever must know first that it is on
+//! the disk commits it for all. The disk is waited for outside of anybody's turn: SQLite only writes its log, and the log is
+//! synchronised here before a commit counts as kept.
 
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use licence::error::{Code, Error, Result};
 use licence::host::volume::network_file_system;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, Savepoint, ToSql, TransactionBehavior};
+use rusqlite::{Connection, ToSql, TransactionBehavior};
 
-use super::database::{Database, Decision, Job, LOCKED, Row, Transaction, Value};
+use super::database::{Commit, Database, Fate, Job, LOCKED, Row, Transaction, Value};
 
 /// Name of the store in the centre's folder.
 pub const FILE: &str = "center.db";
 /// Version of the layout, in `user_version`.
-pub const SCHEMA: i32 = 1;
+pub const SCHEMA: i32 = 2;
 /// `application_id` of our stores: `SLKC`.
 const APPLICATION: i32 = 0x534C_4B43;
 /// How long a writer waits for another one.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a transaction stays open for those who come back to it. They sign meanwhile, which takes about a millisecond.
-const LINGER: Duration = Duration::from_millis(5);
 /// Statements that stay prepared.
 const STATEMENTS: usize = 64;
 /// Most memory for pages of the store, in KiB.
 const CACHE: i64 = 32 * 1024;
-/// Pages of the log after which they are written into the store: pages that many activations touch are written there once.
-const CHECKPOINT: i64 = 4000;
+/// Commits after which the log is written back into the store: pages that many of them touch are written there once.
+const WRITTEN_BACK: Commit = 128;
+/// Pages of the log after which SQLite does so itself in somebody's turn, should it come to that.
+const CHECKPOINT: i64 = 40_000;
 
 /// The open file.
 pub struct Sqlite {
     turn: Mutex<Turn>,
-    /// Callers that wait for their turn. Who has it commits if there is none and nobody is [`Batch::away`], and else leaves that to
-    /// the next.
-    waiting: AtomicUsize,
+    log: Mutex<Log>,
+    base: Mutex<Base>,
     path: PathBuf,
+}
+
+/// The file that the log is written back into.
+struct Base {
+    connection: Connection,
+    /// It has all commits up to this one.
+    commit: Commit,
+}
+
+/// The log that commits are written to.
+struct Log {
+    file: File,
+    /// What is on the disk: this commit and all before it. `None` when that has failed once: the system takes pages for written then
+    /// that are not, and only a new start, which reads the log again, can tell.
+    kept: Option<Commit>,
 }
 
 /// What the caller whose turn it is works with.
 struct Turn {
     connection: Connection,
-    /// The open transaction. A caller waits for its end, so it never grows beyond a decision of each thread and what follows it.
-    batch: Option<Arc<Batch>>,
-}
-
-/// A shared transaction, and how it has ended.
-#[derive(Default)]
-struct Batch {
-    /// Callers that have more to write as soon as they have signed: they share its commit if they come back in time.
-    away: AtomicUsize,
-    outcome: Mutex<Option<Result<()>>>,
-    ended: Condvar,
-}
-
-/// A caller with a decision in a transaction, who has not come back to it yet.
-struct Away<'a> {
-    sqlite: &'a Sqlite,
-    batch: Option<Arc<Batch>>,
+    /// The latest commit that has written something …
+    commits: Commit,
+    /// … and the rows that had been written by then.
+    changes: u64,
+    /// That of the open transaction, if there is one. Who shares it settles it before anything is answered, so it never grows
+    /// beyond what all threads have begun.
+    open: Option<Fate>,
 }
 
 impl Sqlite {
@@ -82,7 +85,7 @@ impl Sqlite {
         connection.busy_timeout(PATIENCE).map_err(failed)?;
         connection.pragma_update(None, "foreign_keys", true).map_err(damaged)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(damaged)?;
-        connection.pragma_update(None, "synchronous", "FULL").map_err(damaged)?;
+        connection.pragma_update(None, "synchronous", "NORMAL").map_err(damaged)?;
         // What a savepoint keeps to undo a job needs no file.
         connection.pragma_update(None, "temp_store", "MEMORY").map_err(damaged)?;
         connection.pragma_update(None, "cache_size", -CACHE).map_err(damaged)?;
@@ -101,68 +104,93 @@ impl Sqlite {
                 transaction.pragma_update(None, "user_version", SCHEMA).map_err(failed)?;
             }
             (APPLICATION, SCHEMA) => {}
+            (APPLICATION, 1) => {
+                transaction.execute_batch(super::FROM_1_SQL).map_err(failed)?;
+                transaction.pragma_update(None, "user_version", SCHEMA).map_err(failed)?;
+            }
             (APPLICATION, newer) if newer > SCHEMA => {
                 return Err(Error::new(Code::StoreVersion).with(&place).with(newer));
             }
             _ => return Err(Error::new(Code::StoreDamaged).with(&place).with("not a store of licencecenter")),
         }
         transaction.commit().map_err(failed)?;
-        Ok(Sqlite { turn: Mutex::new(Turn { connection, batch: None }), waiting: AtomicUsize::new(0), path })
+        let log = path.with_file_name(format!("{FILE}-wal"));
+        let opened = File::options().write(true).open(&log).and_then(|file| file.sync_all().map(|()| file));
+        let file = opened.map_err(|e| Error::new(Code::FileFailed).with(log.display()).with(e))?;
+        let turn = Turn { changes: connection.total_changes(), connection, commits: 0, open: None };
+        let base = Base { connection: Connection::open(&path).map_err(damaged)?, commit: 0 };
+        let log = Log { file, kept: Some(0) };
+        Ok(Sqlite { turn: Mutex::new(turn), log: Mutex::new(log), base: Mutex::new(base), path })
     }
 }
 
 impl Sqlite {
-    /// Runs a job in the open transaction, which ends here if nobody is about to join it or to come back to it. A panic of the
-    /// job is handed on: it must not leave those without an answer who share the transaction.
-    fn take_turn(&self, job: Job<'_>, comes_back: bool) -> Result<(thread::Result<Result<()>>, Arc<Batch>)> {
-        self.waiting.fetch_add(1, Ordering::SeqCst);
+    /// Writes the log back into the store when it is time: most of it while others go on, the rest in a turn, so that the log begins
+    /// anew.
+    fn write_back(&self, latest: Commit) {
+        let Some(mut base) = self.base.try_lock() else { return };
+        if latest.saturating_sub(base.commit) < WRITTEN_BACK {
+            return;
+        }
+        let write = |connection: &Connection| connection.query_row("PRAGMA wal_checkpoint", [], |_| Ok(()));
+        let mut written = write(&base.connection);
         let mut turn = self.turn.lock();
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
-        let batch = turn.join()?;
-        let mut done = Ok(Ok(()));
-        let usable = turn.apart(&mut |transaction| {
-            done = catch_unwind(AssertUnwindSafe(|| job(transaction)));
-            matches!(done, Ok(Ok(())))
-        });
-        if comes_back && matches!(done, Ok(Ok(()))) {
-            batch.away.fetch_add(1, Ordering::SeqCst);
-        }
-        let expected = self.waiting.load(Ordering::SeqCst) + batch.away.load(Ordering::SeqCst);
-        if usable.is_err() || expected == 0 {
-            turn.end(usable);
-        }
-        Ok((done, batch))
-    }
-
-    /// Waits until a transaction has ended; whoever has waited long enough for the others ends it.
-    fn wait(&self, batch: &Arc<Batch>) -> Result<()> {
-        loop {
-            if let Some(outcome) = batch.wait() {
-                return outcome;
-            }
-            let mut turn = self.turn.lock();
-            if turn.batch.as_ref().is_some_and(|open| Arc::ptr_eq(open, batch)) {
-                turn.end(Ok(()));
-            }
+        turn.end(Ok(()));
+        written = written.and_then(|()| write(&turn.connection));
+        base.commit = turn.commits;
+        if let Err(error) = written {
+            log::warn!("{}", failed(error));
         }
     }
 }
 
 impl Database for Sqlite {
     fn transact(&self, job: Job<'_>) -> Result<()> {
-        let (done, batch) = self.take_turn(job, false)?;
+        let mut turn = self.turn.lock();
+        let fate = turn.fate()?;
+        let done = turn.apart(job);
+        // Those who wait come first, and share the commit.
+        MutexGuard::unlock_fair(turn);
         // What a refusal was founded on is on the disk before it is told, too.
-        let kept = self.wait(&batch);
+        let kept = self.settle(&fate);
         done.unwrap_or_else(|panic| resume_unwind(panic)).and(kept)
     }
 
-    fn decide(&self, job: Job<'_>) -> Result<Box<dyn Decision + '_>> {
-        let (done, batch) = self.take_turn(job, true)?;
-        if !matches!(done, Ok(Ok(()))) {
-            self.wait(&batch)?;
+    fn join(&self, job: Job<'_>, after: Option<&Fate>) -> Result<Fate> {
+        let mut turn = self.turn.lock();
+        if let Some(Err(lost)) = after.and_then(Fate::outcome) {
+            return Err(lost);
         }
-        done.unwrap_or_else(|panic| resume_unwind(panic))?;
-        Ok(Box::new(Away { sqlite: self, batch: Some(batch) }))
+        let fate = turn.fate()?;
+        let done = turn.among(job);
+        drop(turn);
+        if matches!(done, Ok(Ok(()))) {
+            return Ok(fate);
+        }
+        let kept = self.settle(&fate);
+        done.unwrap_or_else(|panic| resume_unwind(panic)).and(kept).map(|()| fate)
+    }
+
+    fn settle(&self, fate: &Fate) -> Result<()> {
+        if fate.outcome().is_none() {
+            let mut turn = self.turn.lock();
+            if turn.open.as_ref().is_some_and(|open| open.is(fate)) {
+                turn.end(Ok(()));
+            }
+        }
+        let commit = fate.outcome().unwrap_or_else(|| Err(lost("no transaction")))?;
+        let mut log = self.log.lock();
+        if log.kept.is_none_or(|kept| kept < commit) {
+            log.synchronise(|| self.turn.lock().commits)?;
+        }
+        drop(log);
+        self.write_back(commit);
+        Ok(())
+    }
+
+    /// They take turns: each processor has one to sign, and meanwhile one waits for the disk.
+    fn callers(&self) -> usize {
+        thread::available_parallelism().map_or(1, usize::from) + 1
     }
 
     fn backup(&self, to: &Path) -> Result<()> {
@@ -179,83 +207,78 @@ impl Database for Sqlite {
     }
 }
 
-impl Decision for Away<'_> {
-    fn finish(mut self: Box<Self>, job: Job<'_>) -> Result<()> {
-        let batch = self.come_back();
-        let done = self.sqlite.transact(job);
-        // It has ended with that of the job, if not before.
-        batch.map_or(Ok(()), |batch| self.sqlite.wait(&batch)).and(done)
-    }
-}
-
-impl Away<'_> {
-    fn come_back(&mut self) -> Option<Arc<Batch>> {
-        let batch = self.batch.take()?;
-        batch.away.fetch_sub(1, Ordering::SeqCst);
-        Some(batch)
-    }
-}
-
-impl Drop for Away<'_> {
-    fn drop(&mut self) {
-        if let Some(batch) = self.come_back()
-            && let Err(error) = self.sqlite.wait(&batch)
-        {
-            log::error!("{error}");
-        }
-    }
-}
-
 impl Turn {
-    /// The open transaction, or a new one.
-    fn join(&mut self) -> Result<Arc<Batch>> {
-        if let Some(batch) = &self.batch {
-            return Ok(batch.clone());
+    /// That of the open transaction, or of a new one.
+    fn fate(&mut self) -> Result<Fate> {
+        if let Some(open) = &self.open {
+            return Ok(open.clone());
         }
         self.connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
-        Ok(self.batch.insert(Arc::default()).clone())
+        Ok(self.open.insert(Fate::default()).clone())
     }
 
-    /// Runs a job in a savepoint; what it has done stays if it says so. With an error the whole transaction is lost: that of a
-    /// job's own statement is not among them unless the database has given up all of it, as it does when the disk is full.
-    fn apart(&mut self, job: &mut dyn FnMut(&mut Savepoint<'_>) -> bool) -> Result<()> {
-        let mut savepoint = self.connection.savepoint().map_err(failed)?;
-        if !job(&mut savepoint) {
-            savepoint.rollback().map_err(failed)?;
+    /// Runs a job in a savepoint of its own: what others have done stays whatever becomes of it. A panic of the job is handed on:
+    /// it must not leave those without an answer who share the transaction.
+    fn apart(&mut self, job: Job<'_>) -> thread::Result<Result<()>> {
+        let mut done = Ok(Ok(()));
+        let mut run = || {
+            let mut savepoint = self.connection.savepoint().map_err(failed)?;
+            done = catch_unwind(AssertUnwindSafe(|| job(&mut &*savepoint)));
+            if !matches!(done, Ok(Ok(()))) {
+                savepoint.rollback().map_err(failed)?;
+            }
+            savepoint.commit().map_err(failed)
+        };
+        // The database may have given up the whole transaction, as it does when the disk is full.
+        if let Err(error) = run() {
+            self.end(Err(error));
         }
-        savepoint.commit().map_err(failed)
+        done
     }
 
-    /// Commits the open transaction if it is `usable`, and tells those who wait for it.
+    /// Runs a job without one, which costs half as much: what it writes before it fails is lost with all that others have written.
+    fn among(&mut self, job: Job<'_>) -> thread::Result<Result<()>> {
+        let before = self.connection.total_changes();
+        let done = catch_unwind(AssertUnwindSafe(|| job(&mut &self.connection)));
+        if self.connection.is_autocommit() {
+            self.end(Err(lost("given up by the database")));
+        } else if !matches!(done, Ok(Ok(()))) && self.connection.total_changes() != before {
+            self.end(Err(lost("a job that shared it has failed")));
+        }
+        done
+    }
+
+    /// Commits the open transaction if it is `usable`, and tells those who share it.
     fn end(&mut self, usable: Result<()>) {
-        let Some(batch) = self.batch.take() else { return };
-        let outcome = usable.and_then(|()| self.connection.execute_batch("COMMIT").map_err(failed));
+        let Some(fate) = self.open.take() else { return };
+        let outcome = usable.and_then(|()| self.connection.execute_batch("COMMIT").map_err(failed)).map(|()| {
+            let changes = self.connection.total_changes();
+            self.commits += u64::from(changes != self.changes);
+            self.changes = changes;
+            self.commits
+        });
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
         {
             log::error!("{}", failed(error));
         }
-        batch.end(outcome);
+        fate.tell(outcome);
     }
 }
 
-impl Batch {
-    fn end(&self, outcome: Result<()>) {
-        *self.outcome.lock() = Some(outcome);
-        self.ended.notify_all();
-    }
-
-    /// How it has ended, if it has within [`LINGER`].
-    fn wait(&self) -> Option<Result<()>> {
-        let mut outcome = self.outcome.lock();
-        if outcome.is_none() {
-            self.ended.wait_for(&mut outcome, LINGER);
-        }
-        outcome.clone()
+impl Log {
+    /// Puts on the disk what is in the log: `latest` tells which commit was the last before.
+    fn synchronise(&mut self, latest: impl FnOnce() -> Commit) -> Result<()> {
+        let failed = |cause: &dyn std::fmt::Display| Error::new(Code::StoreFailed).with(cause);
+        self.kept.ok_or_else(|| failed(&"the disk has failed; start again when it is in order"))?;
+        let latest = latest();
+        let done = self.file.sync_data();
+        self.kept = done.is_ok().then_some(latest);
+        done.map_err(|e| failed(&e))
     }
 }
 
-impl Transaction for Savepoint<'_> {
+impl Transaction for &Connection {
     fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64> {
         let mut statement = self.prepare_cached(&in_dialect(sql)).map_err(failed)?;
         statement.execute(rusqlite::params_from_iter(values)).map(|rows| rows as u64).map_err(failed)
@@ -294,6 +317,10 @@ fn in_dialect(sql: &str) -> String {
     sql.trim_end_matches(LOCKED).replace('$', "?")
 }
 
+fn lost(cause: &str) -> Error {
+    Error::new(Code::StoreFailed).with(format_args!("the transaction was lost: {cause}"))
+}
+
 fn failed(cause: rusqlite::Error) -> Error {
     Error::new(Code::StoreFailed).with(cause)
 }
@@ -312,10 +339,16 @@ fn create_private(path: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
+    use std::sync::Barrier;
 
     use super::*;
     use crate::store::tests::{Folder, On};
+
+    fn store() -> (Folder, Sqlite) {
+        let folder = Folder::new(On::Sqlite);
+        let sqlite = Sqlite::open(&folder.0).unwrap();
+        (folder, sqlite)
+    }
 
     /// Notes in the audit, as another program sees them.
     fn kept(folder: &Folder) -> Vec<String> {
@@ -329,110 +362,161 @@ mod tests {
         transaction.execute(sql, &[details.into()]).map(drop)
     }
 
-    /// Has its turn until so many others wait for theirs.
-    fn first(sqlite: &Sqlite, others: usize) -> Result<()> {
-        sqlite.transact(&mut |transaction| {
-            note(transaction, "first")?;
-            while sqlite.waiting.load(Ordering::SeqCst) < others {
-                thread::yield_now();
-            }
-            Ok(())
-        })
+    fn join(sqlite: &Sqlite, details: &str) -> Fate {
+        sqlite.join(&mut |transaction| note(transaction, details), None).unwrap()
+    }
+
+    /// As the database does by itself when it gives up, of a full disk for one.
+    fn give_up(transaction: &mut dyn Transaction) -> Result<()> {
+        transaction.execute("ROLLBACK", &[]).map(drop)
     }
 
     #[test]
-    fn decisions_that_come_together_share_a_commit_and_stay_independent() {
-        let folder = Folder::new(On::Sqlite);
-        let sqlite = Sqlite::open(&folder.0).unwrap();
+    fn whoever_settles_first_commits_for_all() {
+        let (folder, sqlite) = store();
+        let fates = ["a", "b", "c"].map(|details| join(&sqlite, details));
+        assert!(kept(&folder).is_empty());
+        sqlite.settle(&fates[1]).unwrap();
+        assert_eq!(kept(&folder), ["a", "b", "c"]);
+        assert!(fates.iter().all(|fate| fate.outcome() == Some(Ok(1))));
+        let later = join(&sqlite, "d");
+        assert!(fates.iter().all(|fate| sqlite.settle(fate).is_ok()));
+        assert_eq!(kept(&folder).len(), 3, "what came later is not theirs");
+        sqlite.settle(&later).unwrap();
+        assert_eq!(kept(&folder).len(), 4);
+    }
+
+    #[test]
+    fn jobs_that_come_together_stay_independent() {
+        let (folder, sqlite) = store();
         let (kept, sqlite) = (|| kept(&folder), &sqlite);
-        let decide = |details, outcome: fn() -> Result<()>| {
-            sqlite.transact(&mut |transaction| {
-                assert!(kept().is_empty(), "the first is not committed yet");
-                note(transaction, details)?;
-                outcome()
-            })
-        };
+        let turn = sqlite.turn.lock();
+        let begun = Barrier::new(4);
         thread::scope(|scope| {
-            let begun = scope.spawn(|| first(sqlite, 3));
-            while sqlite.turn.try_lock().is_some() {
-                thread::yield_now();
-            }
-            let good = scope.spawn(|| decide("good", || Ok(())));
-            let refused = scope.spawn(|| decide("refused", || Err(Code::CodeUsed.into())));
-            let broken = scope.spawn(|| decide("broken", || panic!("a job that panics")));
-            assert_eq!((begun.join().unwrap(), good.join().unwrap()), (Ok(()), Ok(())));
+            let decide = |details: &'static str, outcome: fn() -> Result<()>| {
+                let begun = &begun;
+                scope.spawn(move || {
+                    begun.wait();
+                    sqlite.transact(&mut |transaction| note(transaction, details).and_then(|()| outcome()))
+                })
+            };
+            let good = decide("good", || Ok(()));
+            let refused = decide("refused", || Err(Code::CodeUsed.into()));
+            let broken = decide("broken", || panic!("a job that panics"));
+            begun.wait();
+            MutexGuard::unlock_fair(turn);
+            assert_eq!(good.join().unwrap(), Ok(()));
             assert_eq!(refused.join().unwrap().unwrap_err().code, Code::CodeUsed);
             assert!(broken.join().is_err());
         });
-        assert_eq!(kept(), ["first", "good"]);
+        assert_eq!(kept(), ["good"]);
     }
 
     #[test]
-    fn a_decision_is_committed_with_what_follows_it() {
-        let folder = Folder::new(On::Sqlite);
-        let sqlite = Sqlite::open(&folder.0).unwrap();
-        let decision = sqlite.decide(&mut |transaction| note(transaction, "decided")).unwrap();
-        assert!(kept(&folder).is_empty(), "its licence is not signed yet");
-        let events =
-            |transaction: &mut dyn Transaction| transaction.rows("SELECT 1 FROM events", &[]).map(|rows| rows.len());
-        // Others see it, and are not answered before it is on the disk.
-        let others = || sqlite.transact(&mut |transaction| events(transaction).map(|seen| assert_eq!(seen, 1)));
-        thread::scope(|scope| {
-            let other = scope.spawn(others);
-            while sqlite.turn.lock().batch.as_ref().is_some_and(|batch| Arc::strong_count(batch) < 3) {
-                thread::yield_now();
-            }
-            decision.finish(&mut |transaction| note(transaction, "signed")).unwrap();
-            other.join().unwrap().unwrap();
-        });
-        assert_eq!(kept(&folder), ["decided", "signed"]);
-        let refused = sqlite.decide(&mut |_| Err(Code::CodeUsed.into())).err().unwrap();
-        assert_eq!(refused.code, Code::CodeUsed);
-        let decision = sqlite.decide(&mut |transaction| note(transaction, "kept")).unwrap();
-        let failed = decision.finish(&mut |transaction| note(transaction, "lost").and(Err(Code::Busy.into())));
+    fn a_refusal_is_told_when_what_it_was_founded_on_is_kept() {
+        let (folder, sqlite) = store();
+        let decided = join(&sqlite, "decided");
+        let refused = sqlite.join(&mut |_| Err(Code::CodeUsed.into()), None).unwrap_err();
+        assert_eq!((refused.code, decided.outcome()), (Code::CodeUsed, Some(Ok(1))));
+        assert_eq!(kept(&folder), ["decided"]);
+    }
+
+    #[test]
+    fn a_job_in_a_savepoint_fails_alone() {
+        let (folder, sqlite) = store();
+        let decided = join(&sqlite, "decided");
+        let failed = sqlite.transact(&mut |transaction| note(transaction, "lost").and(Err(Code::Busy.into())));
         assert_eq!(failed.unwrap_err().code, Code::Busy);
-        assert_eq!(kept(&folder), ["decided", "kept", "signed"]);
+        sqlite.settle(&decided).unwrap();
+        assert_eq!(kept(&folder), ["decided"]);
     }
 
     #[test]
-    fn a_decision_that_is_never_finished_holds_nobody_up() {
-        let folder = Folder::new(On::Sqlite);
-        let sqlite = Sqlite::open(&folder.0).unwrap();
-        let away = sqlite.decide(&mut |transaction| note(transaction, "slow")).unwrap();
-        sqlite.transact(&mut |transaction| note(transaction, "other")).unwrap();
-        assert_eq!(kept(&folder), ["other", "slow"]);
-        drop(away);
-        drop(sqlite.decide(&mut |transaction| note(transaction, "dropped")).unwrap());
-        assert_eq!(kept(&folder), ["dropped", "other", "slow"]);
+    fn a_job_without_one_that_fails_after_writing_takes_what_it_shares_along() {
+        for panics in [false, true] {
+            let (folder, sqlite) = store();
+            let decided = join(&sqlite, "decided");
+            let failed = catch_unwind(AssertUnwindSafe(|| {
+                let job = &mut |transaction: &mut dyn Transaction| {
+                    note(transaction, "lost")?;
+                    assert!(!panics, "a job that panics");
+                    Err(Code::Busy.into())
+                };
+                sqlite.join(job, None).unwrap_err().code
+            }));
+            assert_eq!(failed.ok(), (!panics).then_some(Code::Busy));
+            assert_eq!(sqlite.settle(&decided).unwrap_err().code, Code::StoreFailed);
+            sqlite.transact(&mut |transaction| note(transaction, "later")).unwrap();
+            assert_eq!(kept(&folder), ["later"]);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn after_the_disk_has_failed_nothing_counts_as_kept() {
+        let (_folder, sqlite) = store();
+        let kept = join(&sqlite, "kept");
+        sqlite.settle(&kept).unwrap();
+        // What can't be synchronised.
+        let broken = std::mem::replace(&mut sqlite.log.lock().file, File::open("/dev/null").unwrap());
+        let lost = join(&sqlite, "lost");
+        assert_eq!(sqlite.settle(&lost).unwrap_err().code, Code::StoreFailed);
+        // Whatever the disk says of it later.
+        sqlite.log.lock().file = broken;
+        assert_eq!(sqlite.settle(&lost).unwrap_err().code, Code::StoreFailed);
+        assert_eq!(sqlite.transact(&mut |_| Ok(())).unwrap_err().code, Code::StoreFailed);
     }
 
     #[test]
-    fn who_finishes_a_lost_decision_is_told() {
-        let folder = Folder::new(On::Sqlite);
-        let sqlite = Sqlite::open(&folder.0).unwrap();
-        let decision = sqlite.decide(&mut |transaction| note(transaction, "decided")).unwrap();
-        // As the database does by itself when it gives up, of a full disk for one.
-        assert!(sqlite.transact(&mut |transaction| transaction.execute("ROLLBACK", &[]).map(drop)).is_err());
-        let finished = decision.finish(&mut |transaction| note(transaction, "signed"));
-        assert_eq!(finished.unwrap_err().code, Code::StoreFailed);
+    fn the_log_is_written_back_while_others_have_more_to_write() {
+        let (folder, sqlite) = store();
+        for number in 0..3 * WRITTEN_BACK {
+            let settled = join(&sqlite, &number.to_string());
+            sqlite.settle(&settled).unwrap();
+            if number % 10 == 9 {
+                join(&sqlite, "open");
+            }
+        }
+        let log = std::fs::metadata(folder.0.join(format!("{FILE}-wal"))).unwrap().len();
+        let pages = log / 4096;
+        assert!(pages < 2 * WRITTEN_BACK * 4, "{pages} pages: it never began anew");
+        assert!(sqlite.base.lock().commit >= 2 * WRITTEN_BACK);
+        assert_eq!(kept(&folder).iter().filter(|note| *note != "open").count() as u64, 3 * WRITTEN_BACK);
+    }
+
+    #[test]
+    fn nothing_is_built_upon_what_was_lost() {
+        let (folder, sqlite) = store();
+        let decided = join(&sqlite, "decided");
+        assert!(sqlite.transact(&mut give_up).is_err());
+        let follows = |transaction: &mut dyn Transaction| note(transaction, "signed");
+        assert_eq!(sqlite.join(&mut { follows }, Some(&decided)).unwrap_err().code, Code::StoreFailed);
+        let decided = join(&sqlite, "again");
+        let signed = sqlite.join(&mut { follows }, Some(&decided)).unwrap();
+        assert!(signed.is(&decided));
+        sqlite.settle(&signed).unwrap();
+        let signed = sqlite.join(&mut { follows }, Some(&decided)).unwrap();
+        sqlite.settle(&signed).unwrap();
+        assert_eq!(kept(&folder), ["again", "signed", "signed"]);
     }
 
     #[test]
     fn nobody_is_told_of_what_was_lost_with_a_shared_transaction() {
-        let folder = Folder::new(On::Sqlite);
-        let sqlite = Sqlite::open(&folder.0).unwrap();
-        thread::scope(|scope| {
-            let begun = scope.spawn(|| first(&sqlite, 1));
-            while sqlite.turn.try_lock().is_some() {
-                thread::yield_now();
+        for apart in [true, false] {
+            let (folder, sqlite) = store();
+            let decided = join(&sqlite, "decided");
+            let given_up =
+                if apart { sqlite.transact(&mut give_up) } else { sqlite.join(&mut give_up, None).map(drop) };
+            if apart {
+                assert_eq!(given_up.unwrap_err().code, Code::StoreFailed);
+            } else {
+                let fate = sqlite.join(&mut |_| Ok(()), None);
+                assert!(fate.is_ok(), "the next transaction is a new one");
             }
-            // As the database does by itself when it gives up, of a full disk for one.
-            let giving_up = sqlite.transact(&mut |transaction| transaction.execute("ROLLBACK", &[]).map(drop));
-            assert_eq!(giving_up.unwrap_err().code, Code::StoreFailed);
-            assert_eq!(begun.join().unwrap().unwrap_err().code, Code::StoreFailed);
-        });
-        assert!(kept(&folder).is_empty());
-        first(&sqlite, 0).unwrap();
-        assert_eq!(kept(&folder), ["first"]);
+            assert_eq!(sqlite.settle(&decided).unwrap_err().code, Code::StoreFailed);
+            assert!(kept(&folder).is_empty());
+            sqlite.transact(&mut |transaction| note(transaction, "later")).unwrap();
+            assert_eq!(kept(&folder), ["later"]);
+        }
     }
 }

@@ -68,6 +68,7 @@ on_both! {
     a_customer_is_found_by_a_part_of_his_name_in_any_case
     a_store_that_is_opened_again_has_everything
     a_copy_is_whole_and_never_replaces_a_file
+    a_store_of_the_first_layout_keeps_its_history
 }
 
 fn with_series(on: On) -> (Folder, Store) {
@@ -195,6 +196,73 @@ fn a_copy_is_whole_and_never_replaces_a_file(on: On) {
         assert!(std::fs::read(&file).unwrap().starts_with(b"PGDMP"));
     }
     drop(folder);
+}
+
+/// What programs of layout 1 have left: a series, and key 1, a demo whose code was exchanged twice.
+const LAYOUT_1: &str = include_str!("tests/schema-1.sql");
+
+fn of_layout_1(folder: &Folder, on: On) {
+    let series = database::series_name(&SERIES);
+    let history = format!(
+        "INSERT INTO series VALUES ('{series}', '672B', 'Товар', '{{}}', 1, 1);
+        INSERT INTO codes VALUES ('00000000000000000098', '{series}', 'demo', 'used', '{{}}', 5, 1);
+        INSERT INTO keys (series, key_no, reg_no, terms, activated, state, revoked, allowance, issue, code, identity, fingerprint, computer_id)
+            VALUES ('{series}', 1, 1, '{{}}', 5, 'active', 0, 0, 2, '00000000000000000098', '{{}}', '{{}}', 'COMPUTER');
+        INSERT INTO activations (series, key_no, issue, code, identity, at) VALUES ('{series}', 1, 1, '00000000000000000098', '{{}}', 5);
+        INSERT INTO activations (series, key_no, issue, code, identity, at) VALUES ('{series}', 1, 2, '00000000000000000098', '{{}}', 9);
+        INSERT INTO events (at, actor, kind, series, key_no, code, details)
+            SELECT at, 'server', 'activated', series, key_no, code, 'issue ' || issue FROM activations;
+        INSERT INTO events (at, actor, kind, series, key_no, details) VALUES (7, 'server', 'cloned', '{series}', 1, 'B')"
+    );
+    match on {
+        On::Sqlite => {
+            let raw = rusqlite::Connection::open(folder.0.join(FILE)).unwrap();
+            raw.execute_batch(&LAYOUT_1.replace(SERIAL, "INTEGER PRIMARY KEY AUTOINCREMENT")).unwrap();
+            raw.execute_batch(&history).unwrap();
+            raw.pragma_update(None, "application_id", 0x534C_4B43).unwrap();
+            raw.pragma_update(None, "user_version", 1).unwrap();
+        }
+        On::Postgres => {
+            let address = std::fs::read_to_string(folder.0.join(ADDRESS_FILE)).unwrap();
+            let mut raw = ::postgres::Client::connect(address.trim(), ::postgres::NoTls).unwrap();
+            let serial = "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY";
+            raw.batch_execute(&LAYOUT_1.replace(SERIAL, serial)).unwrap();
+            raw.batch_execute(&history).unwrap();
+            raw.batch_execute("CREATE TABLE slk_center (version BIGINT NOT NULL); INSERT INTO slk_center VALUES (1)")
+                .unwrap();
+        }
+    }
+}
+
+fn a_store_of_the_first_layout_keeps_its_history(on: On) {
+    let folder = Folder::new(on);
+    of_layout_1(&folder, on);
+    for _ in 0..2 {
+        let store = folder.store();
+        let activations = store.work(|work| work.activations(&SERIES, 1)).unwrap();
+        assert_eq!(activations.iter().map(|done| (done.issue, done.at.0)).collect::<Vec<_>>(), [(1, 5), (2, 9)]);
+        assert_eq!(store.work(|work| work.events_of_key(&SERIES, 1)).unwrap().len(), 3);
+        assert_eq!(store.work(|work| work.latest_events(true, 9)).unwrap().len(), 1);
+        let demos = store.work(|work| work.rows("SELECT computer_id FROM demos WHERE key_no = 1", &[])).unwrap();
+        assert_eq!(demos[0].text(0).unwrap(), "COMPUTER");
+    }
+    // All that a new store has is there.
+    let fresh = Folder::new(on);
+    assert_eq!(layout(&folder.store(), on), layout(&fresh.store(), on));
+}
+
+/// Columns and indexes of the store.
+fn layout(store: &Store, on: On) -> Vec<String> {
+    let sql = match on {
+        On::Sqlite => {
+            "SELECT m.name || ' ' || p.name FROM sqlite_schema m JOIN pragma_table_info(m.name) p UNION ALL SELECT sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY 1"
+        }
+        On::Postgres => {
+            "SELECT CAST(table_name || ' ' || column_name AS TEXT) FROM information_schema.columns WHERE table_schema = current_schema() UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = current_schema() ORDER BY 1"
+        }
+    };
+    let rows = store.work(|work| work.rows(sql, &[])).unwrap();
+    rows.iter().map(|row| row.text(0).unwrap().to_owned()).collect()
 }
 
 #[test]

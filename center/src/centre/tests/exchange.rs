@@ -110,7 +110,7 @@ fn at_two_centres_at_the_same_time_a_code_gives_one_licence(on: On) {
                     let server = bench.server("a");
                     let text =
                         server.request(Purpose::Activate(activate(code))).sign(CRYPTO, &server.identity).unwrap();
-                    match asked_of.answer(&asked_of.read(&text).unwrap()) {
+                    match asked_of.answer(&asked_of.read(&text).unwrap()).and_then(Unsettled::settle) {
                         Ok(_) => drop(won.fetch_add(1, Ordering::SeqCst)),
                         Err(error) => assert_eq!(error.code, Code::CodeUsed),
                     }

@@ -1,0 +1,116 @@
+CREATE TABLE series (
+    series TEXT PRIMARY KEY,
+    key_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    policy TEXT NOT NULL,
+    last_key_no BIGINT NOT NULL,
+    last_reg_no BIGINT NOT NULL
+);
+
+CREATE TABLE products (
+    series TEXT NOT NULL REFERENCES series,
+    name TEXT NOT NULL,
+    note TEXT NOT NULL,
+    PRIMARY KEY (series, name)
+);
+
+CREATE TABLE articles (
+    series TEXT NOT NULL REFERENCES series,
+    article TEXT NOT NULL,
+    terms TEXT NOT NULL,
+    PRIMARY KEY (series, article)
+);
+
+CREATE TABLE customers (
+    itn TEXT NOT NULL,
+    iec TEXT NOT NULL,
+    name TEXT NOT NULL,
+    folded_name TEXT NOT NULL,
+    note TEXT NOT NULL,
+    PRIMARY KEY (itn, iec)
+);
+
+CREATE TABLE keys (
+    series TEXT NOT NULL REFERENCES series,
+    key_no BIGINT NOT NULL,
+    reg_no BIGINT NOT NULL,
+    terms TEXT NOT NULL,
+    itn TEXT,
+    iec TEXT,
+    activated BIGINT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('active', 'reserved')),
+    revoked BIGINT NOT NULL,
+    allowance BIGINT NOT NULL,
+    issue BIGINT NOT NULL,
+    code TEXT NOT NULL,
+    identity TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    blank_key_no BIGINT,
+    computer_id TEXT,
+    memory TEXT,
+    licence TEXT,
+    issued BIGINT,
+    PRIMARY KEY (series, key_no),
+    UNIQUE (series, reg_no)
+);
+
+CREATE TABLE codes (
+    code TEXT PRIMARY KEY,
+    series TEXT NOT NULL REFERENCES series,
+    origin TEXT NOT NULL CHECK (origin IN ('sold', 'demo', 'reserve')),
+    state TEXT NOT NULL CHECK (state IN ('new', 'used', 'blocked')),
+    terms TEXT NOT NULL,
+    created BIGINT NOT NULL,
+    key_no BIGINT
+);
+
+CREATE TABLE activations (
+    id SERIAL_KEY,
+    series TEXT NOT NULL,
+    key_no BIGINT NOT NULL,
+    issue BIGINT NOT NULL,
+    code TEXT NOT NULL,
+    identity TEXT NOT NULL,
+    computer_id TEXT,
+    blank_key_no BIGINT,
+    at BIGINT NOT NULL
+);
+
+CREATE TABLE transfers (
+    id SERIAL_KEY,
+    series TEXT NOT NULL,
+    key_no BIGINT NOT NULL,
+    retired_issue BIGINT NOT NULL,
+    code TEXT NOT NULL REFERENCES codes,
+    identity TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    reason TEXT NOT NULL,
+    comment TEXT NOT NULL,
+    UNIQUE (series, key_no, retired_issue)
+);
+
+CREATE TABLE events (
+    id SERIAL_KEY,
+    at BIGINT NOT NULL,
+    actor TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    series TEXT,
+    key_no BIGINT,
+    code TEXT,
+    details TEXT NOT NULL
+);
+
+CREATE TABLE tokens (
+    hash TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    role TEXT NOT NULL,
+    created BIGINT NOT NULL
+);
+
+CREATE INDEX codes_by_key ON codes (series, key_no) WHERE key_no IS NOT NULL;
+CREATE INDEX keys_by_itn ON keys (itn);
+CREATE INDEX keys_by_identity ON keys (identity);
+CREATE INDEX keys_by_computer ON keys (series, computer_id);
+CREATE INDEX activations_by_key ON activations (series, key_no);
+CREATE INDEX events_by_key ON events (series, key_no);
+CREATE INDEX events_by_kind ON events (kind, id);

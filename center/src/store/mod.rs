@@ -48,7 +48,7 @@ pub struct Work<'a> {
 }
 
 /// What a transaction has led to, which is seen by others but may be lost until it is settled: nobody may be told of it before.
-/// Dropped, it is settled unheard.
+/// Dropped, it stays done, and holds nobody up.
 #[must_use = "it may be lost until it is settled"]
 pub struct Unsettled<T> {
     value: T,
@@ -156,7 +156,7 @@ impl<T> Unsettled<T> {
 }
 
 impl<T> Unsettled<Option<T>> {
-    /// The same about what there is; nothing, settled unheard, if there is nothing.
+    /// The same about what there is; nothing if there is nothing.
     pub fn transpose(self) -> Option<Unsettled<T>> {
         let Unsettled { value, open } = self;
         value.map(|value| Unsettled { value, open })
@@ -165,7 +165,10 @@ impl<T> Unsettled<Option<T>> {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        if let Err(error) = self.database.settle(&self.fate) {
+        // Whether it is on the disk nobody asks any more.
+        if self.fate.outcome().is_none()
+            && let Err(error) = self.database.settle(&self.fate)
+        {
             log::error!("{error}");
         }
     }

@@ -178,7 +178,7 @@ impl Database for Sqlite {
                 turn.end(Ok(()));
             }
         }
-        let commit = fate.outcome().unwrap_or_else(|| Err(lost("no transaction")))?;
+        let commit = fate.outcome().unwrap_or_else(|| Err(lost(("его нет", "there is none"))))?;
         let mut log = self.log.lock();
         if log.kept.is_none_or(|kept| kept < commit) {
             log.synchronise(|| self.turn.lock().commits)?;
@@ -241,9 +241,9 @@ impl Turn {
         let before = self.connection.total_changes();
         let done = catch_unwind(AssertUnwindSafe(|| job(&mut &self.connection)));
         if self.connection.is_autocommit() {
-            self.end(Err(lost("given up by the database")));
+            self.end(Err(lost(("база данных от неё отказалась", "the database has given it up"))));
         } else if !matches!(done, Ok(Ok(()))) && self.connection.total_changes() != before {
-            self.end(Err(lost("a job that shared it has failed")));
+            self.end(Err(lost(("общее с ней действие не удалось", "something that shared it has failed"))));
         }
         done
     }
@@ -269,12 +269,17 @@ impl Turn {
 impl Log {
     /// Puts on the disk what is in the log: `latest` tells which commit was the last before.
     fn synchronise(&mut self, latest: impl FnOnce() -> Commit) -> Result<()> {
-        let failed = |cause: &dyn std::fmt::Display| Error::new(Code::StoreFailed).with(cause);
-        self.kept.ok_or_else(|| failed(&"the disk has failed; start again when it is in order"))?;
+        self.kept.ok_or_else(|| {
+            let (russian, english) = (
+                "диск отказал; когда исправите, перезапустите",
+                "the disk has failed; start again when it is in order",
+            );
+            Error::new(Code::StoreFailed).with_text(russian, english)
+        })?;
         let latest = latest();
         let done = self.file.sync_data();
         self.kept = done.is_ok().then_some(latest);
-        done.map_err(|e| failed(&e))
+        done.map_err(|e| Error::new(Code::StoreFailed).with(e))
     }
 }
 
@@ -317,8 +322,10 @@ fn in_dialect(sql: &str) -> String {
     sql.trim_end_matches(LOCKED).replace('$', "?")
 }
 
-fn lost(cause: &str) -> Error {
-    Error::new(Code::StoreFailed).with(format_args!("the transaction was lost: {cause}"))
+fn lost((russian, english): (&str, &str)) -> Error {
+    let (russian, english) =
+        (format!("транзакция потеряна: {russian}"), format!("the transaction was lost: {english}"));
+    Error::new(Code::StoreFailed).with_text(russian, english)
 }
 
 fn failed(cause: rusqlite::Error) -> Error {

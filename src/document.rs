@@ -5,7 +5,6 @@
 //! `docs/formats.md`.
 
 use std::borrow::Cow;
-
 use std::io::Write;
 
 use base64::Engine;

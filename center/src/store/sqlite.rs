@@ -24,8 +24,10 @@ pub const FILE: &str = "center.db";
 pub const SCHEMA: i32 = 2;
 /// `application_id` of our stores: `SLKC`.
 const APPLICATION: i32 = 0x534C_4B43;
-/// How long a writer waits for another one.
+/// How long a writer waits for another program's …
 const PATIENCE: Duration = Duration::from_secs(10);
+/// … and how often it looks: a busy centre leaves less than a millisecond between two transactions.
+const LOOK: Duration = Duration::from_micros(200);
 /// Statements that stay prepared.
 const STATEMENTS: usize = 64;
 /// Most memory for pages of the store, in KiB.
@@ -82,7 +84,7 @@ impl Sqlite {
         let damaged = |e: rusqlite::Error| Error::new(Code::StoreDamaged).with(&place).with(e);
         let mut connection = Connection::open(&path).map_err(damaged)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        connection.busy_timeout(PATIENCE).map_err(failed)?;
+        connection.busy_handler(Some(looks_again)).map_err(failed)?;
         connection.pragma_update(None, "foreign_keys", true).map_err(damaged)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(damaged)?;
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(damaged)?;
@@ -332,6 +334,13 @@ fn failed(cause: rusqlite::Error) -> Error {
     Error::new(Code::StoreFailed).with(cause)
 }
 
+/// Whether a writer that has looked so often for another program's end looks again. SQLite's own waits grow to a tenth of a second,
+/// and would find one busy centre busy each time.
+fn looks_again(looked: i32) -> bool {
+    thread::sleep(LOOK);
+    LOOK * looked.unsigned_abs() < PATIENCE
+}
+
 /// Codes are worth money: a store that we make is for its owner only. SQLite gives its other files the same rights.
 fn create_private(path: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
@@ -347,6 +356,7 @@ fn create_private(path: &Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::sync::Barrier;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
     use crate::store::tests::{Folder, On};
@@ -456,6 +466,28 @@ mod tests {
             sqlite.transact(&mut |transaction| note(transaction, "later")).unwrap();
             assert_eq!(kept(&folder), ["later"]);
         }
+    }
+
+    #[test]
+    fn another_program_gets_its_turn_beside_a_busy_centre() {
+        let (folder, sqlite) = store();
+        let other = Sqlite::open(&folder.0).unwrap();
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            // One transaction after the other, each open for longer than the time between them.
+            scope.spawn(|| {
+                while !done.load(Ordering::SeqCst) {
+                    let fate = join(&sqlite, "busy");
+                    thread::sleep(LOOK * 10);
+                    sqlite.settle(&fate).unwrap();
+                    thread::sleep(LOOK);
+                }
+            });
+            let noted = (0..5).try_for_each(|_| other.transact(&mut |transaction| note(transaction, "other")));
+            done.store(true, Ordering::SeqCst);
+            noted.unwrap();
+        });
+        assert_eq!(kept(&folder).iter().filter(|note| *note == "other").count(), 5);
     }
 
     #[cfg(unix)]

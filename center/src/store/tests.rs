@@ -63,6 +63,7 @@ on_both! {
     what_fails_in_the_middle_leaves_nothing
     codes_of_a_series_that_the_store_does_not_know_are_not_made
     who_locks_a_code_is_waited_for
+    a_code_that_was_changed_meanwhile_is_not_used
     the_same_report_is_kept_once
     a_token_is_found_by_its_hash_until_it_is_withdrawn
     a_customer_is_found_by_a_part_of_his_name_in_any_case
@@ -126,6 +127,22 @@ fn who_locks_a_code_is_waited_for(on: On) {
         }
     });
     assert_eq!(sum.into_inner(), 1);
+}
+
+fn a_code_that_was_changed_meanwhile_is_not_used(on: On) {
+    let (_folder, store) = with_series(on);
+    let code = one_code(&store);
+    let look = || store.work(|work| work.code(code)).unwrap().unwrap();
+    let seen = look();
+    let mut cheaper = seen.clone();
+    cheaper.terms.offer.licence_count += 1;
+    store.work(|work| work.save_code(&cheaper)).unwrap();
+    assert!(!store.work(|work| work.use_code(&seen, 1)).unwrap());
+    assert_eq!((look().state, look().key_no), (State::New, None));
+    let seen = look();
+    assert!(store.work(|work| work.use_code(&seen, 1)).unwrap());
+    assert!(!store.work(|work| work.use_code(&seen, 2)).unwrap(), "it is used already");
+    assert_eq!((look().state, look().key_no), (State::Used, Some(1)));
 }
 
 fn the_same_report_is_kept_once(on: On) {

@@ -1,7 +1,8 @@
 //! Signed documents: the one envelope of licences, certificates and indexes of datafiles.
 //!
 //! A document is three lines of text: `SLK-<TYPE> <version>`, a JSON object, the signature in base64. The signature covers
-//! the first two lines with their line feeds, so it is verified over bytes; what the JSON says is given out afterwards only.
+//! the first two lines with their line feeds, or the first and a digest of the second, so it is verified over bytes; what the
+//! JSON says is given out afterwards only.
 //! `docs/formats.md`.
 
 use std::borrow::Cow;
@@ -38,6 +39,8 @@ pub struct Unverified<'a> {
     payload: &'a str,
     /// What the signature covers. The text itself, unless an editor has changed its line ends.
     signed: Cow<'a, str>,
+    /// Whether a digest stands for the second line.
+    digested: bool,
     signature: Vec<u8>,
 }
 
@@ -52,12 +55,28 @@ pub enum PublicKey<'a> {
 
 /// Writes a signed document: three lines.
 pub fn sign(kind: Kind, payload: &impl Serialize, signer: &dyn Signer) -> Result<String> {
+    write(kind, payload, |lines| signer.sign(lines))
+}
+
+/// The same, with the first line and the SHA-256 of the second signed: Ed25519 hashes twice what it signs, and slowly.
+pub fn sign_digest(crypto: &dyn Crypto, kind: Kind, payload: &impl Serialize, signer: &dyn Signer) -> Result<String> {
+    write(kind, payload, |lines| signer.sign(&digested(crypto, lines)))
+}
+
+/// The first line, and the SHA-256 of the second.
+fn digested(crypto: &dyn Crypto, lines: &[u8]) -> Vec<u8> {
+    let second = lines.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let (first, second) = lines.split_at(second);
+    [first, &crypto.sha256(&[second])].concat()
+}
+
+fn write(kind: Kind, payload: &impl Serialize, sign: impl FnOnce(&[u8]) -> Result<Vec<u8>>) -> Result<String> {
     let wrong = |cause: &dyn std::fmt::Display| Error::new(Code::Internal).with(cause);
     let mut bytes = Vec::with_capacity(USUAL);
     writeln!(bytes, "{MARK}{} {}", kind.name, kind.version).map_err(|e| wrong(&e))?;
     serde_json::to_writer(&mut bytes, payload).map_err(|e| wrong(&e))?;
     bytes.push(b'\n');
-    let signature = signer.sign(&bytes)?;
+    let signature = sign(&bytes)?;
     let mut text = String::from_utf8(bytes).map_err(|e| wrong(&e))?;
     STANDARD.encode_string(signature, &mut text);
     text.push('\n');
@@ -112,7 +131,13 @@ pub fn read<'a>(kind: Kind, place: &'a str, text: &'a str) -> Result<(Unverified
         true => Cow::Borrowed(both),
         false => Cow::Owned(format!("{header}\n{payload}\n")),
     };
-    Ok((Unverified { place, payload, signed, signature }, rest))
+    Ok((Unverified { place, payload, signed, digested: false, signature }, rest))
+}
+
+/// Reads a document that [`sign_digest`] has signed.
+pub fn read_digested<'a>(kind: Kind, place: &'a str, text: &'a str) -> Result<(Unverified<'a>, &'a str)> {
+    let (unverified, rest) = read(kind, place, text)?;
+    Ok((Unverified { digested: true, ..unverified }, rest))
 }
 
 /// [`Code::DocumentDamaged`] when something but empty lines stands behind the last document of `place`.
@@ -148,9 +173,13 @@ impl Unverified<'_> {
     }
 
     fn check(&self, crypto: &dyn Crypto, key: PublicKey<'_>) -> Result<()> {
+        let signed = match self.digested {
+            true => Cow::Owned(digested(crypto, self.signed.as_bytes())),
+            false => Cow::Borrowed(self.signed.as_bytes()),
+        };
         let genuine = match key {
-            PublicKey::Rsa(spki) => crypto.rsa_verify(spki, self.signed.as_bytes(), &self.signature),
-            PublicKey::Ed25519(public) => crypto.ed25519_verify(public, self.signed.as_bytes(), &self.signature),
+            PublicKey::Rsa(spki) => crypto.rsa_verify(spki, &signed, &self.signature),
+            PublicKey::Ed25519(public) => crypto.ed25519_verify(public, &signed, &self.signature),
         };
         if genuine { Ok(()) } else { Err(Error::new(Code::SignatureWrong).with(self.place)) }
     }

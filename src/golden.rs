@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use crate::activation::{
-    ANSWER, Activate, Answer, ApiCertificate, Granted, Purpose, REQUEST, Request, Retired, Revoked, Want,
+    ANSWER, Activate, Answer, ApiCertificate, FIRST_ANSWER, Granted, Purpose, REQUEST, Request, Retired, Revoked, Want,
 };
 use crate::crypto::{Crypto, ring::PROVIDER};
 use crate::datafile::{DATAFILE, Datafile, joined};
@@ -27,7 +27,8 @@ const CERTIFICATE_FILE: &str = include_str!("../golden/672B.certificate");
 const LICENCE_FILE: &str = include_str!("../golden/672B.7121172.licence");
 const DATAFILE_FILE: &[u8] = include_bytes!("../golden/672B.datafile");
 const REQUEST_FILE: &str = include_str!("../golden/672B.request");
-const ANSWER_FILE: &str = include_str!("../golden/672B.answer");
+const FIRST_ANSWER_FILE: &str = include_str!("../golden/672B.answer");
+const ANSWER_FILE: &str = include_str!("../golden/672B-2.answer");
 
 fn identity() -> Identity {
     Identity::read(&PROVIDER, "identity.json", IDENTITY).unwrap()
@@ -128,7 +129,7 @@ fn the_golden_datafile_reads_as_it_was_written_and_opens_with_the_golden_licence
 }
 
 #[test]
-fn the_golden_request_and_answer_read_as_they_were_written() {
+fn the_golden_request_and_answers_read_as_they_were_written() {
     let request = request();
     let asked = Activate {
         want: Want::Code("4345-9320-2035-7421-5315".parse().unwrap()),
@@ -145,17 +146,21 @@ fn the_golden_request_and_answer_read_as_they_were_written() {
     let installed = &request.installed[0];
     assert_eq!((installed.series, installed.key_no, installed.key_type), (key().series, 12, KeyType::Demo));
     assert_eq!(installed.issue, 1);
-    let received = Answer::read(&PROVIDER, "672B.answer", ANSWER_FILE).unwrap();
-    assert_eq!(received.answer.time, time("2026-02-04"));
-    let granted = received.accept(&PROVIDER, &request, &identity()).unwrap();
-    let Granted::Activated { key: answered, api_certificate: certificate, memory } = granted else {
-        panic!("{granted:?}")
-    };
-    assert_eq!(*answered, key());
-    assert_eq!(memory.map(|memory| memory.data).as_deref(), Some("память"));
-    let (certificate, issuer) = ApiCertificate::read(&PROVIDER, "answer", &certificate).unwrap();
-    assert_eq!((certificate.identity, certificate.issued), (request.identity, time("2026-02-04")));
-    assert_eq!((certificate.key, issuer.series), (request.api_key, key().series));
+    assert_eq!(request.answers, FIRST_ANSWER.version);
+    for (version, file) in [(1, FIRST_ANSWER_FILE), (2, ANSWER_FILE)] {
+        assert!(file.starts_with(&format!("SLK-ANSWER {version}\n")));
+        let received = Answer::read(&PROVIDER, "672B.answer", file).unwrap();
+        assert_eq!(received.answer.time, time("2026-02-04"));
+        let granted = received.accept(&PROVIDER, &request, &identity()).unwrap();
+        let Granted::Activated { key: answered, api_certificate: certificate, memory } = granted else {
+            panic!("{granted:?}")
+        };
+        assert_eq!(*answered, key());
+        assert_eq!(memory.map(|memory| memory.data).as_deref(), Some("память"));
+        let (certificate, issuer) = ApiCertificate::read(&PROVIDER, "answer", &certificate).unwrap();
+        assert_eq!((certificate.identity, certificate.issued), (request.identity, time("2026-02-04")));
+        assert_eq!((&certificate.key, issuer.series), (&request.api_key, key().series));
+    }
 }
 
 /// Changes each byte of the signed part in several ways; `refuses` must refuse them all.
@@ -180,7 +185,9 @@ fn each_changed_byte_of_a_signed_part_is_refused() {
     every_change_is_refused(LICENCE_FILE.as_bytes(), text(|t| Key::read(&PROVIDER, "x", t).is_err()));
     every_change_is_refused(REQUEST_FILE.as_bytes(), text(|t| Request::read(&PROVIDER, "x", t).is_err()));
     every_change_is_refused(DATAFILE_FILE, |bytes| Datafile::read(&PROVIDER, "x", bytes).is_err());
-    every_change_is_refused(ANSWER_FILE.as_bytes(), text(|t| Answer::read(&PROVIDER, "x", t).is_err()));
+    for answer in [FIRST_ANSWER_FILE, ANSWER_FILE] {
+        every_change_is_refused(answer.as_bytes(), text(|t| Answer::read(&PROVIDER, "x", t).is_err()));
+    }
 }
 
 #[test]
@@ -239,19 +246,21 @@ fn all_parsers(bytes: &[u8]) {
     }
 }
 
-const FILES: [&[u8]; 6] = [
+const FILES: [&[u8]; 7] = [
     IDENTITY.as_bytes(),
     CERTIFICATE_FILE.as_bytes(),
     LICENCE_FILE.as_bytes(),
     DATAFILE_FILE,
     REQUEST_FILE.as_bytes(),
+    FIRST_ANSWER_FILE.as_bytes(),
     ANSWER_FILE.as_bytes(),
 ];
-const KINDS: [(Kind, &[u8]); 5] = [
+const KINDS: [(Kind, &[u8]); 6] = [
     (CERTIFICATE, CERTIFICATE_FILE.as_bytes()),
     (LICENCE, LICENCE_FILE.as_bytes()),
     (DATAFILE, DATAFILE_FILE),
     (REQUEST, REQUEST_FILE.as_bytes()),
+    (FIRST_ANSWER, FIRST_ANSWER_FILE.as_bytes()),
     (ANSWER, ANSWER_FILE.as_bytes()),
 ];
 
@@ -298,7 +307,11 @@ fn signed_again(kind: Kind, file: &[u8], payload: &Value) -> Vec<u8> {
         REQUEST => identity().signer(&PROVIDER).unwrap(),
         _ => PROVIDER.rsa_signer(ISSUING).unwrap(),
     };
-    let mut bytes = document::sign(kind, payload, signer.as_ref()).unwrap().into_bytes();
+    let signed = match kind {
+        ANSWER => document::sign_digest(&PROVIDER, kind, payload, signer.as_ref()),
+        _ => document::sign(kind, payload, signer.as_ref()),
+    };
+    let mut bytes = signed.unwrap().into_bytes();
     let rest = file.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(2).unwrap().0 + 1;
     bytes.extend_from_slice(&file[rest..]);
     bytes
@@ -313,7 +326,7 @@ fn a_payload_that_is_signed_again_gets_past_the_signature() {
             CERTIFICATE => Issuer::read(&PROVIDER, "x", &text).is_ok(),
             LICENCE => Key::read(&PROVIDER, "x", &text).is_ok(),
             REQUEST => Request::read(&PROVIDER, "x", &text).is_ok(),
-            ANSWER => Answer::read(&PROVIDER, "x", &text).is_ok(),
+            FIRST_ANSWER | ANSWER => Answer::read(&PROVIDER, "x", &text).is_ok(),
             _ => Datafile::read(&PROVIDER, "x", bytes.clone()).is_ok(),
         };
         assert!(read, "{kind:?}");

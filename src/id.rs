@@ -51,12 +51,16 @@ pub type KeyNo = u32;
 
 /// Upper-case hex of `bytes`.
 pub fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| b"0123456789ABCDEF"[usize::from(value & 15)];
-    let mut digits = vec![0; bytes.len() * 2];
+    digits(bytes, &mut vec![0; bytes.len() * 2]).to_owned()
+}
+
+/// The same, written where there is room for twice as many digits.
+fn digits<'a>(bytes: &[u8], digits: &'a mut [u8]) -> &'a str {
+    let digit = |value: u8| value + if value < 10 { b'0' } else { b'A' - 10 };
     for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
-        pair.copy_from_slice(&[digit(byte >> 4), digit(*byte)]);
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
     }
-    String::from_utf8(digits).expect("digits are ASCII")
+    std::str::from_utf8(digits).expect("digits are ASCII")
 }
 
 /// The bytes of exactly `N * 2` hex digits in any case.
@@ -88,7 +92,7 @@ macro_rules! hex_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&hex(&self.0))
+                f.write_str(digits(&self.0, &mut [0; $len * 2]))
             }
         }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use licence::activation::{Activate, Answer, Granted, Purpose, Request, Want};
+use licence::activation::{ANSWER, Activate, Answer, Granted, Purpose, Request, Want};
 use licence::fingerprint::{Machine, PartKind};
 use licence::id::Bytes32;
 use licence::identity::Identity;
@@ -105,6 +105,7 @@ impl Centre {
             api_key: self.api_key.clone(),
             installed: Vec::new(),
             version: licence::version::VERSION.to_owned(),
+            answers: ANSWER.version,
             purpose: Purpose::Activate(asked),
         };
         Ok(Asked { identity, request })

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use center::CRYPTO;
 use center::keyfile::{Cryptkey, IssuerFile, Secrets};
 use licence::activation::{
-    Activate, Activated, Answer, ApiCertificate, Installed, Memory, Outcome, Purpose, Request, Want,
+    ANSWER, Activate, Activated, Answer, ApiCertificate, FIRST_ANSWER, Installed, Memory, Outcome, Purpose, Request,
+    Want,
 };
 use licence::crypto::Signer;
 use licence::datafile::{self, Contents, Plain};
@@ -135,6 +136,7 @@ impl Bench {
             computer_id: machine.computer_id(CRYPTO),
             api_key: self.issuing.public_key().to_vec(),
             version: "3.0.100.0".into(),
+            answers: FIRST_ANSWER.version,
             installed: vec![Installed { series: self.issuer().series, key_no: 12, issue: 1, key_type: KeyType::Demo }],
             purpose: Purpose::Activate(Activate {
                 want: Want::Code(code()),
@@ -148,7 +150,7 @@ impl Bench {
         request.sign(CRYPTO, &identity).unwrap().into_bytes()
     }
 
-    fn answer(&self) -> Vec<u8> {
+    fn answer(&self, version: u32) -> Vec<u8> {
         let request = Request::read(CRYPTO, "672B.request", &self.read("672B.request")).unwrap();
         let certificate = ApiCertificate {
             key_id: SERIES,
@@ -162,7 +164,7 @@ impl Bench {
         let memory = Some(Memory { data: "память".into(), ..Memory::default() });
         let outcome = Outcome::Activated(Activated { licence, api_certificate, memory });
         let answer = Answer { nonce: request.nonce, time: time("2026-02-04"), outcome };
-        answer.sign(signer, &self.issuer()).unwrap().into_bytes()
+        answer.sign(CRYPTO, version, (signer, &self.issuer())).unwrap().into_bytes()
     }
 
     fn cryptkey(&self) -> Vec<u8> {
@@ -196,7 +198,8 @@ fn golden_files_that_are_missing_are_made() {
     bench.make("672B.7121172.licence", || bench.licence());
     bench.make("672B.datafile", || bench.datafile());
     bench.make("672B.request", || bench.request());
-    bench.make("672B.answer", || bench.answer());
+    bench.make("672B.answer", || bench.answer(FIRST_ANSWER.version));
+    bench.make("672B-2.answer", || bench.answer(ANSWER.version));
     bench.make("672B.cryptkey", || bench.cryptkey());
     bench.make("672B.issuer", || bench.issuer_file());
 }

@@ -14,8 +14,10 @@ use crate::key::{Key, KeyType};
 use crate::series::Issuer;
 use crate::time::Time;
 
-/// An answer: `SLK-ANSWER 1`, signed by an issuing key or its deputy, followed by the certificates.
-pub const ANSWER: Kind = Kind { name: "ANSWER", version: 1 };
+/// An answer: `SLK-ANSWER 2`, signed by an issuing key or its deputy, followed by the certificates. A digest stands for its payload.
+pub const ANSWER: Kind = Kind { name: "ANSWER", version: 2 };
+/// An answer for servers that read no other: `SLK-ANSWER 1`. The payload itself is signed.
+pub const FIRST_ANSWER: Kind = Kind { name: "ANSWER", version: 1 };
 
 /// The centre's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,14 +163,22 @@ pub enum Granted {
 }
 
 impl Answer {
-    /// Signs the answer with the key of `issuer` or its deputy: its text, with the certificates behind it.
-    pub fn sign(&self, signer: &dyn Signer, issuer: &Issuer) -> Result<String> {
-        Ok(document::sign(ANSWER, self, signer)? + &issuer.text)
+    /// Signs the answer with the key of `issuer` or its deputy: its text, with the certificates behind it. Who asks reads no version
+    /// newer than `newest`.
+    pub fn sign(&self, crypto: &dyn Crypto, newest: u32, (signer, issuer): (&dyn Signer, &Issuer)) -> Result<String> {
+        let text = match newest < ANSWER.version {
+            true => document::sign(FIRST_ANSWER, self, signer)?,
+            false => document::sign_digest(crypto, ANSWER, self, signer)?,
+        };
+        Ok(text + &issuer.text)
     }
 
     /// Reads an answer and checks its signatures. `place` names the file in errors.
     pub fn read(crypto: &dyn Crypto, place: &str, text: &str) -> Result<Received> {
-        let (unverified, rest) = document::read(ANSWER, place, text)?;
+        let (unverified, rest) = match document::read(FIRST_ANSWER, place, text) {
+            Err(error) if error.code == Code::DocumentVersion => document::read_digested(ANSWER, place, text)?,
+            read => read?,
+        };
         let issuer = Issuer::read_any(crypto, place, rest)?;
         let answer: Answer = issuer.verify(crypto, &unverified)?;
         issuer.vouches(place, issuer.certificate.key_id, answer.time)?;

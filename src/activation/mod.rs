@@ -13,7 +13,9 @@ mod statement;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use answer::{ANSWER, Activated, Answer, CodeParameters, CodeState, Granted, Outcome, Received, Reserved, Updated};
+pub use answer::{
+    ANSWER, Activated, Answer, CodeParameters, CodeState, FIRST_ANSWER, Granted, Outcome, Received, Reserved, Updated,
+};
 pub use certificate::{API_CERTIFICATE, ApiCertificate};
 pub use memory::Memory;
 pub use offer::Offer;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Memory;
+use super::{FIRST_ANSWER, Memory};
 use crate::code::ActivationCode;
 use crate::crypto::Crypto;
 use crate::document::{self, Kind, PublicKey, base64_bytes};
@@ -36,12 +36,19 @@ pub struct Request {
     pub api_key: Vec<u8>,
     /// Version of the server.
     pub version: String,
+    /// Newest version of answers that the server reads; one that says nothing reads the first.
+    #[serde(default = "first_answer")]
+    pub answers: u32,
     /// Keys that the server holds: those of all series when a code is exchanged, as nobody knows its series before; else those
     /// of the series that it asks about.
     #[serde(default)]
     pub installed: Vec<Installed>,
     /// What it asks for.
     pub purpose: Purpose,
+}
+
+fn first_answer() -> u32 {
+    FIRST_ANSWER.version
 }
 
 /// What a request asks for.

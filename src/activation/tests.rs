@@ -53,6 +53,7 @@ impl Bench {
             computer_id: None,
             api_key: PROVIDER.rsa_signer(ISSUING).unwrap().public_key().to_vec(),
             version: "3.0.100.0".into(),
+            answers: ANSWER.version,
             installed: Vec::new(),
             purpose,
         }
@@ -80,7 +81,8 @@ impl Bench {
 
     fn grant(&self, request: &Request, outcome: Outcome) -> Result<Granted> {
         let answer = Answer { nonce: request.nonce, time: self.now, outcome };
-        let text = answer.sign(PROVIDER.rsa_signer(ISSUING).unwrap().as_ref(), &self.issuer)?;
+        let text =
+            answer.sign(&PROVIDER, request.answers, (PROVIDER.rsa_signer(ISSUING).unwrap().as_ref(), &self.issuer))?;
         Answer::read(&PROVIDER, "answer", &text)?.accept(&PROVIDER, request, &self.identity)
     }
 
@@ -134,7 +136,8 @@ fn an_answer_is_good_for_its_own_request_and_server_only() {
     let Granted::Activated { key, .. } = bench.grant(&request, bench.activated(&request)).unwrap() else { panic!() };
     assert_eq!(*key, bench.key());
     let answer = Answer { nonce: request.nonce, time: bench.now, outcome: bench.activated(&request) };
-    let text = answer.sign(PROVIDER.rsa_signer(ISSUING).unwrap().as_ref(), &bench.issuer).unwrap();
+    let issuing = PROVIDER.rsa_signer(ISSUING).unwrap();
+    let text = answer.sign(&PROVIDER, request.answers, (issuing.as_ref(), &bench.issuer)).unwrap();
     let accept = |request: &Request| Answer::read(&PROVIDER, "x", &text)?.accept(&PROVIDER, request, &bench.identity);
     let changes: [fn(&mut Request); 5] = [
         |r| r.nonce = Bytes32([6; 32]),
@@ -153,6 +156,24 @@ fn an_answer_is_good_for_its_own_request_and_server_only() {
     assert!(received.clone().accept(&PROVIDER, &request, &other).is_err());
     let theirs = Request { identity: other.public(), ..request };
     assert_eq!(refused(received.accept(&PROVIDER, &theirs, &other)), Code::CentreAnswerWrong);
+}
+
+#[test]
+fn an_answer_of_one_version_is_none_of_another() {
+    let bench = bench();
+    let request = bench.request(Purpose::CodeParameters(code()));
+    let answer = Answer { nonce: request.nonce, time: bench.now, outcome: bench.activated(&request) };
+    let issuing = PROVIDER.rsa_signer(ISSUING).unwrap();
+    let read = |version: u32, said: u32| {
+        let text = answer.sign(&PROVIDER, version, (issuing.as_ref(), &bench.issuer)).unwrap();
+        let (own, other) = (format!("SLK-ANSWER {version}\n"), format!("SLK-ANSWER {said}\n"));
+        assert!(text.starts_with(&own));
+        Answer::read(&PROVIDER, "x", &text.replacen(&own, &other, 1)).map(|received| received.answer)
+    };
+    assert_eq!((read(1, 1).unwrap(), read(2, 2).unwrap()), (answer.clone(), answer.clone()));
+    assert_eq!(read(1, 2).unwrap_err().code, Code::SignatureWrong);
+    assert_eq!(read(2, 1).unwrap_err().code, Code::SignatureWrong);
+    assert_eq!(read(2, 3).unwrap_err().code, Code::DocumentVersion);
 }
 
 #[test]
@@ -181,7 +202,8 @@ fn a_deputy_signs_answers_in_its_time_but_no_licences() {
     let read = |issuer: &Issuer, time| {
         let request = bench.request(activate(Want::Code(code())));
         let outcome = bench.activated(&request);
-        let text = Answer { nonce: request.nonce, time, outcome }.sign(signer.as_ref(), issuer)?;
+        let answer = Answer { nonce: request.nonce, time, outcome };
+        let text = answer.sign(&PROVIDER, request.answers, (signer.as_ref(), issuer))?;
         Answer::read(&PROVIDER, "x", &text)?.accept(&PROVIDER, &request, &bench.identity)
     };
     assert!(matches!(read(&good, bench.now), Ok(Granted::Activated { .. })));

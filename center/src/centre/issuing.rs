@@ -93,10 +93,10 @@ impl Issuing {
         licence.sign(self.key.signer.as_ref(), &self.issuer)
     }
 
-    /// Signs an answer.
-    pub(super) fn sign_answer(&self, crypto: &dyn Crypto, now: Time, answer: &Answer) -> Result<String> {
-        let deputy = self.deputy(crypto, now)?;
-        answer.sign(deputy.signer.as_ref(), &deputy.issuer)
+    /// Signs an answer to a request.
+    pub(super) fn sign_answer(&self, crypto: &dyn Crypto, request: &Request, answer: &Answer) -> Result<String> {
+        let deputy = self.deputy(crypto, answer.time)?;
+        answer.sign(crypto, request.answers, (deputy.signer.as_ref(), &deputy.issuer))
     }
 
     /// Certifies the API key of a request.

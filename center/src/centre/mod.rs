@@ -81,7 +81,8 @@ impl Centre {
         let decided = self.decide(request, now).inspect_err(|error| self.report_refused(request, error, now));
         decided?.map(|Outcoming { outcome, what, series, key_no }| {
             let issuing = self.issuing(&series, now)?;
-            let answer = issuing.sign_answer(self.crypto, now, &Answer { nonce: request.nonce, time: now, outcome })?;
+            let answer =
+                issuing.sign_answer(self.crypto, request, &Answer { nonce: request.nonce, time: now, outcome })?;
             Ok(Done { answer, what, code: request.code(), series, key_no })
         })
     }

@@ -1,4 +1,4 @@
-use licence::activation::{Offer, Purpose, Want};
+use licence::activation::{ANSWER, Offer, Purpose, Want};
 use licence::code::ActivationCode;
 use licence::fingerprint::Machine;
 use licence::id::Bytes32;
@@ -50,6 +50,7 @@ pub(crate) fn request(identity: &Identity, machine: &str, purpose: Purpose) -> R
         computer_id: Some(licence::id::ComputerId([machine.len() as u8; 20])),
         api_key,
         version: "3.0.100.0".into(),
+        answers: ANSWER.version,
         installed: Vec::new(),
         purpose,
     }

@@ -94,14 +94,14 @@ impl Work<'_> {
     /// Makes a series known, or renames it.
     pub fn add_series(&mut self, series: &SeriesId, name: &str) -> Result<()> {
         let sql = "INSERT INTO series (series, key_id, name, policy, last_key_no, last_reg_no) \
-            VALUES ($1, $2, $3, $4, 0, 0) ON CONFLICT (series) DO UPDATE SET name = excluded.name";
+            VALUES (?1, ?2, ?3, ?4, 0, 0) ON CONFLICT (series) DO UPDATE SET name = excluded.name";
         let values = [series.into(), series.key_id.to_string().into(), name.into(), json(&Policy::default())?];
         self.execute(sql, &values).map(drop)
     }
 
     /// A series, if the store knows it.
     pub fn series(&mut self, wanted: &SeriesId) -> Result<Option<Series>> {
-        let sql = "SELECT series, name, policy FROM series WHERE series = $1";
+        let sql = "SELECT series, name, policy FROM series WHERE series = ?1";
         self.one(sql, &[wanted.into()])?.as_ref().map(series).transpose()
     }
 
@@ -112,7 +112,7 @@ impl Work<'_> {
 
     /// A series, if the store knows it; nobody else gets numbers of it until the end of the transaction.
     pub fn lock_series(&mut self, series: &SeriesId) -> Result<Option<Series>> {
-        let sql = format!("SELECT series, name, policy FROM series WHERE series = $1{LOCKED}");
+        let sql = format!("SELECT series, name, policy FROM series WHERE series = ?1{LOCKED}");
         self.one(&sql, &[series.into()])?.as_ref().map(self::series).transpose()
     }
 
@@ -123,7 +123,7 @@ impl Work<'_> {
 
     /// The one series with that number.
     pub fn series_of(&mut self, key_id: KeyId) -> Result<Series> {
-        let sql = "SELECT series, name, policy FROM series WHERE key_id = $1";
+        let sql = "SELECT series, name, policy FROM series WHERE key_id = ?1";
         match self.rows(sql, &[key_id.to_string().into()])?.as_slice() {
             [row] => series(row),
             [] => Err(Error::new(Code::RecordNotFound).with(key_id)),
@@ -136,7 +136,7 @@ impl Work<'_> {
 
     /// Writes the policy of a series.
     pub fn set_policy(&mut self, series: &SeriesId, policy: &Policy) -> Result<()> {
-        let sql = "UPDATE series SET policy = $2 WHERE series = $1";
+        let sql = "UPDATE series SET policy = ?2 WHERE series = ?1";
         match self.execute(sql, &[series.into(), json(policy)?])? {
             0 => Err(Error::new(Code::RecordNotFound).with(series.key_id)),
             _ => Ok(()),
@@ -145,7 +145,7 @@ impl Work<'_> {
 
     /// Writes a product.
     pub fn put_product(&mut self, product: &Product) -> Result<()> {
-        let sql = "INSERT INTO products (series, name, note) VALUES ($1, $2, $3) \
+        let sql = "INSERT INTO products (series, name, note) VALUES (?1, ?2, ?3) \
             ON CONFLICT (series, name) DO UPDATE SET note = excluded.note";
         let values = [(&product.series).into(), product.name.clone().into(), product.note.clone().into()];
         self.execute(sql, &values).map(drop)
@@ -169,9 +169,9 @@ impl Work<'_> {
             return Err(Error::new(Code::BadRequest).with(fault));
         }
         let product =
-            "INSERT INTO products (series, name, note) VALUES ($1, $2, '') ON CONFLICT (series, name) DO NOTHING";
+            "INSERT INTO products (series, name, note) VALUES (?1, ?2, '') ON CONFLICT (series, name) DO NOTHING";
         self.execute(product, &[series.into(), offer.product_name.clone().into()])?;
-        let sql = "INSERT INTO articles (series, article, terms) VALUES ($1, $2, $3) \
+        let sql = "INSERT INTO articles (series, article, terms) VALUES (?1, ?2, ?3) \
             ON CONFLICT (series, article) DO UPDATE SET terms = excluded.terms";
         let values = [series.into(), offer.article.clone().into(), json(&article.terms)?];
         self.execute(sql, &values).map(drop)
@@ -179,7 +179,7 @@ impl Work<'_> {
 
     /// An article, if there is one.
     pub fn article(&mut self, series: &SeriesId, article: &str) -> Result<Option<Article>> {
-        let sql = "SELECT terms FROM articles WHERE series = $1 AND article = $2";
+        let sql = "SELECT terms FROM articles WHERE series = ?1 AND article = ?2";
         let row = self.one(sql, &[series.into(), article.into()])?;
         row.map(|row| Ok(Article { series: *series, terms: row.json(0)? })).transpose()
     }
@@ -195,7 +195,7 @@ impl Work<'_> {
         if !terms::is_itn(&customer.itn) || !(customer.iec.is_empty() || terms::is_iec(&customer.iec)) {
             return Err(Error::new(Code::BadRequest).with("ITN, IEC"));
         }
-        let sql = "INSERT INTO customers (itn, iec, name, folded_name, note) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (itn, iec) \
+        let sql = "INSERT INTO customers (itn, iec, name, folded_name, note) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (itn, iec) \
             DO UPDATE SET name = excluded.name, folded_name = excluded.folded_name, note = excluded.note";
         let Customer { itn, iec, name, note } = customer.clone();
         // Databases fold letters of other alphabets each in its own way, or not at all.
@@ -205,14 +205,14 @@ impl Work<'_> {
 
     /// Makes a customer of an ИНН that nobody knows yet.
     pub fn meet_customer(&mut self, itn: &str, iec: Option<&str>) -> Result<()> {
-        let sql = "INSERT INTO customers (itn, iec, name, folded_name, note) VALUES ($1, $2, '', '', '') \
+        let sql = "INSERT INTO customers (itn, iec, name, folded_name, note) VALUES (?1, ?2, '', '', '') \
             ON CONFLICT (itn, iec) DO NOTHING";
         self.execute(sql, &[itn.into(), iec.unwrap_or_default().into()]).map(drop)
     }
 
     /// Customers, by ИНН; of that ИНН only, unless it is empty.
     pub fn customers(&mut self, itn: &str) -> Result<Vec<Customer>> {
-        let sql = "SELECT itn, iec, name, note FROM customers WHERE $1 = '' OR itn = $1 ORDER BY itn, iec";
+        let sql = "SELECT itn, iec, name, note FROM customers WHERE ?1 = '' OR itn = ?1 ORDER BY itn, iec";
         let read = |row: &Row| {
             let text = |at| row.text(at).map(str::to_owned);
             Ok(Customer { itn: text(0)?, iec: text(1)?, name: text(2)?, note: text(3)? })

@@ -76,19 +76,19 @@ fn read(row: &Row) -> Result<Sold> {
 impl Work<'_> {
     /// The code, if there is one; nobody else changes it until the end of the transaction.
     pub fn lock_code(&mut self, code: ActivationCode) -> Result<Option<Sold>> {
-        let sql = format!("SELECT {COLUMNS} FROM codes WHERE code = $1{LOCKED}");
+        let sql = format!("SELECT {COLUMNS} FROM codes WHERE code = ?1{LOCKED}");
         self.one(&sql, &[code.digits().into()])?.as_ref().map(read).transpose()
     }
 
     /// The code, if there is one.
     pub fn code(&mut self, code: ActivationCode) -> Result<Option<Sold>> {
-        let sql = format!("SELECT {COLUMNS} FROM codes WHERE code = $1");
+        let sql = format!("SELECT {COLUMNS} FROM codes WHERE code = ?1");
         self.one(&sql, &[code.digits().into()])?.as_ref().map(read).transpose()
     }
 
     /// Writes a new code.
     pub fn insert_code(&mut self, sold: &Sold) -> Result<()> {
-        let sql = format!("INSERT INTO codes ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
+        let sql = format!("INSERT INTO codes ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
         let values = [
             sold.code.digits().into(),
             (&sold.series).into(),
@@ -104,7 +104,7 @@ impl Work<'_> {
 
     /// Writes what may change of a code: state, terms, key.
     pub fn save_code(&mut self, sold: &Sold) -> Result<()> {
-        let sql = "UPDATE codes SET state = $2, terms = $3, key_no = $4, version = version + 1 WHERE code = $1";
+        let sql = "UPDATE codes SET state = ?2, terms = ?3, key_no = ?4, version = version + 1 WHERE code = ?1";
         let state = word(&STATES, &sold.state).into();
         let values = [sold.code.digits().into(), state, json(&sold.terms)?, sold.key_no.into()];
         self.execute(sql, &values).map(drop)
@@ -112,7 +112,7 @@ impl Work<'_> {
 
     /// Writes that a code has become a key; whether it still was what is known of it.
     pub fn use_code(&mut self, known: &Sold, key_no: KeyNo) -> Result<bool> {
-        let sql = "UPDATE codes SET state = $3, key_no = $4, version = version + 1 WHERE code = $1 AND version = $2";
+        let sql = "UPDATE codes SET state = ?3, key_no = ?4, version = version + 1 WHERE code = ?1 AND version = ?2";
         let used = word(&STATES, &State::Used).into();
         Ok(self.execute(sql, &[known.code.digits().into(), known.version.into(), used, key_no.into()])? > 0)
     }
@@ -162,7 +162,7 @@ impl Work<'_> {
     /// Codes for sale of a series, or of all, in the order in which they were made.
     pub fn codes(&mut self, series: Option<&SeriesId>) -> Result<Vec<Sold>> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM codes WHERE origin = 'sold' AND ($1 = '' OR series = $1) ORDER BY created, code"
+            "SELECT {COLUMNS} FROM codes WHERE origin = 'sold' AND (?1 = '' OR series = ?1) ORDER BY created, code"
         );
         let series = series.map(super::database::series_name).unwrap_or_default();
         self.rows(&sql, &[series.into()])?.iter().map(read).collect()
@@ -170,7 +170,7 @@ impl Work<'_> {
 
     /// All codes of a key, in the order in which they were made.
     pub fn codes_of_key(&mut self, series: &SeriesId, key_no: KeyNo) -> Result<Vec<Sold>> {
-        let sql = format!("SELECT {COLUMNS} FROM codes WHERE series = $1 AND key_no = $2 ORDER BY created, code");
+        let sql = format!("SELECT {COLUMNS} FROM codes WHERE series = ?1 AND key_no = ?2 ORDER BY created, code");
         self.rows(&sql, &[series.into(), key_no.into()])?.iter().map(read).collect()
     }
 }

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use licence::error::{Code, Error, Result};
-use licence::id::hex;
 use licence::{SeriesId, Time};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,7 +28,7 @@ pub const LOCKED: &str = " FOR UPDATE";
 #[derive(Debug, Clone)]
 pub struct Row(pub Vec<Value>);
 
-/// An open transaction. Parameters of a query are `$1`, `$2` …
+/// An open transaction. Parameters of a query are `?1`, `?2` …
 pub trait Transaction {
     /// Runs a statement; the number of rows that it changed.
     fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64>;
@@ -148,10 +147,7 @@ impl Row {
 
 /// A series as the store names it: `672B.` and the hash of its root.
 pub fn series_name(series: &SeriesId) -> String {
-    let mut name = series.key_id.to_string();
-    name.push('.');
-    name.push_str(&hex(&series.root.0));
-    name
+    format!("{}.{}", series.key_id, series.root)
 }
 
 fn damaged(cause: impl std::fmt::Display) -> Error {

@@ -126,7 +126,7 @@ impl Work<'_> {
     /// Remembers an event. The same report about the same key, as a server repeats it every day, is kept once.
     pub fn note(&mut self, event: &Event) -> Result<()> {
         if event.kind.is_report() {
-            let sql = "SELECT 1 FROM events WHERE kind = $1 AND series = $2 AND key_no = $3 AND details = $4";
+            let sql = "SELECT 1 FROM events WHERE kind = ?1 AND series = ?2 AND key_no = ?3 AND details = ?4";
             let values = [
                 event.kind.name().into(),
                 event.series.as_ref().into(),
@@ -137,7 +137,7 @@ impl Work<'_> {
                 return Ok(());
             }
         }
-        let sql = format!("INSERT INTO events ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7)");
+        let sql = format!("INSERT INTO events ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
         let values = [
             event.at.into(),
             event.actor.clone().into(),
@@ -152,14 +152,14 @@ impl Work<'_> {
 
     /// Events of a key, oldest first.
     pub fn events_of_key(&mut self, series: &SeriesId, key_no: KeyNo) -> Result<Vec<Event>> {
-        let sql = format!("SELECT {COLUMNS} FROM events WHERE series = $1 AND key_no = $2 ORDER BY id");
+        let sql = format!("SELECT {COLUMNS} FROM events WHERE series = ?1 AND key_no = ?2 ORDER BY id");
         self.rows(&sql, &[series.into(), key_no.into()])?.iter().map(read).collect()
     }
 
     /// The latest events, newest first; only those that the vendor must look at, if `reports`.
     pub fn latest_events(&mut self, reports: bool, count: u32) -> Result<Vec<Event>> {
         let reported = if reports { "WHERE kind IN ('cloned', 'restored') " } else { "" };
-        let sql = format!("SELECT {COLUMNS} FROM events {reported}ORDER BY id DESC LIMIT $1");
+        let sql = format!("SELECT {COLUMNS} FROM events {reported}ORDER BY id DESC LIMIT ?1");
         self.rows(&sql, &[count.into()])?.iter().map(read).collect()
     }
 }

@@ -168,24 +168,24 @@ impl Key {
 impl Work<'_> {
     /// The key, if there is one; nobody else changes it until the end of the transaction.
     pub fn lock_key(&mut self, series: &SeriesId, key_no: KeyNo) -> Result<Option<Key>> {
-        let sql = format!("SELECT {COLUMNS} FROM keys WHERE series = $1 AND key_no = $2{LOCKED}");
+        let sql = format!("SELECT {COLUMNS} FROM keys WHERE series = ?1 AND key_no = ?2{LOCKED}");
         self.one(&sql, &[series.into(), key_no.into()])?.as_ref().map(read).transpose()
     }
 
     /// The key, if there is one.
     pub fn key(&mut self, series: &SeriesId, key_no: KeyNo) -> Result<Option<Key>> {
-        let sql = format!("SELECT {COLUMNS} FROM keys WHERE series = $1 AND key_no = $2");
+        let sql = format!("SELECT {COLUMNS} FROM keys WHERE series = ?1 AND key_no = ?2");
         self.one(&sql, &[series.into(), key_no.into()])?.as_ref().map(read).transpose()
     }
 
     /// The next numbers of a series, KeyNo and RegNo, and what is allowed for its keys.
     pub fn next_numbers(&mut self, series: &SeriesId) -> Result<(KeyNo, u32, Policy)> {
-        let sql = format!("SELECT last_key_no + 1, last_reg_no + 1, policy FROM series WHERE series = $1{LOCKED}");
+        let sql = format!("SELECT last_key_no + 1, last_reg_no + 1, policy FROM series WHERE series = ?1{LOCKED}");
         let row = self.one(&sql, &[series.into()])?;
         let row = row.ok_or_else(|| Error::new(Code::RecordNotFound).with(series.key_id))?;
         let (key_no, reg_no): (KeyNo, u32) = (row.number(0)?, row.number(1)?);
         // Two statements: what SQLite returns of rows that it changes goes through a table of its own each time.
-        let sql = "UPDATE series SET last_key_no = $2, last_reg_no = $3 WHERE series = $1";
+        let sql = "UPDATE series SET last_key_no = ?2, last_reg_no = ?3 WHERE series = ?1";
         self.execute(sql, &[series.into(), key_no.into(), reg_no.into()])?;
         Ok((key_no, reg_no, row.json(2)?))
     }
@@ -194,7 +194,7 @@ impl Work<'_> {
     pub fn insert_key(&mut self, key: &Key) -> Result<()> {
         let sql = format!(
             "INSERT INTO keys ({COLUMNS}) VALUES \
-            ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)"
+            (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)"
         );
         self.execute(&sql, &key.values()?)?;
         self.remember_demo(key)
@@ -202,9 +202,9 @@ impl Work<'_> {
 
     /// Writes what may change of a key: all but its numbers.
     pub fn save_key(&mut self, key: &Key) -> Result<()> {
-        let sql = "UPDATE keys SET reg_no = $3, terms = $4, itn = $5, iec = $6, activated = $7, state = $8, revoked = $9, \
-            allowance = $10, issue = $11, code = $12, identity = $13, fingerprint = $14, blank_key_no = $15, \
-            computer_id = $16, memory = $17, licence = $18, issued = $19 WHERE series = $1 AND key_no = $2";
+        let sql = "UPDATE keys SET reg_no = ?3, terms = ?4, itn = ?5, iec = ?6, activated = ?7, state = ?8, revoked = ?9, \
+            allowance = ?10, issue = ?11, code = ?12, identity = ?13, fingerprint = ?14, blank_key_no = ?15, \
+            computer_id = ?16, memory = ?17, licence = ?18, issued = ?19 WHERE series = ?1 AND key_no = ?2";
         self.execute(sql, &key.values()?)?;
         self.remember_demo(key)
     }
@@ -214,21 +214,21 @@ impl Work<'_> {
         let Some(computer) = key.computer_id.filter(|_| key.terms.offer.key_type == KeyType::Demo) else {
             return Ok(());
         };
-        let sql = "INSERT INTO demos (series, computer_id, key_no) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+        let sql = "INSERT INTO demos (series, computer_id, key_no) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
         self.execute(sql, &[(&key.series).into(), computer.to_string().into(), key.key_no.into()]).map(drop)
     }
 
     /// Keeps the signed licence of an issue and gives the one that counts: when a lost answer is asked for twice at the same
     /// time, the first that was kept. `None` when the key has moved on meanwhile.
     pub fn keep_licence(&mut self, key: &Key, (text, signed): (&str, Time)) -> Result<Option<String>> {
-        let sql = "UPDATE keys SET licence = $4, issued = $5 WHERE series = $1 AND key_no = $2 AND issue = $3 \
+        let sql = "UPDATE keys SET licence = ?4, issued = ?5 WHERE series = ?1 AND key_no = ?2 AND issue = ?3 \
             AND licence IS NULL";
         let of_key = [Value::from(&key.series), key.key_no.into(), key.issue.into()];
         let [series, key_no, issue] = of_key.clone();
         if self.execute(sql, &[series, key_no, issue, text.into(), signed.into()])? > 0 {
             return Ok(Some(text.to_owned()));
         }
-        let sql = "SELECT licence FROM keys WHERE series = $1 AND key_no = $2 AND issue = $3";
+        let sql = "SELECT licence FROM keys WHERE series = ?1 AND key_no = ?2 AND issue = ?3";
         match self.one(sql, &of_key)? {
             Some(row) => Ok(row.optional_text(0)?.map(str::to_owned)),
             None => Ok(None),
@@ -242,9 +242,9 @@ impl Work<'_> {
         (identity, computer): (&PublicIdentity, Option<ComputerId>),
     ) -> Result<Option<Key>> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM keys WHERE series = $1 AND (identity = $2 OR key_no IN \
-            (SELECT key_no FROM demos WHERE series = $1 AND computer_id = $3)) AND EXISTS (SELECT 1 FROM codes \
-            WHERE codes.series = $1 AND codes.key_no = keys.key_no AND origin = 'demo') ORDER BY key_no"
+            "SELECT {COLUMNS} FROM keys WHERE series = ?1 AND (identity = ?2 OR key_no IN \
+            (SELECT key_no FROM demos WHERE series = ?1 AND computer_id = ?3)) AND EXISTS (SELECT 1 FROM codes \
+            WHERE codes.series = ?1 AND codes.key_no = keys.key_no AND origin = 'demo') ORDER BY key_no"
         );
         let computer = computer.map(|id| id.to_string()).unwrap_or_default();
         let rows = self.rows(&sql, &[series.into(), json(identity)?, computer.into()])?;
@@ -260,7 +260,7 @@ impl Work<'_> {
         identity: &PublicIdentity,
         but: &Fingerprint,
     ) -> Result<Vec<(SeriesId, KeyNo, Fingerprint)>> {
-        let sql = "SELECT series, key_no, fingerprint FROM keys WHERE identity = $1 AND fingerprint <> $2 \
+        let sql = "SELECT series, key_no, fingerprint FROM keys WHERE identity = ?1 AND fingerprint <> ?2 \
             AND state = 'active' AND allowance = 0 AND blank_key_no IS NULL ORDER BY series, key_no";
         let rows = self.rows(sql, &[json(identity)?, json(but)?])?;
         rows.iter().map(|row| Ok((row.series(0)?, row.number(1)?, row.json(2)?))).collect()
@@ -268,15 +268,15 @@ impl Work<'_> {
 
     /// Numbers of the revoked keys of a series, ascending.
     pub fn revoked_keys(&mut self, series: &SeriesId) -> Result<Vec<KeyNo>> {
-        let sql = "SELECT key_no FROM keys WHERE series = $1 AND revoked = 1 ORDER BY key_no";
+        let sql = "SELECT key_no FROM keys WHERE series = ?1 AND revoked = 1 ORDER BY key_no";
         self.rows(sql, &[series.into()])?.iter().map(|row| row.number(0)).collect()
     }
 
     /// Keys of an owner, or of a number: what a person searches by. At most 200.
     pub fn find_keys(&mut self, text: &str) -> Result<Vec<Key>> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM keys WHERE itn = $1 OR computer_id = $2 OR key_no = $3 OR reg_no = $3 \
-            OR ($4 <> '%%' AND itn IN (SELECT itn FROM customers WHERE folded_name LIKE $4)) ORDER BY series, key_no LIMIT {FOUND}"
+            "SELECT {COLUMNS} FROM keys WHERE itn = ?1 OR computer_id = ?2 OR key_no = ?3 OR reg_no = ?3 \
+            OR (?4 <> '%%' AND itn IN (SELECT itn FROM customers WHERE folded_name LIKE ?4)) ORDER BY series, key_no LIMIT {FOUND}"
         );
         let number = text.parse::<i64>().unwrap_or(0);
         // What the pattern means for the database is not the person's to say.
@@ -288,7 +288,7 @@ impl Work<'_> {
     /// Notes an exchange that has led to the key's issue.
     pub fn note_activation(&mut self, (at, actor): (Time, &str), key: &Key, details: &str) -> Result<()> {
         let sql = "INSERT INTO events (at, actor, kind, series, key_no, code, details, issue, identity, computer_id, blank_key_no) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
         let values = [
             at.into(),
             actor.into(),
@@ -307,7 +307,7 @@ impl Work<'_> {
 
     /// The exchanges that led to issues of a key.
     pub fn activations(&mut self, series: &SeriesId, key_no: KeyNo) -> Result<Vec<Activated>> {
-        let sql = "SELECT issue, code, computer_id, blank_key_no, at FROM events WHERE series = $1 AND key_no = $2 \
+        let sql = "SELECT issue, code, computer_id, blank_key_no, at FROM events WHERE series = ?1 AND key_no = ?2 \
             AND issue IS NOT NULL ORDER BY id";
         let read = |row: &Row| {
             Ok(Activated {
@@ -323,14 +323,14 @@ impl Work<'_> {
 
     /// Whether a server has ever had the key.
     pub fn has_had(&mut self, (series, key_no): (&SeriesId, KeyNo), identity: &PublicIdentity) -> Result<bool> {
-        let sql = "SELECT 1 FROM events WHERE series = $1 AND key_no = $2 AND identity = $3";
+        let sql = "SELECT 1 FROM events WHERE series = ?1 AND key_no = ?2 AND identity = ?3";
         Ok(self.one(sql, &[series.into(), key_no.into(), json(identity)?])?.is_some())
     }
 
     /// Remembers that a key was given up.
     pub fn insert_transfer(&mut self, (series, key_no): (&SeriesId, KeyNo), transfer: &Transfer) -> Result<()> {
         let sql = "INSERT INTO transfers (series, key_no, retired_issue, code, identity, at, reason, comment) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let values = [
             series.into(),
             key_no.into(),
@@ -346,8 +346,8 @@ impl Work<'_> {
 
     /// How a key was given up, in the order of its issues.
     pub fn transfers(&mut self, series: &SeriesId, key_no: KeyNo) -> Result<Vec<Transfer>> {
-        let sql = "SELECT retired_issue, code, identity, at, reason, comment FROM transfers WHERE series = $1 \
-            AND key_no = $2 ORDER BY retired_issue";
+        let sql = "SELECT retired_issue, code, identity, at, reason, comment FROM transfers WHERE series = ?1 \
+            AND key_no = ?2 ORDER BY retired_issue";
         let read = |row: &Row| {
             Ok(Transfer {
                 retired_issue: row.number(0)?,

@@ -89,7 +89,7 @@ impl Postgres {
 
     fn prepare(&self) -> Result<()> {
         self.transact(&mut |transaction| {
-            transaction.rows("SELECT pg_advisory_xact_lock($1)", &[LOCK.into()])?;
+            transaction.rows("SELECT pg_advisory_xact_lock(?1)", &[LOCK.into()])?;
             let sql = "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'slk_center'";
             if transaction.rows(sql, &[])?.is_empty() {
                 run(
@@ -97,7 +97,7 @@ impl Postgres {
                     &super::SCHEMA_SQL.replace(super::SERIAL, "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
                 )?;
                 transaction.execute("CREATE TABLE slk_center (version BIGINT NOT NULL)", &[])?;
-                transaction.execute("INSERT INTO slk_center (version) VALUES ($1)", &[i64::from(SCHEMA).into()])?;
+                transaction.execute("INSERT INTO slk_center (version) VALUES (?1)", &[i64::from(SCHEMA).into()])?;
             }
             let version = transaction.rows("SELECT version FROM slk_center", &[])?;
             let version: i32 = version.first().map_or(Ok(0), |row| row.number(0))?;
@@ -105,7 +105,7 @@ impl Postgres {
                 SCHEMA => Ok(()),
                 1 => {
                     run(transaction, super::FROM_1_SQL)?;
-                    transaction.execute("UPDATE slk_center SET version = $1", &[i64::from(SCHEMA).into()]).map(drop)
+                    transaction.execute("UPDATE slk_center SET version = ?1", &[i64::from(SCHEMA).into()]).map(drop)
                 }
                 newer if newer > SCHEMA => Err(Error::new(Code::StoreVersion).with(&self.place).with(newer)),
                 other => Err(Error::new(Code::StoreDamaged).with(&self.place).with(format_args!("schema {other}"))),
@@ -253,10 +253,15 @@ impl Session {
         if let Some(statement) = self.statements.get(sql) {
             return Ok(statement.clone());
         }
-        let statement = self.client.prepare(sql).map_err(|e| failed(&e))?;
+        let statement = self.client.prepare(&in_dialect(sql)).map_err(|e| failed(&e))?;
         self.statements.insert(sql.to_owned(), statement.clone());
         Ok(statement)
     }
+}
+
+/// PostgreSQL counts its parameters as `$1`.
+fn in_dialect(sql: &str) -> String {
+    sql.replace('?', "$")
 }
 
 fn parameters(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {

@@ -57,8 +57,8 @@ CREATE TABLE keys (
 CREATE TABLE codes (
     code TEXT PRIMARY KEY,
     series TEXT NOT NULL REFERENCES series,
-    origin TEXT NOT NULL CHECK (origin IN ('sold', 'demo', 'reserve')),
-    state TEXT NOT NULL CHECK (state IN ('new', 'used', 'blocked')),
+    origin TEXT NOT NULL CHECK (origin = 'sold' OR origin = 'demo' OR origin = 'reserve'),
+    state TEXT NOT NULL CHECK (state = 'new' OR state = 'used' OR state = 'blocked'),
     terms TEXT NOT NULL,
     created BIGINT NOT NULL,
     key_no BIGINT,

@@ -190,9 +190,9 @@ impl Database for Sqlite {
         Ok(())
     }
 
-    /// They take turns: each processor has one to sign, and meanwhile one waits for the disk.
+    /// They take turns: each processor has one to sign, while one waits for the disk and one for its turn.
     fn callers(&self) -> usize {
-        thread::available_parallelism().map_or(1, usize::from) + 1
+        thread::available_parallelism().map_or(1, usize::from) + 2
     }
 
     fn backup(&self, to: &Path) -> Result<()> {
@@ -287,12 +287,12 @@ impl Log {
 
 impl Transaction for &Connection {
     fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64> {
-        let mut statement = self.prepare_cached(&in_dialect(sql)).map_err(failed)?;
+        let mut statement = self.prepare_cached(in_dialect(sql)).map_err(failed)?;
         statement.execute(rusqlite::params_from_iter(values)).map(|rows| rows as u64).map_err(failed)
     }
 
     fn rows(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>> {
-        let mut statement = self.prepare_cached(&in_dialect(sql)).map_err(failed)?;
+        let mut statement = self.prepare_cached(in_dialect(sql)).map_err(failed)?;
         let columns = statement.column_count();
         let read = |row: &rusqlite::Row<'_>| {
             let value = |at| {
@@ -319,9 +319,9 @@ impl ToSql for Value {
     }
 }
 
-/// SQLite counts its parameters as `?1`, and has no locks of rows.
-fn in_dialect(sql: &str) -> String {
-    sql.trim_end_matches(LOCKED).replace('$', "?")
+/// SQLite has no locks of rows.
+fn in_dialect(sql: &str) -> &str {
+    sql.strip_suffix(LOCKED).unwrap_or(sql)
 }
 
 fn lost((russian, english): (&str, &str)) -> Error {
@@ -375,7 +375,7 @@ mod tests {
     }
 
     fn note(transaction: &mut dyn Transaction, details: &str) -> Result<()> {
-        let sql = "INSERT INTO events (at, actor, kind, details) VALUES (0, '', 'allowed', $1)";
+        let sql = "INSERT INTO events (at, actor, kind, details) VALUES (0, '', 'allowed', ?1)";
         transaction.execute(sql, &[details.into()]).map(drop)
     }
 

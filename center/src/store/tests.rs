@@ -91,7 +91,7 @@ fn what_fails_in_the_middle_leaves_nothing(on: On) {
     });
     assert_eq!(failed.unwrap_err().code, Code::Busy);
     assert!(store.work(|work| work.codes(None)).unwrap().is_empty());
-    let broken = store.work(|work| work.execute("INSERT INTO nowhere VALUES ($1)", &[1_i64.into()]));
+    let broken = store.work(|work| work.execute("INSERT INTO nowhere VALUES (?1)", &[1_i64.into()]));
     assert_eq!(broken.unwrap_err().code, Code::StoreFailed);
     one_code(&store);
     assert_eq!(store.work(|work| work.codes(Some(&SERIES))).unwrap().len(), 1);
@@ -302,7 +302,7 @@ fn a_newer_store_or_a_foreign_file_is_left_alone() {
 fn a_newer_database_is_left_alone_and_a_wrong_address_shows_no_password() {
     let folder = Folder::new(On::Postgres);
     let store = folder.store();
-    store.work(|work| work.execute("UPDATE slk_center SET version = $1", &[i64::from(SCHEMA + 1).into()])).unwrap();
+    store.work(|work| work.execute("UPDATE slk_center SET version = ?1", &[i64::from(SCHEMA + 1).into()])).unwrap();
     assert_eq!(Store::open(&folder.0).err().unwrap().code, Code::StoreVersion);
     std::fs::write(folder.0.join(ADDRESS_FILE), "postgresql://slk:topsecret@[bad").unwrap();
     let error = Store::open(&folder.0).err().unwrap();

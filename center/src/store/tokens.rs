@@ -36,19 +36,19 @@ impl Token {
 impl Work<'_> {
     /// Writes a token under its hash.
     pub fn insert_token(&mut self, hash: &str, token: &Token) -> Result<()> {
-        if self.one("SELECT 1 FROM tokens WHERE name = $1", &[token.name.clone().into()])?.is_some() {
+        if self.one("SELECT 1 FROM tokens WHERE name = ?1", &[token.name.clone().into()])?.is_some() {
             let name = &token.name;
             return Err(Error::new(Code::BadRequest)
                 .with_text(format_args!("токен {name} уже есть"), format_args!("there is a token {name} already")));
         }
-        let sql = "INSERT INTO tokens (hash, name, role, created) VALUES ($1, $2, $3, $4)";
+        let sql = "INSERT INTO tokens (hash, name, role, created) VALUES (?1, ?2, ?3, ?4)";
         let role = token.role_name().into();
         self.execute(sql, &[hash.into(), token.name.clone().into(), role, token.created.into()]).map(drop)
     }
 
     /// The token with that hash.
     pub fn token(&mut self, hash: &str) -> Result<Option<Token>> {
-        let sql = "SELECT name, role, created FROM tokens WHERE hash = $1";
+        let sql = "SELECT name, role, created FROM tokens WHERE hash = ?1";
         self.one(sql, &[hash.into()])?.as_ref().map(read).transpose()
     }
 
@@ -59,7 +59,7 @@ impl Work<'_> {
 
     /// Withdraws a token.
     pub fn delete_token(&mut self, name: &str) -> Result<()> {
-        match self.execute("DELETE FROM tokens WHERE name = $1", &[name.into()])? {
+        match self.execute("DELETE FROM tokens WHERE name = ?1", &[name.into()])? {
             0 => Err(Error::new(Code::RecordNotFound).with(name)),
             _ => Ok(()),
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use licence::activation::{Activate, Purpose, Request, Want};
+use licence::activation::{ANSWER, Activate, Purpose, Request, Want};
 use licence::fingerprint::{Machine, PartKind};
 use licence::id::Bytes32;
 use licence::identity::Identity;
@@ -258,6 +258,7 @@ pub fn request(identity: &Identity, machine: &str, code: &str) -> Request {
         api_key: CRYPTO.rsa_signer(API_KEY).unwrap().public_key().to_vec(),
         installed: Vec::new(),
         version: licence::version::VERSION.to_owned(),
+        answers: ANSWER.version,
         purpose: Purpose::Activate(activate(code)),
     }
 }

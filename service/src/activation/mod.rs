@@ -263,6 +263,7 @@ fn request(core: &Core, purpose: Purpose) -> Result<(Request, String)> {
         computer_id: core.computer_id,
         api_key: signing.public_key().to_vec(),
         version: VERSION.into(),
+        answers: licence::activation::ANSWER.version,
         installed: installed.filter(|key| of_series.is_none_or(|series| key.series == series)).collect(),
         purpose,
     };

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 
-use licence::activation::{Activate, Activated, Answer, ApiCertificate, Outcome, Purpose, Request, Want};
+use licence::activation::{ANSWER, Activate, Activated, Answer, ApiCertificate, Outcome, Purpose, Request, Want};
 use licence::code::ActivationCode;
 use licence::key::Key;
 use licence::{Code, Error};
@@ -65,7 +65,7 @@ fn asked(request: &Request) -> &Activate {
 
 pub fn signed(answer: &Answer) -> (u16, String) {
     let vendor = Vendor::first();
-    (200, answer.sign(vendor.issuing.as_ref(), &vendor.issuer).unwrap())
+    (200, answer.sign(CRYPTO, ANSWER.version, (vendor.issuing.as_ref(), &vendor.issuer)).unwrap())
 }
 
 pub fn bench(name: &str, centre: &str) -> Bench {
@@ -160,7 +160,7 @@ fn an_answer_that_does_not_fit_the_request_installs_nothing() {
         ("nonce", |request| signed(&Answer { nonce: licence::id::Bytes32([0; 32]), ..honest(request) })),
         ("signer", |request| {
             let second = Vendor::second();
-            (200, honest(request).sign(second.issuing.as_ref(), &second.issuer).unwrap())
+            (200, honest(request).sign(CRYPTO, ANSWER.version, (second.issuing.as_ref(), &second.issuer)).unwrap())
         }),
         ("server", |request| {
             let other = licence::identity::Identity::generate(CRYPTO).unwrap().public();

@@ -11,6 +11,7 @@ on_both! {
     at_two_centres_at_the_same_time_a_code_gives_one_licence
     a_demo_licence_is_given_once_to_a_computer
     the_parameters_of_a_code_are_told_without_spending_it
+    an_answer_is_of_the_newest_version_that_the_server_reads
 }
 
 fn a_licence_has_the_terms_of_its_code_and_the_subkeys_that_they_earn(on: On) {
@@ -173,4 +174,17 @@ fn the_parameters_of_a_code_are_told_without_spending_it(on: On) {
     let asked = Activate { itn: Some("7700000001".into()), ..activate(code) };
     let key = server.licence(&server.request(Purpose::Activate(asked))).unwrap();
     assert_eq!((parameters().state, parameters().key_no), (State::Used, Some(key.licence.key_no)));
+}
+
+fn an_answer_is_of_the_newest_version_that_the_server_reads(on: On) {
+    let bench = bench(on);
+    let server = bench.server("a");
+    let code = bench.main_code();
+    for (newest, version) in [(0, 1), (1, 1), (2, 2), (u32::MAX, 2)] {
+        let asked = Request { answers: newest, ..server.request(Purpose::Activate(activate(code))) };
+        let done = bench.centre.answer(&asked).unwrap().settle().unwrap();
+        assert!(done.answer.starts_with(&format!("SLK-ANSWER {version}\n")), "{newest}");
+        let received = Answer::read(CRYPTO, "x", &done.answer).unwrap();
+        assert!(matches!(received.accept(CRYPTO, &asked, &server.identity), Ok(Granted::Activated { .. })));
+    }
 }

@@ -28,7 +28,7 @@ use requests::Decided;
 /// Requests that may wait for a worker; more are refused as busy.
 const QUEUE: usize = 512;
 /// Answers that are settled together while more requests wait: they share a commit.
-const TOGETHER: usize = 24;
+const TOGETHER: usize = 40;
 
 /// Answers a call.
 type Answers = fn(&Call<'_>) -> Result<Response>;

@@ -15,7 +15,7 @@ pub use catalogue::{Article, Customer, Policy, Product, Series};
 pub use codes::{Origin, Sold, State};
 pub use events::{Event, Kind};
 pub use keys::{Activated, Key, KeyState, Transfer};
-pub use sqlite::{FILE, SCHEMA};
+pub use sqlite::FILE;
 pub use tokens::Token;
 
 use std::path::Path;
@@ -32,8 +32,10 @@ pub const ADDRESS_FILE: &str = "center.store";
 const ADDRESS_LIMIT: u64 = 4096;
 
 const SCHEMA_SQL: &str = include_str!("schema.sql");
-/// Brings a store of layout 1 to layout 2, where exchanges of codes stand among the events.
-const FROM_1_SQL: &str = include_str!("schema-1-to-2.sql");
+/// What brings a store of each older layout to the next one, from layout 1 on.
+const UPGRADES: [&str; 2] = [include_str!("schema-1-to-2.sql"), include_str!("schema-2-to-3.sql")];
+/// Version of the layout that we write.
+pub const SCHEMA: i32 = 1 + UPGRADES.len() as i32;
 /// Stands in the schema for a key that counts by itself.
 const SERIAL: &str = "SERIAL_KEY";
 
@@ -59,6 +61,11 @@ pub struct Unsettled<T> {
 struct Open {
     database: Arc<dyn Database>,
     fate: Fate,
+}
+
+/// What a store of that layout lacks; `None` when it is newer than ours.
+fn upgrades(layout: i32) -> Option<&'static [&'static str]> {
+    UPGRADES.get(usize::try_from(layout).ok()?.checked_sub(1)?..)
 }
 
 impl Store {

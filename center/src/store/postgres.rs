@@ -20,7 +20,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::database::{Database, Fate, Job, Row, Transaction, Value};
-use super::sqlite::SCHEMA;
+use super::{SCHEMA, upgrades};
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -101,15 +101,15 @@ impl Postgres {
             }
             let version = transaction.rows("SELECT version FROM slk_center", &[])?;
             let version: i32 = version.first().map_or(Ok(0), |row| row.number(0))?;
-            match version {
-                SCHEMA => Ok(()),
-                1 => {
-                    run(transaction, super::FROM_1_SQL)?;
-                    transaction.execute("UPDATE slk_center SET version = ?1", &[i64::from(SCHEMA).into()]).map(drop)
-                }
-                newer if newer > SCHEMA => Err(Error::new(Code::StoreVersion).with(&self.place).with(newer)),
-                other => Err(Error::new(Code::StoreDamaged).with(&self.place).with(format_args!("schema {other}"))),
+            if version < 1 {
+                return Err(Error::new(Code::StoreDamaged).with(&self.place).with(format_args!("schema {version}")));
             }
+            let newer = || Error::new(Code::StoreVersion).with(&self.place).with(version);
+            for (next, upgrade) in (version + 1..).zip(upgrades(version).ok_or_else(newer)?) {
+                run(transaction, upgrade)?;
+                transaction.execute("UPDATE slk_center SET version = ?1", &[i64::from(next).into()])?;
+            }
+            Ok(())
         })
     }
 

@@ -109,6 +109,6 @@ CREATE TABLE tokens (
 
 CREATE INDEX codes_by_key ON codes (series, key_no) WHERE key_no IS NOT NULL;
 CREATE INDEX keys_by_itn ON keys (itn) WHERE itn IS NOT NULL;
-CREATE INDEX keys_by_identity ON keys (identity);
+CREATE INDEX keys_by_identity ON keys (substr(identity, 11, 16));
 CREATE INDEX events_by_key ON events (series, key_no) WHERE key_no IS NOT NULL;
 CREATE INDEX reports ON events (id) WHERE kind IN ('cloned', 'restored');

@@ -17,11 +17,10 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, TransactionBehavior};
 
 use super::database::{Commit, Database, Fate, Job, LOCKED, Row, Transaction, Value};
+use super::{SCHEMA, upgrades};
 
 /// Name of the store in the centre's folder.
 pub const FILE: &str = "center.db";
-/// Version of the layout, in `user_version`.
-pub const SCHEMA: i32 = 2;
 /// `application_id` of our stores: `SLKC`.
 const APPLICATION: i32 = 0x534C_4B43;
 /// How long a writer waits for another program's …
@@ -105,13 +104,12 @@ impl Sqlite {
                 transaction.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
                 transaction.pragma_update(None, "user_version", SCHEMA).map_err(failed)?;
             }
-            (APPLICATION, SCHEMA) => {}
-            (APPLICATION, 1) => {
-                transaction.execute_batch(super::FROM_1_SQL).map_err(failed)?;
-                transaction.pragma_update(None, "user_version", SCHEMA).map_err(failed)?;
-            }
-            (APPLICATION, newer) if newer > SCHEMA => {
-                return Err(Error::new(Code::StoreVersion).with(&place).with(newer));
+            (APPLICATION, version) if version > 0 => {
+                let newer = || Error::new(Code::StoreVersion).with(&place).with(version);
+                for (next, upgrade) in (version + 1..).zip(upgrades(version).ok_or_else(newer)?) {
+                    transaction.execute_batch(upgrade).map_err(failed)?;
+                    transaction.pragma_update(None, "user_version", next).map_err(failed)?;
+                }
             }
             _ => return Err(Error::new(Code::StoreDamaged).with(&place).with("not a store of licencecenter")),
         }

@@ -1,12 +1,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use licence::Time;
+use licence::id::ComputerId;
+use licence::identity::Identity;
 use licence::key::KeyType;
+use licence::{RootHash, SeriesId, Time};
 
 use super::*;
 use crate::CRYPTO;
-use crate::rules::tests::{SERIES, terms};
+use crate::rules::tests::{SERIES, print, terms};
 
 #[path = "../../tests/vendor/cluster.rs"]
 pub(crate) mod cluster;
@@ -64,12 +66,13 @@ on_both! {
     codes_of_a_series_that_the_store_does_not_know_are_not_made
     who_locks_a_code_is_waited_for
     a_code_that_was_changed_meanwhile_is_not_used
+    a_former_demo_is_found_in_its_own_series_only
     the_same_report_is_kept_once
     a_token_is_found_by_its_hash_until_it_is_withdrawn
     a_customer_is_found_by_a_part_of_his_name_in_any_case
     a_store_that_is_opened_again_has_everything
     a_copy_is_whole_and_never_replaces_a_file
-    a_store_of_the_first_layout_keeps_its_history
+    a_store_of_an_older_layout_keeps_its_history
 }
 
 fn with_series(on: On) -> (Folder, Store) {
@@ -145,6 +148,51 @@ fn a_code_that_was_changed_meanwhile_is_not_used(on: On) {
     assert_eq!((look().state, look().key_no), (State::Used, Some(1)));
 }
 
+fn a_former_demo_is_found_in_its_own_series_only(on: On) {
+    let (_folder, store) = with_series(on);
+    let other = SeriesId { root: RootHash([2; 32]), ..SERIES };
+    store.work(|work| work.add_series(&other, "Другой")).unwrap();
+    let servers = [(), ()].map(|()| Identity::generate(CRYPTO).unwrap());
+    // Both have key 1 of a series; only the second has had a demo.
+    let keys = [(SERIES, Origin::Sold, KeyType::Main), (other, Origin::Demo, KeyType::Demo)];
+    for ((series, origin, key_type), server) in keys.into_iter().zip(&servers) {
+        let (code, terms) = (store.work(|work| work.fresh_code(CRYPTO)).unwrap(), terms(key_type));
+        let key = Key {
+            series,
+            key_no: 1,
+            reg_no: 1,
+            terms: terms.clone(),
+            itn: None,
+            iec: None,
+            activated: Time(5),
+            state: KeyState::Active,
+            revoked: false,
+            allowance: 0,
+            issue: 1,
+            code,
+            identity: server.public(),
+            fingerprint: print(server, "a"),
+            blank_key_no: None,
+            computer_id: Some(ComputerId([u8::from(origin == Origin::Demo); 20])),
+            memory: None,
+            licence: None,
+        };
+        let (state, key_no) = (State::Used, Some(1));
+        let sold = Sold { code, series, origin, state, terms, created: Time(5), key_no, version: 0 };
+        store.work(|work| work.insert_key(&key).and_then(|()| work.insert_code(&sold))).unwrap();
+    }
+    let found = |series: &SeriesId, server: &Identity, computer: u8| {
+        let computer = Some(ComputerId([computer; 20]));
+        store.work(|work| work.demo_key(series, (&server.public(), computer))).unwrap().map(|key| key.series)
+    };
+    let [first, second] = &servers;
+    assert_eq!(found(&other, second, 7), Some(other));
+    assert_eq!(found(&other, first, 1), Some(other), "the computer has had it");
+    assert_eq!(found(&other, first, 0), None, "its key 1 is of another series");
+    assert_eq!(found(&SERIES, first, 0), None, "what it has was sold");
+    assert_eq!(found(&SERIES, second, 1), None);
+}
+
 fn the_same_report_is_kept_once(on: On) {
     let (_folder, store) = with_series(on);
     let event = Event::new(Time(7), "server", Kind::Cloned).of_key(&SERIES, 3).with("A");
@@ -218,7 +266,7 @@ fn a_copy_is_whole_and_never_replaces_a_file(on: On) {
 /// What programs of layout 1 have left: a series, and key 1, a demo whose code was exchanged twice.
 const LAYOUT_1: &str = include_str!("tests/schema-1.sql");
 
-fn of_layout_1(folder: &Folder, on: On) {
+fn of_older_layout(layout: i32, folder: &Folder, on: On) {
     let series = database::series_name(&SERIES);
     let history = format!(
         "INSERT INTO series VALUES ('{series}', '672B', 'Товар', '{{}}', 1, 1);
@@ -229,7 +277,9 @@ fn of_layout_1(folder: &Folder, on: On) {
         INSERT INTO activations (series, key_no, issue, code, identity, at) VALUES ('{series}', 1, 2, '00000000000000000098', '{{}}', 9);
         INSERT INTO events (at, actor, kind, series, key_no, code, details)
             SELECT at, 'server', 'activated', series, key_no, code, 'issue ' || issue FROM activations;
-        INSERT INTO events (at, actor, kind, series, key_no, details) VALUES (7, 'server', 'cloned', '{series}', 1, 'B')"
+        INSERT INTO events (at, actor, kind, series, key_no, details) VALUES (7, 'server', 'cloned', '{series}', 1, 'B');
+        {}",
+        UPGRADES[..usize::try_from(layout).unwrap() - 1].concat()
     );
     match on {
         On::Sqlite => {
@@ -237,7 +287,7 @@ fn of_layout_1(folder: &Folder, on: On) {
             raw.execute_batch(&LAYOUT_1.replace(SERIAL, "INTEGER PRIMARY KEY AUTOINCREMENT")).unwrap();
             raw.execute_batch(&history).unwrap();
             raw.pragma_update(None, "application_id", 0x534C_4B43).unwrap();
-            raw.pragma_update(None, "user_version", 1).unwrap();
+            raw.pragma_update(None, "user_version", layout).unwrap();
         }
         On::Postgres => {
             let address = std::fs::read_to_string(folder.0.join(ADDRESS_FILE)).unwrap();
@@ -245,27 +295,42 @@ fn of_layout_1(folder: &Folder, on: On) {
             let serial = "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY";
             raw.batch_execute(&LAYOUT_1.replace(SERIAL, serial)).unwrap();
             raw.batch_execute(&history).unwrap();
-            raw.batch_execute("CREATE TABLE slk_center (version BIGINT NOT NULL); INSERT INTO slk_center VALUES (1)")
-                .unwrap();
+            let version = format!("INSERT INTO slk_center VALUES ({layout})");
+            raw.batch_execute(&format!("CREATE TABLE slk_center (version BIGINT NOT NULL); {version}")).unwrap();
         }
     }
 }
 
-fn a_store_of_the_first_layout_keeps_its_history(on: On) {
-    let folder = Folder::new(on);
-    of_layout_1(&folder, on);
-    for _ in 0..2 {
-        let store = folder.store();
-        let activations = store.work(|work| work.activations(&SERIES, 1)).unwrap();
-        assert_eq!(activations.iter().map(|done| (done.issue, done.at.0)).collect::<Vec<_>>(), [(1, 5), (2, 9)]);
-        assert_eq!(store.work(|work| work.events_of_key(&SERIES, 1)).unwrap().len(), 3);
-        assert_eq!(store.work(|work| work.latest_events(true, 9)).unwrap().len(), 1);
-        let demos = store.work(|work| work.rows("SELECT computer_id FROM demos WHERE key_no = 1", &[])).unwrap();
-        assert_eq!(demos[0].text(0).unwrap(), "COMPUTER");
+fn a_store_of_an_older_layout_keeps_its_history(on: On) {
+    for older in 1..SCHEMA {
+        let folder = Folder::new(on);
+        of_older_layout(older, &folder, on);
+        for _ in 0..2 {
+            let store = folder.store();
+            let activations = store.work(|work| work.activations(&SERIES, 1)).unwrap();
+            assert_eq!(activations.iter().map(|done| (done.issue, done.at.0)).collect::<Vec<_>>(), [(1, 5), (2, 9)]);
+            assert_eq!(store.work(|work| work.events_of_key(&SERIES, 1)).unwrap().len(), 3);
+            assert_eq!(store.work(|work| work.latest_events(true, 9)).unwrap().len(), 1);
+            let demos = store.work(|work| work.rows("SELECT computer_id FROM demos WHERE key_no = 1", &[])).unwrap();
+            assert_eq!(demos[0].text(0).unwrap(), "COMPUTER");
+        }
+        // All that a new store has is there.
+        let fresh = Folder::new(on);
+        assert_eq!(layout(&folder.store(), on), layout(&fresh.store(), on));
     }
-    // All that a new store has is there.
-    let fresh = Folder::new(on);
-    assert_eq!(layout(&folder.store(), on), layout(&fresh.store(), on));
+}
+
+#[test]
+fn the_keys_of_an_identity_are_found_without_reading_all_keys() {
+    let folder = Folder::new(On::Sqlite);
+    let store = folder.store();
+    for (condition, values) in [(keys::machines(), 2), (keys::demos(), 3)] {
+        let sql = format!("EXPLAIN QUERY PLAN SELECT * FROM keys WHERE {condition}");
+        let steps = store.work(|work| work.rows(&sql, &vec!["".into(); values])).unwrap();
+        let steps: Vec<&str> = steps.iter().map(|row| row.text(3).unwrap()).collect();
+        assert!(steps.iter().any(|step| step.contains("keys USING INDEX keys_by_identity")), "{steps:?}");
+        assert!(!steps.iter().any(|step| step.starts_with("SCAN") || step.ends_with("(series=?)")), "{steps:?}");
+    }
 }
 
 /// Columns and indexes of the store.

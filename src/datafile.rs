@@ -17,7 +17,7 @@ use crate::subkeys::{ObjectRef, Policy, SeriesSecret, Subkey};
 use crate::time::{Deadline, Time};
 
 /// A datafile: `SLK-DATAFILE 1`.
-pub const DATAFILE: Kind = Kind { name: "DATAFILE", version: 1 };
+pub const DATAFILE: Kind = Kind { name: "DATAFILE", version: 1, digest: false };
 const TAG: u64 = 16;
 /// What is read of a datafile at first: most indexes are shorter.
 const FIRST_READ: u64 = 64 * 1024;

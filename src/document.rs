@@ -30,6 +30,9 @@ pub struct Kind {
     pub name: &'static str,
     /// The version of its layout.
     pub version: u32,
+    /// Whether the signature covers the SHA-256 of the second line in place of the line itself: Ed25519 hashes twice what it signs,
+    /// and slowly.
+    pub digest: bool,
 }
 
 /// A document as read: nobody gets its payload before the signature was verified.
@@ -37,10 +40,9 @@ pub struct Kind {
 pub struct Unverified<'a> {
     place: &'a str,
     payload: &'a str,
-    /// What the signature covers. The text itself, unless an editor has changed its line ends.
-    signed: Cow<'a, str>,
-    /// Whether a digest stands for the second line.
-    digested: bool,
+    kind: Kind,
+    /// The first two lines as they were signed. The text itself, unless an editor has changed its line ends.
+    lines: Cow<'a, str>,
     signature: Vec<u8>,
 }
 
@@ -55,32 +57,27 @@ pub enum PublicKey<'a> {
 
 /// Writes a signed document: three lines.
 pub fn sign(kind: Kind, payload: &impl Serialize, signer: &dyn Signer) -> Result<String> {
-    write(kind, payload, |lines| signer.sign(lines))
-}
-
-/// The same, with the first line and the SHA-256 of the second signed: Ed25519 hashes twice what it signs, and slowly.
-pub fn sign_digest(crypto: &dyn Crypto, kind: Kind, payload: &impl Serialize, signer: &dyn Signer) -> Result<String> {
-    write(kind, payload, |lines| signer.sign(&digested(crypto, lines)))
-}
-
-/// The first line, and the SHA-256 of the second.
-fn digested(crypto: &dyn Crypto, lines: &[u8]) -> Vec<u8> {
-    let second = lines.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    let (first, second) = lines.split_at(second);
-    [first, &crypto.sha256(&[second])].concat()
-}
-
-fn write(kind: Kind, payload: &impl Serialize, sign: impl FnOnce(&[u8]) -> Result<Vec<u8>>) -> Result<String> {
     let wrong = |cause: &dyn std::fmt::Display| Error::new(Code::Internal).with(cause);
     let mut bytes = Vec::with_capacity(USUAL);
     writeln!(bytes, "{MARK}{} {}", kind.name, kind.version).map_err(|e| wrong(&e))?;
     serde_json::to_writer(&mut bytes, payload).map_err(|e| wrong(&e))?;
     bytes.push(b'\n');
-    let signature = sign(&bytes)?;
+    let signature = signer.sign(&covered(kind, &bytes, |line| signer.sha256(line)))?;
     let mut text = String::from_utf8(bytes).map_err(|e| wrong(&e))?;
     STANDARD.encode_string(signature, &mut text);
     text.push('\n');
     Ok(text)
+}
+
+/// What the signature of a document with these two lines covers.
+fn covered(kind: Kind, lines: &[u8], sha256: impl FnOnce(&[u8]) -> [u8; 32]) -> Cow<'_, [u8]> {
+    match lines.iter().position(|byte| *byte == b'\n') {
+        Some(end) if kind.digest => {
+            let (first, second) = lines.split_at(end + 1);
+            Cow::Owned([first, &sha256(second)].concat())
+        }
+        _ => Cow::Borrowed(lines),
+    }
 }
 
 /// What files of another tool begin with: datafiles and files of parameters.
@@ -127,17 +124,11 @@ pub fn read<'a>(kind: Kind, place: &'a str, text: &'a str) -> Result<(Unverified
         return Err(damaged("line 2: too long"));
     }
     let signature = STANDARD.decode(signature).map_err(|_| damaged("line 3: the signature is not base64"))?;
-    let signed = match both.len() == header.len() + payload.len() + 2 {
+    let lines = match both.len() == header.len() + payload.len() + 2 {
         true => Cow::Borrowed(both),
         false => Cow::Owned(format!("{header}\n{payload}\n")),
     };
-    Ok((Unverified { place, payload, signed, digested: false, signature }, rest))
-}
-
-/// Reads a document that [`sign_digest`] has signed.
-pub fn read_digested<'a>(kind: Kind, place: &'a str, text: &'a str) -> Result<(Unverified<'a>, &'a str)> {
-    let (unverified, rest) = read(kind, place, text)?;
-    Ok((Unverified { digested: true, ..unverified }, rest))
+    Ok((Unverified { place, payload, kind, lines, signature }, rest))
 }
 
 /// [`Code::DocumentDamaged`] when something but empty lines stands behind the last document of `place`.
@@ -173,10 +164,7 @@ impl Unverified<'_> {
     }
 
     fn check(&self, crypto: &dyn Crypto, key: PublicKey<'_>) -> Result<()> {
-        let signed = match self.digested {
-            true => Cow::Owned(digested(crypto, self.signed.as_bytes())),
-            false => Cow::Borrowed(self.signed.as_bytes()),
-        };
+        let signed = covered(self.kind, self.lines.as_bytes(), |line| crypto.sha256(&[line]));
         let genuine = match key {
             PublicKey::Rsa(spki) => crypto.rsa_verify(spki, &signed, &self.signature),
             PublicKey::Ed25519(public) => crypto.ed25519_verify(public, &signed, &self.signature),

@@ -51,16 +51,17 @@ pub type KeyNo = u32;
 
 /// Upper-case hex of `bytes`.
 pub fn hex(bytes: &[u8]) -> String {
-    digits(bytes, &mut vec![0; bytes.len() * 2]).to_owned()
+    let mut digits = vec![0; bytes.len() * 2];
+    write_hex(bytes, &mut digits);
+    String::from_utf8(digits).expect("digits are ASCII")
 }
 
 /// The same, written where there is room for twice as many digits.
-fn digits<'a>(bytes: &[u8], digits: &'a mut [u8]) -> &'a str {
+fn write_hex(bytes: &[u8], digits: &mut [u8]) {
     let digit = |value: u8| value + if value < 10 { b'0' } else { b'A' - 10 };
     for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
         pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
     }
-    std::str::from_utf8(digits).expect("digits are ASCII")
 }
 
 /// The bytes of exactly `N * 2` hex digits in any case.
@@ -92,7 +93,9 @@ macro_rules! hex_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(digits(&self.0, &mut [0; $len * 2]))
+                let mut digits = [0; $len * 2];
+                write_hex(&self.0, &mut digits);
+                f.write_str(std::str::from_utf8(&digits).expect("digits are ASCII"))
             }
         }
 

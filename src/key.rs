@@ -19,7 +19,7 @@ use crate::support::Support;
 use crate::time::Time;
 
 /// A licence: `SLK-LICENCE 1`, followed in its file by the issuing certificate.
-pub const LICENCE: Kind = Kind { name: "LICENCE", version: 1 };
+pub const LICENCE: Kind = Kind { name: "LICENCE", version: 1, digest: false };
 
 /// Type of a key (`KeyType` of the guide).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

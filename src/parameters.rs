@@ -13,7 +13,7 @@ use crate::series::RootKey;
 use crate::time::Time;
 
 /// A file of parameters: `SLK-PARAMETERS 1`.
-pub const PARAMETERS: Kind = Kind { name: "PARAMETERS", version: 1 };
+pub const PARAMETERS: Kind = Kind { name: "PARAMETERS", version: 1, digest: false };
 /// Largest file that is read, in bytes.
 pub const LIMIT: u64 = 1024 * 1024;
 /// Longest name, in characters.

@@ -13,7 +13,7 @@ use crate::id::{Bytes32, KeyId, RootHash, SeriesId};
 use crate::time::Time;
 
 /// An issuing certificate: `SLK-CERTIFICATE 1`.
-pub const CERTIFICATE: Kind = Kind { name: "CERTIFICATE", version: 1 };
+pub const CERTIFICATE: Kind = Kind { name: "CERTIFICATE", version: 1, digest: false };
 
 /// The root public key of a series: SPKI DER of an RSA key of 2048–4096 bits with e = 65537.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +91,7 @@ pub struct Certificate {
 }
 
 /// A deputy: `SLK-DEPUTY 1`, signed by an issuing key, followed by its certificate.
-pub const DEPUTY: Kind = Kind { name: "DEPUTY", version: 1 };
+pub const DEPUTY: Kind = Kind { name: "DEPUTY", version: 1, digest: false };
 
 /// Payload of a deputy: the issuing key lets an Ed25519 key sign answers and statements, but no licences, for a few days. An
 /// answer of the centre so costs one signature of RSA, that of its licence.

@@ -164,7 +164,7 @@ impl Bench {
         let memory = Some(Memory { data: "память".into(), ..Memory::default() });
         let outcome = Outcome::Activated(Activated { licence, api_certificate, memory });
         let answer = Answer { nonce: request.nonce, time: time("2026-02-04"), outcome };
-        answer.sign(CRYPTO, version, (signer, &self.issuer())).unwrap().into_bytes()
+        answer.sign(version, signer, &self.issuer()).unwrap().into_bytes()
     }
 
     fn cryptkey(&self) -> Vec<u8> {

@@ -15,9 +15,9 @@ use crate::series::Issuer;
 use crate::time::Time;
 
 /// An answer: `SLK-ANSWER 2`, signed by an issuing key or its deputy, followed by the certificates. A digest stands for its payload.
-pub const ANSWER: Kind = Kind { name: "ANSWER", version: 2 };
+pub const ANSWER: Kind = Kind { name: "ANSWER", version: 2, digest: true };
 /// An answer for servers that read no other: `SLK-ANSWER 1`. The payload itself is signed.
-pub const FIRST_ANSWER: Kind = Kind { name: "ANSWER", version: 1 };
+pub const FIRST_ANSWER: Kind = Kind { name: "ANSWER", version: 1, digest: false };
 
 /// The centre's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,18 +165,15 @@ pub enum Granted {
 impl Answer {
     /// Signs the answer with the key of `issuer` or its deputy: its text, with the certificates behind it. Who asks reads no version
     /// newer than `newest`.
-    pub fn sign(&self, crypto: &dyn Crypto, newest: u32, (signer, issuer): (&dyn Signer, &Issuer)) -> Result<String> {
-        let text = match newest < ANSWER.version {
-            true => document::sign(FIRST_ANSWER, self, signer)?,
-            false => document::sign_digest(crypto, ANSWER, self, signer)?,
-        };
-        Ok(text + &issuer.text)
+    pub fn sign(&self, newest: u32, signer: &dyn Signer, issuer: &Issuer) -> Result<String> {
+        let kind = if newest < ANSWER.version { FIRST_ANSWER } else { ANSWER };
+        Ok(document::sign(kind, self, signer)? + &issuer.text)
     }
 
     /// Reads an answer and checks its signatures. `place` names the file in errors.
     pub fn read(crypto: &dyn Crypto, place: &str, text: &str) -> Result<Received> {
         let (unverified, rest) = match document::read(FIRST_ANSWER, place, text) {
-            Err(error) if error.code == Code::DocumentVersion => document::read_digested(ANSWER, place, text)?,
+            Err(error) if error.code == Code::DocumentVersion => document::read(ANSWER, place, text)?,
             read => read?,
         };
         let issuer = Issuer::read_any(crypto, place, rest)?;

@@ -11,7 +11,7 @@ use crate::series::Issuer;
 use crate::time::Time;
 
 /// A certificate of a server's API key: `SLK-API-CERTIFICATE 1`, signed by an issuing key, followed by its certificate.
-pub const API_CERTIFICATE: Kind = Kind { name: "API-CERTIFICATE", version: 1 };
+pub const API_CERTIFICATE: Kind = Kind { name: "API-CERTIFICATE", version: 1, digest: false };
 
 /// Payload of the certificate of an API key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,7 +14,7 @@ use crate::key::KeyType;
 use crate::time::Time;
 
 /// A request: `SLK-REQUEST 1`, signed by the server's Ed25519 key.
-pub const REQUEST: Kind = Kind { name: "REQUEST", version: 1 };
+pub const REQUEST: Kind = Kind { name: "REQUEST", version: 1, digest: false };
 
 /// A request of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

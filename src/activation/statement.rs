@@ -11,9 +11,9 @@ use crate::series::Issuer;
 use crate::time::Time;
 
 /// A retirement: `SLK-RETIREMENT 1`.
-pub const RETIREMENT: Kind = Kind { name: "RETIREMENT", version: 1 };
+pub const RETIREMENT: Kind = Kind { name: "RETIREMENT", version: 1, digest: false };
 /// A revocation list: `SLK-REVOCATIONS 1`.
-pub const REVOCATIONS: Kind = Kind { name: "REVOCATIONS", version: 1 };
+pub const REVOCATIONS: Kind = Kind { name: "REVOCATIONS", version: 1, digest: false };
 
 /// Payload of a retirement: no licence of this key up to this issue counts any more, wherever it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -81,8 +81,7 @@ impl Bench {
 
     fn grant(&self, request: &Request, outcome: Outcome) -> Result<Granted> {
         let answer = Answer { nonce: request.nonce, time: self.now, outcome };
-        let text =
-            answer.sign(&PROVIDER, request.answers, (PROVIDER.rsa_signer(ISSUING).unwrap().as_ref(), &self.issuer))?;
+        let text = answer.sign(request.answers, PROVIDER.rsa_signer(ISSUING).unwrap().as_ref(), &self.issuer)?;
         Answer::read(&PROVIDER, "answer", &text)?.accept(&PROVIDER, request, &self.identity)
     }
 
@@ -137,7 +136,7 @@ fn an_answer_is_good_for_its_own_request_and_server_only() {
     assert_eq!(*key, bench.key());
     let answer = Answer { nonce: request.nonce, time: bench.now, outcome: bench.activated(&request) };
     let issuing = PROVIDER.rsa_signer(ISSUING).unwrap();
-    let text = answer.sign(&PROVIDER, request.answers, (issuing.as_ref(), &bench.issuer)).unwrap();
+    let text = answer.sign(request.answers, issuing.as_ref(), &bench.issuer).unwrap();
     let accept = |request: &Request| Answer::read(&PROVIDER, "x", &text)?.accept(&PROVIDER, request, &bench.identity);
     let changes: [fn(&mut Request); 5] = [
         |r| r.nonce = Bytes32([6; 32]),
@@ -165,7 +164,7 @@ fn an_answer_of_one_version_is_none_of_another() {
     let answer = Answer { nonce: request.nonce, time: bench.now, outcome: bench.activated(&request) };
     let issuing = PROVIDER.rsa_signer(ISSUING).unwrap();
     let read = |version: u32, said: u32| {
-        let text = answer.sign(&PROVIDER, version, (issuing.as_ref(), &bench.issuer)).unwrap();
+        let text = answer.sign(version, issuing.as_ref(), &bench.issuer).unwrap();
         let (own, other) = (format!("SLK-ANSWER {version}\n"), format!("SLK-ANSWER {said}\n"));
         assert!(text.starts_with(&own));
         Answer::read(&PROVIDER, "x", &text.replacen(&own, &other, 1)).map(|received| received.answer)
@@ -203,7 +202,7 @@ fn a_deputy_signs_answers_in_its_time_but_no_licences() {
         let request = bench.request(activate(Want::Code(code())));
         let outcome = bench.activated(&request);
         let answer = Answer { nonce: request.nonce, time, outcome };
-        let text = answer.sign(&PROVIDER, request.answers, (signer.as_ref(), issuer))?;
+        let text = answer.sign(request.answers, signer.as_ref(), issuer)?;
         Answer::read(&PROVIDER, "x", &text)?.accept(&PROVIDER, &request, &bench.identity)
     };
     assert!(matches!(read(&good, bench.now), Ok(Granted::Activated { .. })));

@@ -43,6 +43,9 @@ pub trait Signer: Send + Sync {
     /// Signature of `message`: RSA PKCS#1 v1.5 with SHA-256, or Ed25519.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>>;
 
+    /// SHA-256 of `message`, for what is signed by its digest.
+    fn sha256(&self, message: &[u8]) -> [u8; 32];
+
     /// The public key: SPKI DER for RSA, 32 bytes for Ed25519.
     fn public_key(&self) -> &[u8];
 }

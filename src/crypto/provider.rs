@@ -36,13 +36,7 @@ impl Crypto for Library {
     }
 
     fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
-        let mut context = digest::Context::new(&digest::SHA256);
-        for part in parts {
-            context.update(part);
-        }
-        let mut hash = [0; 32];
-        hash.copy_from_slice(context.finish().as_ref());
-        hash
+        sha256(parts)
     }
 
     fn hkdf(&self, salt: &[u8], key: &[u8], info: &[&[u8]]) -> Result<[u8; 32]> {
@@ -103,6 +97,16 @@ impl Crypto for Library {
     }
 }
 
+fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        context.update(part);
+    }
+    let mut hash = [0; 32];
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
+}
+
 struct Rsa {
     pair: signature::RsaKeyPair,
     public: Vec<u8>,
@@ -118,6 +122,10 @@ impl Signer for Rsa {
         Ok(bytes)
     }
 
+    fn sha256(&self, message: &[u8]) -> [u8; 32] {
+        sha256(&[message])
+    }
+
     fn public_key(&self) -> &[u8] {
         &self.public
     }
@@ -131,6 +139,10 @@ struct Ed25519 {
 impl Signer for Ed25519 {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
         Ok(self.pair.sign(message).as_ref().to_vec())
+    }
+
+    fn sha256(&self, message: &[u8]) -> [u8; 32] {
+        sha256(&[message])
     }
 
     fn public_key(&self) -> &[u8] {

@@ -96,7 +96,7 @@ impl Issuing {
     /// Signs an answer to a request.
     pub(super) fn sign_answer(&self, crypto: &dyn Crypto, request: &Request, answer: &Answer) -> Result<String> {
         let deputy = self.deputy(crypto, answer.time)?;
-        answer.sign(crypto, request.answers, (deputy.signer.as_ref(), &deputy.issuer))
+        answer.sign(request.answers, deputy.signer.as_ref(), &deputy.issuer)
     }
 
     /// Certifies the API key of a request.

@@ -101,8 +101,8 @@ pub struct Transfer {
 const COLUMNS: &str = "series, key_no, reg_no, terms, itn, iec, activated, state, revoked, allowance, issue, code, identity, \
     fingerprint, blank_key_no, computer_id, memory, licence, issued";
 const STATES: [(KeyState, &str); 2] = [(KeyState::Active, "active"), (KeyState::Reserved, "reserved")];
-/// What tells the keys of the identity `?1`. The index has the first digits of an identity only: two whole keys in each of its
-/// entries would make it larger than all others together.
+/// What tells the keys of the identity `?1`. The index has the first digits of an identity only: with two whole keys in each of its
+/// entries it would be the largest of all.
 const OF_IDENTITY: &str = "substr(identity, 11, 16) = substr(?1, 11, 16) AND identity = ?1";
 /// Most rows of one search.
 const FOUND: i64 = 200;
@@ -111,15 +111,19 @@ const FOUND: i64 = 200;
 /// looking through all keys of the series.
 pub(super) fn demos() -> String {
     format!(
-        "series = ?2 AND key_no IN (SELECT key_no FROM keys WHERE {OF_IDENTITY} AND series || '' = ?2 \
+        "SELECT {COLUMNS} FROM keys WHERE series = ?2 AND key_no IN (SELECT key_no FROM keys WHERE {OF_IDENTITY} AND series || '' = ?2 \
         UNION SELECT key_no FROM demos WHERE series = ?2 AND computer_id = ?3) \
-        AND EXISTS (SELECT 1 FROM codes WHERE codes.series = ?2 AND codes.key_no = keys.key_no AND origin = 'demo')"
+        AND EXISTS (SELECT 1 FROM codes WHERE codes.series = ?2 AND codes.key_no = keys.key_no AND origin = 'demo') \
+        ORDER BY key_no"
     )
 }
 
 /// Keys of the identity `?1` that may be on one machine only, but for those on the machine `?2`.
 pub(super) fn machines() -> String {
-    format!("{OF_IDENTITY} AND fingerprint <> ?2 AND state = 'active' AND allowance = 0 AND blank_key_no IS NULL")
+    format!(
+        "SELECT series, key_no, fingerprint FROM keys WHERE {OF_IDENTITY} AND fingerprint <> ?2 AND state = 'active' \
+        AND allowance = 0 AND blank_key_no IS NULL ORDER BY series, key_no"
+    )
 }
 
 fn read(row: &Row) -> Result<Key> {
@@ -259,9 +263,8 @@ impl Work<'_> {
         series: &SeriesId,
         (identity, computer): (&PublicIdentity, Option<ComputerId>),
     ) -> Result<Option<Key>> {
-        let sql = format!("SELECT {COLUMNS} FROM keys WHERE {} ORDER BY key_no", demos());
         let computer = computer.map(|id| id.to_string()).unwrap_or_default();
-        let rows = self.rows(&sql, &[json(identity)?, series.into(), computer.into()])?;
+        let rows = self.rows(&demos(), &[json(identity)?, series.into(), computer.into()])?;
         let mut keys = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
         let own = keys.iter().position(|key| key.identity == *identity).unwrap_or_default();
         Ok((!keys.is_empty()).then(|| keys.swap_remove(own)))
@@ -274,8 +277,7 @@ impl Work<'_> {
         identity: &PublicIdentity,
         but: &Fingerprint,
     ) -> Result<Vec<(SeriesId, KeyNo, Fingerprint)>> {
-        let sql = format!("SELECT series, key_no, fingerprint FROM keys WHERE {} ORDER BY series, key_no", machines());
-        let rows = self.rows(&sql, &[json(identity)?, json(but)?])?;
+        let rows = self.rows(&machines(), &[json(identity)?, json(but)?])?;
         rows.iter().map(|row| Ok((row.series(0)?, row.number(1)?, row.json(2)?))).collect()
     }
 

@@ -105,7 +105,8 @@ impl Postgres {
                 return Err(Error::new(Code::StoreDamaged).with(&self.place).with(format_args!("schema {version}")));
             }
             let newer = || Error::new(Code::StoreVersion).with(&self.place).with(version);
-            for (next, upgrade) in (version + 1..).zip(upgrades(version).ok_or_else(newer)?) {
+            let lacking = upgrades(version).ok_or_else(newer)?;
+            for (next, upgrade) in (version + 1..).zip(lacking) {
                 run(transaction, upgrade)?;
                 transaction.execute("UPDATE slk_center SET version = ?1", &[i64::from(next).into()])?;
             }

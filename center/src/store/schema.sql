@@ -54,6 +54,7 @@ CREATE TABLE keys (
     UNIQUE (series, reg_no)
 );
 
+-- OR in place of IN: for a list of three SQLite fills a table with each change of a row.
 CREATE TABLE codes (
     code TEXT PRIMARY KEY,
     series TEXT NOT NULL REFERENCES series,

@@ -3,18 +3,19 @@
 //! the disk commits it for all. The disk is waited for outside of anybody's turn: SQLite only writes its log, and the log is
 //! synchronised here before a commit counts as kept.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use licence::error::{Code, Error, Result};
 use licence::host::volume::network_file_system;
 use parking_lot::{Mutex, MutexGuard};
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ToSql, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, ToSql, TransactionBehavior};
 
 use super::database::{Commit, Database, Fate, Job, LOCKED, Row, Transaction, Value};
 use super::{SCHEMA, upgrades};
@@ -23,10 +24,12 @@ use super::{SCHEMA, upgrades};
 pub const FILE: &str = "center.db";
 /// `application_id` of our stores: `SLKC`.
 const APPLICATION: i32 = 0x534C_4B43;
-/// How long a writer waits for another program's …
+/// How long one program waits for another one …
 const PATIENCE: Duration = Duration::from_secs(10);
-/// … and how often it looks: a busy centre leaves less than a millisecond between two transactions.
+/// … and how often it looks: a busy centre begins the next transaction as soon as one has ended.
 const LOOK: Duration = Duration::from_micros(200);
+/// Each time the log was written back a busy centre begins none for so long, that others get their turn.
+const GAP: Duration = Duration::from_millis(1);
 /// Statements that stay prepared.
 const STATEMENTS: usize = 64;
 /// Most memory for pages of the store, in KiB.
@@ -80,7 +83,10 @@ impl Sqlite {
             return Err(Error::new(Code::NetworkStore).with(&place).with(kind));
         }
         create_private(&path).map_err(|e| Error::new(Code::FileFailed).with(&place).with(e))?;
-        let damaged = |e: rusqlite::Error| Error::new(Code::StoreDamaged).with(&place).with(e);
+        let damaged = |e: rusqlite::Error| match e.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => failed(e),
+            _ => Error::new(Code::StoreDamaged).with(&place).with(e),
+        };
         let mut connection = Connection::open(&path).map_err(damaged)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         connection.busy_handler(Some(looks_again)).map_err(failed)?;
@@ -106,7 +112,8 @@ impl Sqlite {
             }
             (APPLICATION, version) if version > 0 => {
                 let newer = || Error::new(Code::StoreVersion).with(&place).with(version);
-                for (next, upgrade) in (version + 1..).zip(upgrades(version).ok_or_else(newer)?) {
+                let lacking = upgrades(version).ok_or_else(newer)?;
+                for (next, upgrade) in (version + 1..).zip(lacking) {
                     transaction.execute_batch(upgrade).map_err(failed)?;
                     transaction.pragma_update(None, "user_version", next).map_err(failed)?;
                 }
@@ -138,6 +145,7 @@ impl Sqlite {
         turn.end(Ok(()));
         written = written.and_then(|()| write(&turn.connection));
         base.commit = turn.commits;
+        thread::sleep(GAP);
         if let Err(error) = written {
             log::warn!("{}", failed(error));
         }
@@ -332,11 +340,15 @@ fn failed(cause: rusqlite::Error) -> Error {
     Error::new(Code::StoreFailed).with(cause)
 }
 
-/// Whether a writer that has looked so often for another program's end looks again. SQLite's own waits grow to a tenth of a second,
-/// and would find one busy centre busy each time.
+/// Whether somebody who has looked so often for another program's end looks again. SQLite's own waits grow to a tenth of a second,
+/// and would find a busy centre busy each time.
 fn looks_again(looked: i32) -> bool {
+    thread_local!(static SINCE: Cell<Option<Instant>> = const { Cell::new(None) });
+    if looked == 0 {
+        SINCE.set(Some(Instant::now()));
+    }
     thread::sleep(LOOK);
-    LOOK * looked.unsigned_abs() < PATIENCE
+    SINCE.get().is_some_and(|since| since.elapsed() < PATIENCE)
 }
 
 /// Codes are worth money: a store that we make is for its owner only. SQLite gives its other files the same rights.
@@ -472,20 +484,29 @@ mod tests {
         let other = Sqlite::open(&folder.0).unwrap();
         let done = AtomicBool::new(false);
         thread::scope(|scope| {
-            // One transaction after the other, each open for longer than the time between them.
+            // As busy as a centre can be: each transaction is followed by the next one until the log is written back.
             scope.spawn(|| {
                 while !done.load(Ordering::SeqCst) {
-                    let fate = join(&sqlite, "busy");
-                    thread::sleep(LOOK * 10);
-                    sqlite.settle(&fate).unwrap();
-                    thread::sleep(LOOK);
+                    let mut turn = sqlite.turn.lock();
+                    for _ in 0..WRITTEN_BACK {
+                        turn.fate().unwrap();
+                        turn.among(&mut |transaction| note(transaction, "busy")).unwrap().unwrap();
+                        thread::sleep(LOOK * 10);
+                        turn.end(Ok(()));
+                    }
+                    let latest = turn.commits;
+                    drop(turn);
+                    sqlite.write_back(latest);
                 }
             });
-            let noted = (0..5).try_for_each(|_| other.transact(&mut |transaction| note(transaction, "other")));
+            while kept(&folder).is_empty() {
+                thread::yield_now();
+            }
+            let noted = (0..2).try_for_each(|_| other.transact(&mut |transaction| note(transaction, "other")));
             done.store(true, Ordering::SeqCst);
             noted.unwrap();
         });
-        assert_eq!(kept(&folder).iter().filter(|note| *note == "other").count(), 5);
+        assert_eq!(kept(&folder).iter().filter(|note| *note == "other").count(), 2);
     }
 
     #[cfg(unix)]

@@ -3,7 +3,9 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 
-use licence::activation::{ANSWER, Activate, Activated, Answer, ApiCertificate, Outcome, Purpose, Request, Want};
+use licence::activation::{
+    ANSWER, Activate, Activated, Answer, ApiCertificate, FIRST_ANSWER, Outcome, Purpose, Request, Want,
+};
 use licence::code::ActivationCode;
 use licence::key::Key;
 use licence::{Code, Error};
@@ -65,7 +67,7 @@ fn asked(request: &Request) -> &Activate {
 
 pub fn signed(answer: &Answer) -> (u16, String) {
     let vendor = Vendor::first();
-    (200, answer.sign(CRYPTO, ANSWER.version, (vendor.issuing.as_ref(), &vendor.issuer)).unwrap())
+    (200, answer.sign(ANSWER.version, vendor.issuing.as_ref(), &vendor.issuer).unwrap())
 }
 
 pub fn bench(name: &str, centre: &str) -> Bench {
@@ -86,6 +88,7 @@ fn a_code_becomes_a_licence_that_is_used_at_once() {
     let url = centre(|text| {
         let request = Request::read(CRYPTO, "test", text).unwrap();
         assert_eq!(asked(&request).itn.as_deref(), Some("0123456789"));
+        assert_eq!(request.answers, ANSWER.version);
         signed(&honest(&request))
     });
     let bench = bench("activate", &url);
@@ -154,13 +157,25 @@ fn a_refusal_of_the_centre_is_passed_on_in_the_asker_s_language() {
 }
 
 #[test]
+fn a_centre_of_an_older_version_is_understood() {
+    let url = centre(|text| {
+        let vendor = Vendor::first();
+        let answer = honest(&Request::read(CRYPTO, "test", text).unwrap());
+        (200, answer.sign(FIRST_ANSWER.version, vendor.issuing.as_ref(), &vendor.issuer).unwrap())
+    });
+    let bench = bench("older-centre", &url);
+    let (status, licence) = bench.post("/api/licences", &order(&ActivationCode::random(CRYPTO).unwrap().to_string()));
+    assert_eq!((status, &licence["Workable"]), (201, &json!(true)), "{licence}");
+}
+
+#[test]
 fn an_answer_that_does_not_fit_the_request_installs_nothing() {
     type Forgery = fn(&Request) -> (u16, String);
     let forgeries: [(&str, Forgery); 5] = [
         ("nonce", |request| signed(&Answer { nonce: licence::id::Bytes32([0; 32]), ..honest(request) })),
         ("signer", |request| {
             let second = Vendor::second();
-            (200, honest(request).sign(CRYPTO, ANSWER.version, (second.issuing.as_ref(), &second.issuer)).unwrap())
+            (200, honest(request).sign(ANSWER.version, second.issuing.as_ref(), &second.issuer).unwrap())
         }),
         ("server", |request| {
             let other = licence::identity::Identity::generate(CRYPTO).unwrap().public();

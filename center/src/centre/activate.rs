@@ -117,13 +117,12 @@ impl Centre {
             }
             None => kept(work, &key, &licence, asker.now).map(Some),
         })?;
-        let outcoming = kept.transpose().map(|kept| {
-            kept.map(|licence| {
-                let outcome = Outcome::Activated(Activated { licence, api_certificate, memory: key.memory });
-                Ok(Outcoming { outcome, what, series: key.series, key_no: Some(key.key_no) })
-            })
+        let Some(kept) = kept.transpose() else { return Ok(None) };
+        let outcoming = kept.map(|licence| {
+            let outcome = Outcome::Activated(Activated { licence, api_certificate, memory: key.memory });
+            Ok(Outcoming { outcome, what, series: key.series, key_no: Some(key.key_no) })
         });
-        outcoming.transpose()
+        outcoming.map(Some)
     }
 }
 

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use licence::error::{Code, Error, Result};
 use licence::host::files;
 
-use database::{Database, Fate, Row, Transaction, Value};
+use database::{Database, Fate, Job, Row, Transaction, Value};
 
 /// Name of the file in the centre's folder whose first line is the address of a PostgreSQL database.
 pub const ADDRESS_FILE: &str = "center.store";
@@ -87,26 +87,15 @@ impl Store {
     }
 
     /// Runs `job` in a transaction: all of it is on the disk afterwards, or, with an error, nothing.
-    pub fn work<T>(&self, mut job: impl FnMut(&mut Work<'_>) -> Result<T>) -> Result<T> {
-        let mut done = None;
-        self.database.transact(&mut |transaction| {
-            done = Some(job(&mut Work { transaction })?);
-            Ok(())
-        })?;
-        done.ok_or_else(no_transaction)
+    pub fn work<T>(&self, job: impl FnMut(&mut Work<'_>) -> Result<T>) -> Result<T> {
+        run(job, |job| self.database.transact(job)).map(|(value, ())| value)
     }
 
     /// Runs `job` in a transaction that many share, for who has more to do before others may be told. A job that refuses should
     /// do so before it writes, or all who share the transaction lose what they have done in it.
-    pub fn decide<T>(&self, mut job: impl FnMut(&mut Work<'_>) -> Result<T>) -> Result<Unsettled<T>> {
-        let mut done = None;
-        let run = &mut |transaction: &mut dyn Transaction| {
-            done = Some(job(&mut Work { transaction })?);
-            Ok(())
-        };
-        let fate = self.database.join(run, None)?;
-        let open = Some(Open { database: self.database.clone(), fate });
-        Ok(Unsettled { value: done.ok_or_else(no_transaction)?, open })
+    pub fn decide<T>(&self, job: impl FnMut(&mut Work<'_>) -> Result<T>) -> Result<Unsettled<T>> {
+        let (value, fate) = run(job, |job| self.database.join(job, None))?;
+        Ok(Unsettled { value, open: Some(Open { database: self.database.clone(), fate }) })
     }
 
     /// How many callers at once it serves best.
@@ -137,15 +126,11 @@ impl<T> Unsettled<T> {
     }
 
     /// Runs `job` after it, in the same transaction or a later one, unless it was lost. Both are settled together.
-    pub fn then<U>(self, mut job: impl FnMut(&mut Work<'_>) -> Result<U>) -> Result<Unsettled<U>> {
-        let mut done = None;
-        let run = &mut |transaction: &mut dyn Transaction| {
-            done = Some(job(&mut Work { transaction })?);
-            Ok(())
-        };
+    pub fn then<U>(self, job: impl FnMut(&mut Work<'_>) -> Result<U>) -> Result<Unsettled<U>> {
         let mut open = self.open.ok_or_else(no_transaction)?;
-        open.fate = open.database.join(run, Some(&open.fate))?;
-        Ok(Unsettled { value: done.ok_or_else(no_transaction)?, open: Some(open) })
+        let (value, fate) = run(job, |job| open.database.join(job, Some(&open.fate)))?;
+        open.fate = fate;
+        Ok(Unsettled { value, open: Some(open) })
     }
 
     /// Makes something of it, which is as little to be told of.
@@ -179,6 +164,19 @@ impl Drop for Open {
             log::error!("{error}");
         }
     }
+}
+
+/// What the job gives, which the database runs, and what the database gives.
+fn run<T, F>(
+    mut job: impl FnMut(&mut Work<'_>) -> Result<T>,
+    run: impl FnOnce(Job<'_>) -> Result<F>,
+) -> Result<(T, F)> {
+    let mut done = None;
+    let given = run(&mut |transaction| {
+        done = Some(job(&mut Work { transaction })?);
+        Ok(())
+    })?;
+    Ok((done.ok_or_else(no_transaction)?, given))
 }
 
 fn no_transaction() -> Error {

@@ -9,5 +9,6 @@ pub mod journal;
 pub mod machine;
 pub mod os;
 pub mod paths;
+pub mod registry;
 pub mod terminal;
 pub mod volume;

@@ -10,6 +10,9 @@ pub struct Paths {
     pub settings: PathBuf,
     /// Licences and the server's own files: `/var/1C/licence/data`, `%ProgramData%\1C\Licence\Data`.
     pub data: PathBuf,
+    /// What this computer knows of its servers wherever their data folders are: `/var/lib/licenceserver`,
+    /// `%ProgramData%\1C\Licence\Machine`. See [`crate::host::registry`].
+    pub machine: PathBuf,
     /// Settings and logs of the current user: `/home/{user}/.1C/licence/3.0`, `%LocalAppData%\1C\licence\3.0`.
     /// `None` for a user without a home.
     pub user: Option<PathBuf>,
@@ -29,6 +32,7 @@ impl Paths {
             Paths {
                 settings: below(common.join(r"1C\licence\3.0")),
                 data: below(common.join(r"1C\Licence\Data")),
+                machine: below(common.join(r"1C\Licence\Machine")),
                 user: user.map(|user| below(user.join(r"1C\licence\3.0"))),
             }
         } else {
@@ -36,6 +40,7 @@ impl Paths {
             Paths {
                 settings: below(PathBuf::from("/var/1C/licence/3.0")),
                 data: below(PathBuf::from("/var/1C/licence/data")),
+                machine: below(PathBuf::from("/var/lib/licenceserver")),
                 user: user.map(|home| below(home.join(".1C/licence/3.0"))),
             }
         }

@@ -52,7 +52,7 @@ mod tests {
         let (settings, user) = (root.join("common"), root.join("user"));
         fs::create_dir_all(&settings).unwrap();
         fs::create_dir_all(&user).unwrap();
-        let paths = Paths { settings, data: root.clone(), user: Some(user) };
+        let paths = Paths { settings, data: root.clone(), machine: root.clone(), user: Some(user) };
         let server = |is_server| {
             let conf = Conf::read(&paths, is_server).unwrap();
             servers(conf.as_ref(), KeyId(0x672B), "").unwrap()[0].to_string()

@@ -159,7 +159,7 @@ impl Drop for Bench {
 }
 
 pub fn paths(root: &Path) -> Paths {
-    Paths { settings: root.join("settings"), data: root.join("data"), user: None }
+    Paths { settings: root.join("settings"), data: root.join("data"), machine: root.join("machine"), user: None }
 }
 
 pub fn start(root: &Path, conf: &str, clock: Arc<TestClock>) -> Result<Arc<LicenceService>> {

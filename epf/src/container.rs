@@ -8,11 +8,105 @@ use crate::{Error, Reason};
 pub const FIXED_TIME: u64 = 730_119 * 24 * 60 * 60 * 10_000;
 
 const SIGNATURE: [u8; 4] = [0xff, 0xff, 0xff, 0x7f];
-const END: u32 = 0x7fff_ffff;
-const HEADER: usize = 16;
-const BLOCK_HEADER: usize = 31;
+const WIDE_SIGNATURE: [u8; 8] = [0xff; 8];
 const BLOCK: usize = 512;
-const ROW: usize = 12;
+
+/// Where files of the platform have their wide layer: the stub before it has this size.
+const WIDE_AT: usize = 0x1359;
+
+/// How wide addresses are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Layout {
+    /// 32 bits: all platforms.
+    #[default]
+    Narrow,
+    /// 64 bits: compatibility 8.3.16 and later.
+    Wide,
+}
+
+impl Layout {
+    /// The address that ends a chain of blocks and stands for no document.
+    const fn end(self) -> u64 {
+        match self {
+            Self::Narrow => 0x7fff_ffff,
+            Self::Wide => u64::MAX,
+        }
+    }
+
+    /// Bytes of an address.
+    const fn address(self) -> usize {
+        match self {
+            Self::Narrow => 4,
+            Self::Wide => 8,
+        }
+    }
+
+    /// Bytes of the header of a container: one address and three numbers of 32 bits.
+    const fn header(self) -> usize {
+        self.address() + 12
+    }
+
+    /// Bytes of a row of the page map.
+    const fn row(self) -> usize {
+        3 * self.address()
+    }
+
+    /// Hex digits of a number in a block header.
+    const fn digits(self) -> usize {
+        2 * self.address()
+    }
+
+    /// Bytes of a block header.
+    const fn block_header(self) -> usize {
+        7 + 3 * self.digits()
+    }
+
+    /// The address that the first bytes hold.
+    fn read_address(self, bytes: &[u8]) -> Option<u64> {
+        Some(match self {
+            Self::Narrow => u32::from_le_bytes(*bytes.first_chunk()?).into(),
+            Self::Wide => u64::from_le_bytes(*bytes.first_chunk()?),
+        })
+    }
+
+    fn put_address(self, out: &mut Vec<u8>, address: u64) {
+        out.extend(&address.to_le_bytes()[..self.address()]);
+    }
+
+    /// Appends a document as one block with room for at least `room` bytes.
+    fn put_document(self, out: &mut Vec<u8>, document: &[u8], room: usize) {
+        let (room, digits) = (room.max(document.len()), self.digits());
+        let header = format!("\r\n{:0digits$x} {room:0digits$x} {:0digits$x} \r\n", document.len(), self.end());
+        out.extend(header.as_bytes());
+        out.extend(document);
+        out.resize(out.len() + room - document.len(), 0);
+    }
+
+    /// Size of the document, room of the block and address of the next one, as a block header gives them.
+    fn read_block_header(self, header: &[u8]) -> Option<[u64; 3]> {
+        let digits = self.digits();
+        let [size, room, next] = [2, 3 + digits, 4 + 2 * digits];
+        let number = |at: usize| {
+            let digits = header.get(at..at + digits)?;
+            let digits = digits.iter().all(u8::is_ascii_hexdigit).then(|| std::str::from_utf8(digits).ok())??;
+            u64::from_str_radix(digits, 16).ok()
+        };
+        let end = next + digits;
+        let marks = [
+            (0, b'\r'),
+            (1, b'\n'),
+            (room - 1, b' '),
+            (next - 1, b' '),
+            (end, b' '),
+            (end + 1, b'\r'),
+            (end + 2, b'\n'),
+        ];
+        if marks.iter().any(|&(at, mark)| header.get(at) != Some(&mark)) {
+            return None;
+        }
+        Some([number(size)?, number(room)?, number(next)?])
+    }
+}
 
 /// One entry: its attributes, and its body exactly as stored (deflated at the top level of a processor).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,26 +158,38 @@ impl Entry {
     }
 
     /// Bytes that this entry takes in a written container, its row of the page map included.
-    fn written_size(&self) -> usize {
+    fn written_size(&self, layout: Layout) -> usize {
         let name = 2 * self.name.encode_utf16().count();
-        [ROW, BLOCK_HEADER + 24 + name, BLOCK_HEADER + self.body.len().max(BLOCK)]
+        [layout.row(), layout.block_header() + 24 + name, layout.block_header() + self.body.len().max(BLOCK)]
             .into_iter()
             .fold(0, usize::saturating_add)
     }
 }
 
-/// A v8 container with 32-bit addresses. Always small enough to be written.
+/// A v8 container, always small enough to be written.
+///
+/// Files of compatibility 8.3.16 and later have two layers: a narrow container that tells older platforms to be updated, and
+/// behind it the wide one with the content. Its entries are those of the wide layer; the bytes before it stay as they were.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Container {
+    layout: Layout,
+    /// The narrow container before a wide one, as stored; else empty.
+    stub: Vec<u8>,
     entries: Vec<Entry>,
     /// Sum of `written_size` of the entries, so that `push` stays cheap.
     size: usize,
 }
 
 impl Container {
-    /// A container without entries.
+    /// A container with 32-bit addresses and without entries.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A container with 64-bit addresses, without entries and without a stub.
+    #[cfg(test)]
+    pub(crate) fn wide() -> Self {
+        Self { layout: Layout::Wide, ..Self::default() }
     }
 
     /// The entries in the order of the page map.
@@ -103,8 +209,9 @@ impl Container {
         if entry.name.contains('\0') {
             return Err(Error::new(place(), Reason::EntryName));
         }
-        let size = self.size.saturating_add(entry.written_size());
-        if size.saturating_add(HEADER + BLOCK_HEADER + BLOCK) >= END as usize {
+        let layout = self.layout;
+        let size = self.size.saturating_add(entry.written_size(layout));
+        if size.saturating_add(layout.header() + layout.block_header() + BLOCK) as u64 >= layout.end() {
             return Err(Error::new(place(), Reason::TooLarge));
         }
         self.size = size;
@@ -112,129 +219,142 @@ impl Container {
         Ok(())
     }
 
-    /// Reads a container. Bytes that belong to no document are ignored: padding, free blocks, whatever stands behind.
+    /// Reads a container. Bytes that belong to no document are ignored: padding, free blocks. What stands behind a container
+    /// and is one itself is never ignored: it is read as the wide layer, or refused ([`Reason::ContainerBehind`]).
     pub fn read(data: &[u8]) -> Result<Self, Error> {
-        match data.get(..8) {
-            Some([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]) => {
-                return Err(Error::at("file header", 0, Reason::WideContainer));
-            }
-            _ if !data.starts_with(&SIGNATURE) => return Err(Error::at("file header", 0, Reason::NotAContainer)),
-            _ if data.len() < HEADER => return Err(Error::at("file header", data.len(), Reason::Truncated)),
-            _ => {}
+        if data.starts_with(&WIDE_SIGNATURE) {
+            return Self::read_layer(data, Layout::Wide).map(|(wide, _)| wide);
         }
-        let mut blocks = Blocks { data, unread: data.len() - HEADER };
-        let page_map = blocks.document(HEADER, "page map")?;
-        let (rows, rest) = page_map.as_chunks::<ROW>();
-        if !rest.is_empty() {
-            return Err(Error::at("page map", HEADER, Reason::PageMapRow));
+        if !data.starts_with(&SIGNATURE) {
+            return Err(Error::at("file header", 0, Reason::NotAContainer));
         }
-        let mut container = Self::new();
-        for (number, row) in rows.iter().enumerate() {
-            let [attributes, body, end] = [0, 4, 8].map(|at| u32_at(row, at));
-            if end != END {
-                return Err(Error::at(format!("page map, row {number}"), HEADER, Reason::PageMapRow));
+        let (narrow, end) = Self::read_layer(data, Layout::Narrow)?;
+        let behind = |at: usize| data.get(at..).unwrap_or_default();
+        if let Some(at) = [end, WIDE_AT].into_iter().find(|at| behind(*at).starts_with(&WIDE_SIGNATURE)) {
+            let (mut wide, _) = Self::read_layer(behind(at), Layout::Wide).map_err(Error::in_wide_layer)?;
+            wide.stub = data[..at].to_vec();
+            return Ok(wide);
+        }
+        if behind(end).starts_with(&SIGNATURE) {
+            return Err(Error::at("file", end, Reason::ContainerBehind));
+        }
+        Ok(narrow)
+    }
+
+    /// One container from its header on, and where its last document ends.
+    fn read_layer(data: &[u8], layout: Layout) -> Result<(Self, usize), Error> {
+        let header = layout.header();
+        let unread = data.len().checked_sub(header);
+        let unread = unread.ok_or_else(|| Error::at("file header", data.len(), Reason::Truncated))?;
+        let mut blocks = Blocks { data, layout, unread, end: header };
+        let page_map = blocks.document(header as u64, "page map")?;
+        let rows = page_map.chunks_exact(layout.row());
+        if !rows.remainder().is_empty() {
+            return Err(Error::at("page map", header, Reason::PageMapRow));
+        }
+        let mut container = Self { layout, ..Self::default() };
+        for (number, row) in rows.enumerate() {
+            let field = |number: usize| row.get(number * layout.address()..).and_then(|rest| layout.read_address(rest));
+            let (Some(attributes), Some(body), Some(end)) = (field(0), field(1), field(2)) else { continue };
+            if end != layout.end() {
+                return Err(Error::at(format!("page map, row {number}"), header, Reason::PageMapRow));
             }
-            let record = blocks.document(attributes as usize, &format!("attributes of entry {number}"))?;
-            let body = match body {
-                END => Vec::new(),
-                at => blocks.document(at as usize, &format!("body of entry {number}"))?,
+            let record = blocks.document(attributes, &format!("attributes of entry {number}"))?;
+            let body = match body == layout.end() {
+                true => Vec::new(),
+                false => blocks.document(body, &format!("body of entry {number}"))?,
             };
             let entry = Entry::from_record(&record, body).ok_or_else(|| {
                 Error::at(format!("attributes of entry {number}"), attributes as usize, Reason::Attributes)
             })?;
             container.push(entry)?;
         }
-        Ok(container)
+        Ok((container, blocks.end))
     }
 
-    /// The bytes of the container: the same entries give the same bytes.
+    /// The bytes of the container, in the layers that it was read from: the same entries give the same bytes.
     pub fn write(&self) -> Vec<u8> {
-        let page_map_size = self.entries.len() * ROW;
+        let layout = self.layout;
+        let page_map_size = self.entries.len() * layout.row();
         let page_map_room = page_map_size.max(BLOCK);
         let mut page_map = Vec::with_capacity(page_map_size);
         let mut documents = Vec::with_capacity(self.size);
-        let documents_at = HEADER + BLOCK_HEADER + page_map_room;
+        let documents_at = layout.header() + layout.block_header() + page_map_room;
         for entry in &self.entries {
             let attributes = entry.attributes_record();
             for (document, room) in [(attributes.as_slice(), 0), (entry.body.as_slice(), BLOCK)] {
-                // Fits: `push` keeps the whole container below END.
-                page_map.extend(((documents_at + documents.len()) as u32).to_le_bytes());
-                put_document(&mut documents, document, room);
+                // Fits: `push` keeps the whole container below the end of its addresses.
+                layout.put_address(&mut page_map, (documents_at + documents.len()) as u64);
+                layout.put_document(&mut documents, document, room);
             }
-            page_map.extend(END.to_le_bytes());
+            layout.put_address(&mut page_map, layout.end());
         }
-        let mut out = Vec::with_capacity(documents_at + documents.len());
-        for field in [END, BLOCK as u32, self.entries.len() as u32, 0] {
+        let mut out = Vec::with_capacity(self.stub.len() + documents_at + documents.len());
+        out.extend(&self.stub);
+        layout.put_address(&mut out, layout.end());
+        for field in [BLOCK as u32, self.entries.len() as u32, 0] {
             out.extend(field.to_le_bytes());
         }
-        put_document(&mut out, &page_map, BLOCK);
+        layout.put_document(&mut out, &page_map, BLOCK);
         out.extend(documents);
         out
     }
-}
-
-/// Appends a document as one block with room for at least `room` bytes.
-fn put_document(out: &mut Vec<u8>, document: &[u8], room: usize) {
-    let room = room.max(document.len());
-    out.extend(format!("\r\n{:08x} {room:08x} {END:08x} \r\n", document.len()).as_bytes());
-    out.extend(document);
-    out.resize(out.len() + room - document.len(), 0);
-}
-
-fn u32_at(bytes: &[u8; ROW], at: usize) -> u32 {
-    bytes[at..].first_chunk().map_or(0, |field| u32::from_le_bytes(*field))
 }
 
 /// Reads documents and counts what it has read. In a sound file no byte belongs to two documents, so all of them
 /// together are smaller than the file; this one rule stops cycles, overlaps and the growth they would cause.
 struct Blocks<'a> {
     data: &'a [u8],
+    layout: Layout,
     unread: usize,
+    /// Where the last of all blocks that were read ends.
+    end: usize,
 }
 
 impl Blocks<'_> {
-    fn document(&mut self, start: usize, place: &str) -> Result<Vec<u8>, Error> {
-        let mut at = start;
+    fn document(&mut self, start: u64, place: &str) -> Result<Vec<u8>, Error> {
+        let header_size = self.layout.block_header();
+        let mut at = offset(start);
         let mut left = None;
         let mut document = Vec::new();
         loop {
             let (header, rest) = self
                 .data
                 .get(at..)
-                .and_then(|rest| rest.split_first_chunk::<BLOCK_HEADER>())
+                .and_then(|rest| rest.split_at_checked(header_size))
                 .ok_or_else(|| Error::at(place, at, Reason::Truncated))?;
-            let [size, room, next] = block_header(header).ok_or_else(|| Error::at(place, at, Reason::BlockHeader))?;
-            let expected = left.unwrap_or(size as usize);
-            let take = expected.min(room as usize);
-            self.unread =
-                self.unread.checked_sub(BLOCK_HEADER + take).ok_or_else(|| Error::at(place, at, Reason::Overlap))?;
-            document.extend(rest.get(..take).ok_or_else(|| Error::at(place, at, Reason::Truncated))?);
+            let read = self.layout.read_block_header(header);
+            let [size, room, next] = read.ok_or_else(|| Error::at(place, at, Reason::BlockHeader))?;
+            let (room, expected) = (offset(room), left.unwrap_or(offset(size)));
+            let take = expected.min(room);
+            let content = rest.get(..take).ok_or_else(|| Error::at(place, at, Reason::Truncated))?;
+            let unread = self.unread.checked_sub(header_size + take);
+            self.unread = unread.ok_or_else(|| Error::at(place, at, Reason::Overlap))?;
+            document.extend(content);
+            self.end = self.end.max((at + header_size).saturating_add(room));
             match expected - take {
                 0 => return Ok(document),
-                _ if next == END => return Err(Error::at(place, at, Reason::ShortChain)),
+                _ if next == self.layout.end() => return Err(Error::at(place, at, Reason::ShortChain)),
                 more => left = Some(more),
             }
-            at = next as usize;
+            at = offset(next);
         }
     }
 }
 
-fn block_header(header: &[u8; BLOCK_HEADER]) -> Option<[u32; 3]> {
-    let number = |at: usize| {
-        let digits = header.get(at..at + 8)?;
-        let digits = digits.iter().all(u8::is_ascii_hexdigit).then(|| std::str::from_utf8(digits).ok())??;
-        u32::from_str_radix(digits, 16).ok()
-    };
-    let marks = [(0, b'\r'), (1, b'\n'), (10, b' '), (19, b' '), (28, b' '), (29, b'\r'), (30, b'\n')];
-    if marks.iter().any(|&(at, mark)| header.get(at) != Some(&mark)) {
-        return None;
-    }
-    Some([number(2)?, number(11)?, number(20)?])
+/// A number of a file as one of this computer; what is too large for it is beyond any file as well.
+fn offset(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HEADER: usize = Layout::Narrow.header();
+    const BLOCK_HEADER: usize = Layout::Narrow.block_header();
+    const ROW: usize = Layout::Narrow.row();
+    const END: u32 = 0x7fff_ffff;
 
     fn block(size: usize, room: usize, next: u32, content: &[u8]) -> Vec<u8> {
         let mut block = format!("\r\n{size:08x} {room:08x} {next:08x} \r\n").into_bytes();
@@ -308,7 +428,7 @@ mod tests {
             format!("body of entry 0, offset {body_at} (0x{body_at:x}): the block header is damaged")
         );
         assert_eq!(Container::read(b"PK\x03\x04").unwrap_err().reason, Reason::NotAContainer);
-        assert_eq!(Container::read(&[0xff; 40]).unwrap_err().reason, Reason::WideContainer);
+        assert_eq!(Container::read(&[0xff; 90]).unwrap_err().reason, Reason::BlockHeader);
         assert_eq!(Container::read(&header(0)[..12]).unwrap_err().reason, Reason::Truncated);
     }
 
@@ -316,6 +436,62 @@ mod tests {
     fn a_chain_shorter_than_announced_is_an_error() {
         let data = [header(0), block(24, 12, END, &[0; 12])].concat();
         assert_eq!(Container::read(&data).unwrap_err().reason, Reason::ShortChain);
+    }
+
+    /// A wide container of one entry whose body is a chain of two blocks, made field by field.
+    fn wide() -> Vec<u8> {
+        let block = |size: usize, room: usize, next: u64, content: &[u8]| {
+            let mut block = format!("\r\n{size:016X} {room:016X} {next:016X} \r\n").into_bytes();
+            assert_eq!(block.len(), 55);
+            block.extend(content);
+            block.resize(55 + room, 0);
+            block
+        };
+        let attributes = Entry::new("root", []).attributes_record();
+        let first = 20 + 55 + 512 + 55 + attributes.len();
+        let second = first + 55 + 3;
+        let row = [20 + 55 + 512, first as u64, u64::MAX].map(u64::to_le_bytes).concat();
+        [
+            u64::MAX.to_le_bytes().to_vec(),
+            [512_u32, 0, 0].map(u32::to_le_bytes).concat(),
+            block(24, 512, u64::MAX, &row),
+            block(attributes.len(), attributes.len(), u64::MAX, &attributes),
+            block(5, 3, second as u64, b"ABC"),
+            block(0, 2, u64::MAX, b"DE"),
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn the_wide_layer_behind_a_stub_is_the_content_and_the_stub_stays() {
+        let mut stub = Container::new();
+        stub.push(Entry::new("version", b"update the platform".as_slice())).unwrap();
+        let file = [stub.write(), wide()].concat();
+        let mut container = Container::read(&file).unwrap();
+        assert_eq!(container.entries(), Container::read(&wide()).unwrap().entries());
+        assert_eq!(container.get("root").unwrap().body, b"ABCDE");
+        assert!(container.write().starts_with(&stub.write()));
+        container.push(Entry::new("more", b"added".as_slice())).unwrap();
+        assert_eq!(Container::read(&container.write()).unwrap(), container);
+    }
+
+    #[test]
+    fn a_stub_with_free_blocks_at_its_end_hides_no_wide_layer() {
+        let mut stub = chained();
+        stub.resize(WIDE_AT, 0);
+        let container = Container::read(&[stub, wide()].concat()).unwrap();
+        assert_eq!(container.get("root").unwrap().body, b"ABCDE");
+    }
+
+    #[test]
+    fn nothing_behind_a_container_is_dropped_that_is_one_itself() {
+        let narrow = Container::new().write();
+        let behind = |layer: &[u8]| Container::read(&[&narrow, layer].concat()).unwrap_err();
+        let damaged = behind(&wide()[..90]);
+        assert_eq!((damaged.reason, damaged.place.as_str()), (Reason::Truncated, "wide layer: page map"));
+        let second = behind(&narrow);
+        assert_eq!((second.reason, second.offset), (Reason::ContainerBehind, Some(narrow.len())));
+        assert!(Container::read(&[narrow.as_slice(), &[0; 100]].concat()).is_ok(), "padding");
     }
 
     #[test]

@@ -17,13 +17,13 @@ pub struct Error {
 /// What is wrong at the place that an [`Error`] names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// The file does not start with the signature `ff ff ff 7f`.
+    /// The file starts with neither signature: `ff ff ff 7f`, or eight times `ff`.
     NotAContainer,
-    /// A container with 64-bit addresses, which data processors don't use.
-    WideContainer,
+    /// Another container follows, and nothing tells which one counts.
+    ContainerBehind,
     /// The file ends before the block or field does.
     Truncated,
-    /// The 31 bytes of a block header are not what they should be.
+    /// The bytes of a block header are not what they should be.
     BlockHeader,
     /// Chains of blocks hold more bytes than the file: they overlap or form a cycle.
     Overlap,
@@ -35,7 +35,7 @@ pub enum Reason {
     Attributes,
     /// A name that the container can't hold: it has a zero character.
     EntryName,
-    /// The container would pass 2 GiB, the limit of its addresses.
+    /// The container would pass the limit of its addresses, with those of 32 bits 2 GiB.
     TooLarge,
     /// The body is not raw deflate data, or it is cut off.
     Deflate,
@@ -60,6 +60,12 @@ impl Error {
         Self { place: place.into(), offset: Some(offset), reason }
     }
 
+    /// The same error in the wide layer behind a stub; its offset counts from the start of that layer.
+    pub(crate) fn in_wide_layer(mut self) -> Self {
+        self.place = format!("wide layer: {}", self.place);
+        self
+    }
+
     /// The same error seen from the container around: `entry` is where it happened.
     pub(crate) fn inside(mut self, entry: &str) -> Self {
         self.place = format!("entry {entry:?}: {}", self.place);
@@ -80,8 +86,8 @@ impl fmt::Display for Error {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
-            Self::NotAContainer => "not a v8 container: it must start with ff ff ff 7f",
-            Self::WideContainer => "a container with 64-bit addresses; save the file for platform 8.3 as .epf or .erf",
+            Self::NotAContainer => "not a v8 container: it must start with ff ff ff 7f or eight times ff",
+            Self::ContainerBehind => "another container follows; save the file again by the platform",
             Self::Truncated => "the file ends too early; copy it again from its source",
             Self::BlockHeader => "the block header is damaged",
             Self::Overlap => "blocks overlap or form a cycle",

@@ -15,6 +15,10 @@
 //! body       = bytes; at the top level of an .epf they are raw deflate (RFC 1951), in a nested container plain
 //! ```
 //!
+//! A wide container (compatibility 8.3.16 and later) has addresses of 64 bits: its header begins with eight times `ff` and has 20
+//! bytes, block headers have numbers of 16 hex digits and 55 bytes, rows of the page map 24. A file has it behind a narrow container,
+//! the stub, which tells older platforms to be updated; its addresses count from its own header. Nested ones have no stub.
+//!
 //! A document is usually one block; the platform chains blocks for documents over 32 KiB whose size it did not
 //! know beforehand. The writer makes one block per document, padded with zeros to 512 bytes except for attributes.
 //!

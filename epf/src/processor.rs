@@ -167,6 +167,26 @@ mod tests {
     }
 
     #[test]
+    fn the_module_of_a_file_with_a_wide_layer_is_read() {
+        let built = Container::read(&build("Обработка", "А = 1;").unwrap()).unwrap();
+        let mut wide = Container::wide();
+        for entry in built.entries() {
+            let body = match entry.name.ends_with(".0") {
+                true => {
+                    let narrow = Container::read(&inflate(&entry.body, MAX_INFLATED).unwrap()).unwrap();
+                    let mut nested = Container::wide();
+                    narrow.entries().iter().for_each(|entry| nested.push(entry.clone()).unwrap());
+                    deflate(&nested.write())
+                }
+                false => entry.body.clone(),
+            };
+            wide.push(Entry::new(entry.name.clone(), body)).unwrap();
+        }
+        let stub = build("Заглушка", "ОбновитеПлатформу();").unwrap();
+        assert_eq!(module_text(&[stub, wide.write()].concat()).unwrap(), "А = 1;");
+    }
+
+    #[test]
     fn a_module_saved_without_its_source_is_an_error_that_names_the_entry() {
         let built = Container::read(&build("Обработка", "А = 1;").unwrap()).unwrap();
         let mut hidden = Container::new();

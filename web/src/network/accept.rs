@@ -1,5 +1,6 @@
 //! The accept loop. It must go on whatever happens to single connections, and when descriptors run out.
 
+use super::spelling::Spelling;
 use super::{Limits, Tls, connection};
 use crate::limits::Connections;
 use crate::{Rejection, Service};
@@ -24,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// a tokio runtime with I/O and time; handlers run on its threads.
 ///
 /// # Errors
-/// Only when a listener can't be handed to the runtime.
+/// Only when a listener can't be handed to the runtime, or hyper refuses what it should read.
 pub async fn serve(
     listeners: Vec<std::net::TcpListener>,
     tls: Option<Arc<Tls>>,
@@ -39,7 +40,8 @@ pub async fn serve(
     }
     let counted = Arc::new(Mutex::new(Connections::new(limits.connections, limits.connections_per_address)));
     let (stop, stopped) = watch::channel(false);
-    let front = Arc::new(connection::Front { service, limits, tls, bodies: AtomicUsize::new(0), stopped });
+    let (spelling, bodies) = (Spelling::learn().await?, AtomicUsize::new(0));
+    let front = Arc::new(connection::Front { service, limits, tls, spelling, bodies, stopped });
     let mut tasks = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     let mut failing = false;

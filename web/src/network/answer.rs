@@ -36,7 +36,7 @@ pub(super) async fn answer(
         Err(rejection) => {
             pulse.leave_unread();
             log::debug!("{peer}: {} {}", rejection.status, rejection.reason);
-            let mut answer = whole(front.service.reject(*rejection), turn);
+            let mut answer = whole(&front, front.service.reject(*rejection), turn);
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             return Ok(answer);
         }
@@ -61,19 +61,19 @@ async fn serve(front: &Front, request: Request, turn: Turn) -> Answer {
     };
     let reply = catch_unwind(AssertUnwindSafe(|| front.service.call(request)));
     match reply {
-        Ok(Reply::Now(response)) => whole(response, turn),
+        Ok(Reply::Now(response)) => whole(front, response, turn),
         Ok(Reply::Later(pending)) => match timeout(front.limits.answer, pending).await {
-            Ok(response) => whole(response, turn),
-            Err(_) => whole(reject(503, "The answer took too long; repeat the request."), turn),
+            Ok(response) => whole(front, response, turn),
+            Err(_) => whole(front, reject(503, "The answer took too long; repeat the request."), turn),
         },
         Ok(Reply::Stream(events)) => {
             let response = Response::new(200, "text/event-stream", []).with_header("Cache-Control", "no-store");
             let body = Outgoing::events(events, front.limits.stream_pulse, front.stopped.clone(), turn);
-            build(response, body)
+            build(front, response, body)
         }
         Err(_) => {
             log::error!("the service panicked");
-            whole(reject(500, "The server has a fault; its log tells more."), turn)
+            whole(front, reject(500, "The server has a fault; its log tells more."), turn)
         }
     }
 }
@@ -162,16 +162,19 @@ async fn gather(front: &Front, mut body: Incoming) -> Result<Vec<u8>, Lost> {
     Ok(gathered)
 }
 
-fn whole(mut response: Response, turn: Turn) -> Answer {
+fn whole(front: &Front, mut response: Response, turn: Turn) -> Answer {
     if matches!(response.status, 204 | 304) {
         response.body.clear();
     }
     let body = Outgoing::whole(std::mem::take(&mut response.body), turn);
-    build(response, body)
+    build(front, response, body)
 }
 
-fn build(response: Response, body: Outgoing) -> Answer {
+fn build(front: &Front, response: Response, body: Outgoing) -> Answer {
     let mut answer = hyper::Response::new(body);
+    if let Some(spelling) = front.spelling.of(&response.headers) {
+        *answer.extensions_mut() = spelling;
+    }
     let status = StatusCode::from_u16(response.status).ok().filter(|status| !status.is_informational());
     *answer.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in response.headers.iter() {

@@ -1,6 +1,7 @@
 //! One connection from its opening to its close: hyper does the protocol, this does the deadlines and the end.
 
 use super::answer::answer;
+use super::spelling::Spelling;
 use super::tls::HANDSHAKE;
 use super::transport::{Pulse, Transport};
 use super::{Limits, Tls};
@@ -29,6 +30,7 @@ pub(super) struct Front {
     pub(super) service: Arc<dyn Service>,
     pub(super) limits: Limits,
     pub(super) tls: Option<Arc<Tls>>,
+    pub(super) spelling: Spelling,
     /// What bodies that are being received hold, as [`Limits::bodies_bytes`] counts.
     pub(super) bodies: AtomicUsize,
     /// Becomes true when the front stops.
@@ -79,6 +81,7 @@ where
     let header_bytes = front.limits.header_bytes.max(8192);
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
+        .title_case_headers(true)
         .max_buf_size(header_bytes)
         .max_header_size(header_bytes)
         .serve_connection(transport, handler);

@@ -6,6 +6,7 @@ mod accept;
 mod answer;
 mod body;
 mod connection;
+mod spelling;
 mod tls;
 mod transport;
 

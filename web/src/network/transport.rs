@@ -144,7 +144,7 @@ fn own_refusal(bytes: &[u8]) -> Option<u16> {
     let rest = text.strip_prefix("HTTP/1.1 4").or_else(|| text.strip_prefix("HTTP/1.0 4"))?;
     let status = rest.get(..2)?.parse::<u16>().ok()? + 400;
     let head = text.strip_suffix("\r\n\r\n")?;
-    (!head.contains("\r\n\r\n") && head.contains("content-length: 0")).then_some(status)
+    (!head.contains("\r\n\r\n") && head.contains("Content-Length: 0")).then_some(status)
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
@@ -207,12 +207,12 @@ mod tests {
 
     #[test]
     fn only_a_bodiless_refusal_is_taken_for_one() {
-        let refusal = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+        let refusal = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
         assert_eq!(own_refusal(refusal), Some(431));
         for other in [
-            &b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"[..],
-            b"HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\n\r\n{}",
-            b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\nx\r\n\r\n",
+            &b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"[..],
+            b"HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\n{}",
+            b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\nx\r\n\r\n",
             b"HTTP/1.1 4",
         ] {
             assert_eq!(own_refusal(other), None);

@@ -4,7 +4,7 @@ mod hostile;
 mod site;
 mod tls;
 
-use site::{PATIENCE, Site};
+use site::{PATIENCE, SPELLED, Site};
 use std::time::Duration;
 use web::network::Limits;
 use web::{Event, Response};
@@ -188,6 +188,22 @@ fn a_stop_cuts_what_does_not_end() {
     site.stop();
     assert!(completer.is_abandoned());
     assert_eq!(busy.rest(), "");
+}
+
+#[test]
+fn names_of_fields_are_spelled_as_the_service_spells_them() {
+    let site = Site::start(Limits::default());
+    let mut client = site.connect();
+    client.send("GET /spelled HTTP/1.1\r\nHost: x\r\n\r\n");
+    let head = client.head();
+    let others = ["Content-Type", "Content-Length", "Date", "X-Content-Type-Options", "X-Request-Id"];
+    for name in SPELLED.iter().chain(&others) {
+        assert_eq!(head.matches(&format!("\r\n{name}: ")).count(), 1, "{name}: {head}");
+    }
+    let refusal = site.last_words("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n");
+    for name in ["Content-Length", "Connection", "Licence-QueryID"] {
+        assert!(refusal.contains(&format!("\r\n{name}: ")), "{name}: {refusal}");
+    }
 }
 
 #[test]

@@ -17,6 +17,17 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes of `/large`, more than any pair of sockets buffers.
 pub const LARGE: usize = 32 * 1024 * 1024;
 
+/// Names whose spelling clients may rely on.
+pub const SPELLED: [&str; 7] = [
+    "ETag",
+    "Licence-QueryID",
+    "Licence-QuerySignature",
+    "Licence-ServerVersion",
+    "Licence-SessionID",
+    "Licence-Signature",
+    "WWW-Authenticate",
+];
+
 pub struct Site {
     pub address: SocketAddr,
     /// Completers of `/later`.
@@ -47,6 +58,7 @@ impl Service for Echo {
                 Reply::Stream(events)
             }
             "/panic" => panic!("on purpose"),
+            "/spelled" => SPELLED.iter().fold(Response::text(200, "x"), |one, name| one.with_header(name, "x")).into(),
             "/nothing" => Response::empty(404).into(),
             "/large" => Response::text(200, vec![b'x'; LARGE]).into(),
             path => {

@@ -145,9 +145,13 @@ fn a_body_over_the_limit_is_refused_before_it_is_sent() {
 fn framing_that_can_be_read_in_two_ways_is_refused() {
     let site = site(Limits::default());
     for (fields, expected) in [
-        ("Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411),
-        ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 411),
-        ("Transfer-Encoding: identity\r\nContent-Length: 1\r\n\r\nx", 411),
+        ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 400),
+        ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        ("Transfer-Encoding: chunked\r\nConnection: Upgrade\r\n\r\n0\r\n\r\n", 400),
+        ("Transfer-Encoding: chunked\r\n\r\nx\r\n", 400),
+        ("Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+        ("Transfer-Encoding: identity\r\n\r\nx", 501),
         ("Content-Length: 1\r\nContent-Length: 1\r\n\r\nx", 400),
         ("Content-Length: +1\r\n\r\nx", 400),
         ("Content-Length: 99999999999999999999999\r\n\r\nx", 400),
@@ -157,6 +161,19 @@ fn framing_that_can_be_read_in_two_ways_is_refused() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {expected} ")), "{fields}: {answer}");
     }
     assert!(answer(&mut site.send("GET / HTTP/1.1\r\n\r\n")).starts_with("HTTP/1.1 400 "));
+}
+
+#[test]
+fn a_body_in_chunks_is_read_within_the_limit() {
+    let site = site(Limits { body_bytes: 2000, ..Limits::default() });
+    let chunk = format!("3e8;a=b\r\n{}\r\n", "x".repeat(1000));
+    let post = |count: usize| {
+        let head = "POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n\r\n";
+        answer(&mut site.send(format!("{head}{}0\r\n\r\n", chunk.repeat(count))))
+    };
+    assert!(post(2).ends_with("POST /x 2000"));
+    assert!(post(3).starts_with("HTTP/1.1 413 "));
+    assert!(site.get("/a").ends_with("GET /a 0"));
 }
 
 #[test]

@@ -35,21 +35,29 @@ pub struct Signing {
 }
 
 /// Identifier of a query: what a client gave, checked, so that nobody can have a text of his choice signed.
+///
+/// What is signed is this identifier with the body behind it. A JSON text of a client's choice would need a quotation mark, as every
+/// name and string in it does, and the identifier has none; an escape of one needs a backslash. Without them it can't even
+/// begin an object, and a number or a list before the body is no JSON text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct QueryId(Option<String>);
 
 impl QueryId {
-    /// The identifier of a request; an error when it is not 1 to 128 of `A–Z a–z 0–9 . _ : -`, or stands twice.
+    /// The identifier of a request; an error when it is not 1 to 128 printable ASCII characters other than `"` and `\`, or
+    /// stands twice.
     pub fn of(request: &Request) -> Result<QueryId> {
         let mut values = request.headers.get_all(QUERY_ID);
         let (first, more) = (values.next(), values.next());
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
+        let plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
         match first {
             None => Ok(QueryId(None)),
             Some(id) if more.is_none() && (1..=128).contains(&id.len()) && id.bytes().all(plain) => {
                 Ok(QueryId(Some(id.to_owned())))
             }
-            Some(_) => Err(Error::new(Code::BadRequest).with(format_args!("{QUERY_ID}: [A-Za-z0-9._:-]{{1,128}}"))),
+            Some(_) => Err(Error::new(Code::BadRequest).with_text(
+                format_args!("{QUERY_ID}: от 1 до 128 печатных знаков ASCII, кроме \" и \\"),
+                format_args!("{QUERY_ID}: 1 to 128 printable ASCII characters other than \" and \\"),
+            )),
         }
     }
 

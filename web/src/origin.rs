@@ -19,9 +19,7 @@ pub fn write_allowed(request: &Request) -> bool {
     let Some(host) = request.headers.get("host") else {
         return !request.headers.contains("origin") && !request.headers.contains("referer");
     };
-    let default_port = if request.tls { 443 } else { 80 };
-    let own = split_host(host, default_port);
-    let same = |url: &str| own.is_some() && origin_host(url) == own;
+    let same = |url: &str| names_host(url, host);
     match (request.headers.get("origin"), request.headers.get("referer")) {
         (Some(origin), _) => same(origin),
         (None, Some(referer)) => same(referer),
@@ -55,16 +53,17 @@ fn split_host(host: &str, default_port: u16) -> Option<(String, u16)> {
     (!name.is_empty() && name.bytes().all(plain)).then_some((name, port))
 }
 
-/// Host and port of a URL. Its scheme is not compared with ours: behind a proxy that ends TLS we see plain HTTP.
-fn origin_host(url: &str) -> Option<(String, u16)> {
-    let (scheme, rest) = url.split_once("://")?;
+/// Whether a URL names the host and port of `host`, a `Host` header. One without a port means the default port of the URL's
+/// scheme, and the scheme is not compared with ours: behind a proxy that ends TLS we see plain HTTP.
+fn names_host(url: &str, host: &str) -> bool {
+    let Some((scheme, rest)) = url.split_once("://") else { return false };
     let default_port = match scheme {
         "http" => 80,
         "https" => 443,
-        _ => return None,
+        _ => return false,
     };
-    let host = rest.split(['/', '?', '#']).next()?;
-    split_host(host, default_port)
+    let named = rest.split(['/', '?', '#']).next().and_then(|named| split_host(named, default_port));
+    named.is_some() && named == split_host(host, default_port)
 }
 
 #[cfg(test)]
@@ -106,6 +105,15 @@ mod tests {
         assert!(write(&[("Host", "Server:9099"), ("Origin", "http://server:9099"), ("Sec-Fetch-Site", "same-origin")]));
         assert!(write(&[("Host", "server"), ("Origin", "http://server:80")]));
         assert!(write(&[("Host", "[::1]:9099"), ("Referer", "http://[::1]:9099/licences?x")]));
+    }
+
+    #[test]
+    fn behind_a_proxy_that_ends_tls_the_default_port_is_that_of_https() {
+        assert!(write(&[("Host", "lic.example.com"), ("Origin", "https://lic.example.com")]));
+        assert!(write(&[("Host", "lic.example.com:443"), ("Origin", "https://lic.example.com")]));
+        assert!(write(&[("Host", "lic.example.com"), ("Referer", "https://lic.example.com/licences")]));
+        assert!(!write(&[("Host", "lic.example.com:80"), ("Origin", "https://lic.example.com")]));
+        assert!(!write(&[("Host", "lic.example.com"), ("Origin", "https://lic.example.com:9099")]));
     }
 
     #[test]

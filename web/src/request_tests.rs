@@ -87,15 +87,32 @@ fn basic_credentials_keep_colons_of_the_password() {
 }
 
 #[test]
-fn json_needs_its_content_type() {
-    let mut sent = request("/", &[("Content-Type", "text/plain")]).unwrap();
-    sent.body = b"[1]".to_vec();
-    assert_eq!(sent.json::<Vec<u8>>().unwrap_err().status, 415);
-    sent.headers.set("content-type", "Application/JSON; charset=utf-8").unwrap();
-    assert_eq!(sent.json::<Vec<u8>>(), Ok(vec![1]));
-    sent.body = b"[1".to_vec();
-    assert_eq!(sent.json::<Vec<u8>>().unwrap_err().status, 400);
-    assert_eq!(sent.form().unwrap_err().status, 415);
+fn json_of_a_page_needs_its_content_type() {
+    for page in [("Origin", "http://a"), ("Referer", "http://a/b"), ("Sec-Fetch-Mode", "cors")] {
+        let mut sent = request("/", &[("Content-Type", "text/plain"), page]).unwrap();
+        sent.body = b"[1]".to_vec();
+        assert_eq!(sent.json::<Vec<u8>>().unwrap_err().status, 415, "{page:?}");
+        sent.headers.set("content-type", "Application/JSON; charset=utf-8").unwrap();
+        assert_eq!(sent.json::<Vec<u8>>(), Ok(vec![1]));
+        sent.body = b"[1".to_vec();
+        assert_eq!(sent.json::<Vec<u8>>().unwrap_err().status, 400);
+        assert_eq!(sent.form().unwrap_err().status, 415);
+    }
+}
+
+#[test]
+fn json_of_a_script_may_come_under_any_content_type_and_with_a_byte_order_mark() {
+    let types = ["", "text/plain", "application/x-www-form-urlencoded", "application/json", "application/octet-stream"];
+    for content_type in types {
+        let mut sent = request("/", &[]).unwrap();
+        if !content_type.is_empty() {
+            sent.headers.set("Content-Type", content_type).unwrap();
+        }
+        sent.body = "\u{feff} [1]".into();
+        assert_eq!(sent.json::<Vec<u8>>(), Ok(vec![1]), "{content_type}");
+        sent.body = b"a=1".to_vec();
+        assert_eq!(sent.json::<Vec<u8>>().unwrap_err().status, 400);
+    }
 }
 
 #[test]

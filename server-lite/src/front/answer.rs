@@ -94,9 +94,22 @@ fn read(limits: &Limits, incoming: &mut tiny_http::Request) -> Result<Request, B
     let reject = |status, reason: &str, headers: &Headers| {
         Err(Box::new(Rejection { status, reason: reason.to_owned(), headers: headers.clone() }))
     };
-    if headers.contains("transfer-encoding") {
-        return reject(411, "Transfer-Encoding is not accepted; send the body with Content-Length.", &headers);
-    }
+    let codings: Vec<&str> = headers.get_all("transfer-encoding").collect();
+    let in_chunks = match codings.as_slice() {
+        [] => false,
+        [only] if !only.eq_ignore_ascii_case("chunked") => {
+            return reject(501, "The only Transfer-Encoding that is understood is chunked.", &headers);
+        }
+        [_] if headers.contains("content-length") || *incoming.http_version() != tiny_http::HTTPVersion(1, 1) => {
+            return reject(400, "Content-Length stands beside Transfer-Encoding, or this is not HTTP/1.1.", &headers);
+        }
+        // tiny_http would not decode the chunks, and nothing says where such a body ends.
+        [_] if headers.contains("upgrade") || headers.get("connection").is_some_and(asks_to_upgrade) => {
+            return reject(400, "A body in chunks can't come with an upgrade.", &headers);
+        }
+        [_] => true,
+        _ => return reject(400, "Transfer-Encoding is repeated.", &headers),
+    };
     let is_length = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let lengths: Vec<&str> = headers.get_all("content-length").collect();
     if lengths.len() > 1 || !lengths.iter().all(|text| is_length(text) && text.parse::<usize>().is_ok()) {
@@ -121,7 +134,20 @@ fn read(limits: &Limits, incoming: &mut tiny_http::Request) -> Result<Request, B
         }
         request.body = body;
     }
+    if in_chunks {
+        let limit = limits.body_bytes as u64 + 1;
+        if incoming.as_reader().take(limit).read_to_end(&mut request.body).is_err() {
+            return reject(400, "The body ended too early.", &request.headers);
+        }
+        if request.body.len() > limits.body_bytes {
+            return reject(413, &format!("The body may have at most {} bytes.", limits.body_bytes), &request.headers);
+        }
+    }
     Ok(request)
+}
+
+fn asks_to_upgrade(connection: &str) -> bool {
+    connection.to_ascii_lowercase().contains("upgrade")
 }
 
 fn call(service: &dyn Service, limits: &Limits, request: Request) -> Response {

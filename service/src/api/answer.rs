@@ -120,7 +120,7 @@ pub fn refusal(error: &Error, lang: Lang) -> Response {
 
 /// The JSON body of a request. Every body of the API is an object; a list would be read as the values of its fields.
 pub fn body<T: serde::de::DeserializeOwned>(request: &Request) -> Result<T> {
-    if request.body.trim_ascii_start().starts_with(b"[") {
+    if request.text_bytes().trim_ascii_start().starts_with(b"[") {
         return Err(Error::new(Code::BadRequest).with_text("нужен объект JSON", "a JSON object is expected"));
     }
     request.json().map_err(|error| {

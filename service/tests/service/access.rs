@@ -337,7 +337,9 @@ fn networks_names_and_foreign_pages_are_kept_out() {
     let page = with(write("POST", "/api/sessions", CHANGED, &body), "Origin", "http://evil.example");
     assert_eq!(code(&bench.ask(page)), (403, 104));
     let form = with(write("POST", "/api/sessions", CHANGED, &body), "Content-Type", "text/plain");
-    assert_eq!(code(&bench.ask(form)), (400, 100));
+    let script = bench.ask(form.clone());
+    assert_eq!(code(&script), (404, 300), "a script's body is read under any type");
+    assert_eq!(code(&bench.ask(with(form, "Sec-Fetch-Site", "same-origin"))), (400, 100));
     let local = Bench::new("local", "[Console]\nPassword=another password\nLocalAccessOnly=1\n");
     assert_eq!(local.ask(request_from(REMOTE, "GET", "/api", CHANGED)).status, 403);
     assert_eq!(local.ask(request("GET", "/api", CHANGED)).status, 200);

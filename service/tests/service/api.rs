@@ -211,12 +211,24 @@ fn every_answer_errors_included_is_signed_over_query_and_body() {
 #[test]
 fn an_identifier_that_could_be_a_chosen_text_is_neither_signed_nor_repeated() {
     let bench = Bench::ready("chosen");
-    for id in ["{\"Code\":200}", "a b", "SLK-LICENCE/1", ""] {
+    let long = "1".repeat(129);
+    for id in ["{\"Code\":200}", "a\\u0022", "", &long] {
         let response = bench.ask(with(request("GET", "/api", CHANGED), "Licence-QueryID", id));
         assert_eq!(response.status, 400, "{id}");
         for name in ["licence-queryid", "licence-signature", "licence-querysignature"] {
             assert_eq!(response.headers.get(name), None);
         }
+    }
+}
+
+#[test]
+fn dates_with_spaces_and_identifiers_in_braces_are_repeated_and_signed() {
+    let bench = Bench::ready("spaced");
+    let long = "~".repeat(128);
+    for id in ["27.01.2020 23:06:00", "{3F2504E0-4F89-11D3-9A0C-0305E82C3301}", "a/b?c=d&e;[f]", &long] {
+        let response = bench.ask(with(request("GET", "/api", CHANGED), "Licence-QueryID", id));
+        assert_eq!((response.status, response.headers.get("licence-queryid")), (200, Some(id)));
+        signature_holds(&bench, id, &response);
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) async fn answer(
 ) -> Result<Answer, Infallible> {
     let turn = pulse.turn();
     let begun = Instant::now();
-    let request = match read(&front, incoming, peer, tls).await {
+    let request = match read(&front, &pulse, incoming, (peer, tls)).await {
         Ok(request) => request,
         Err(rejection) => {
             pulse.leave_unread();
@@ -81,9 +81,9 @@ async fn serve(front: &Front, request: Request, turn: Turn) -> Answer {
 /// Reads a request in full, or says why it is refused.
 async fn read(
     front: &Front,
+    pulse: &Pulse,
     incoming: hyper::Request<Incoming>,
-    peer: SocketAddr,
-    tls: bool,
+    (peer, tls): (SocketAddr, bool),
 ) -> Result<Request, Box<Rejection>> {
     let (parts, body) = incoming.into_parts();
     let mut headers = Headers::new();
@@ -95,10 +95,20 @@ async fn read(
     let reject = |status, reason: &str, headers: &Headers| {
         Err(Box::new(Rejection { status, reason: reason.to_owned(), headers: headers.clone() }))
     };
-    // hyper hides a Content-Length that stands beside Transfer-Encoding, so the dangerous pair can't be told from a
-    // plain chunked body. Our clients know the length of what they send.
-    if parts.headers.contains_key(TRANSFER_ENCODING) {
-        return reject(411, "Transfer-Encoding is not accepted; send the body with Content-Length.", &headers);
+    if headers.contains("content-length") {
+        pulse.note_length();
+    }
+    let codings: Vec<&HeaderValue> = parts.headers.get_all(TRANSFER_ENCODING).iter().collect();
+    match codings.as_slice() {
+        [] => {}
+        [only] if !only.as_bytes().eq_ignore_ascii_case(b"chunked") => {
+            return reject(501, "The only Transfer-Encoding that is understood is chunked.", &headers);
+        }
+        [_] if pulse.hides_length() => {
+            return reject(400, "Content-Length stands beside Transfer-Encoding.", &headers);
+        }
+        [_] => {}
+        _ => return reject(400, "Transfer-Encoding is repeated.", &headers),
     }
     if parts.version == Version::HTTP_11 && !headers.contains("host") {
         return reject(400, "The Host field is missing.", &headers);
@@ -114,6 +124,9 @@ async fn read(
     match timeout(front.limits.body, gather(front, body)).await {
         Ok(Ok(body)) => request.body = body,
         Ok(Err(Lost::Broken)) => return reject(400, "The body ended too early.", &request.headers),
+        Ok(Err(Lost::TooLarge)) => {
+            return reject(413, &format!("The body may have at most {limit} bytes."), &request.headers);
+        }
         Ok(Err(Lost::NoRoom)) => return reject(503, "Too many large bodies are being received.", &request.headers),
         Err(_) => return reject(408, "The body was not received in time.", &request.headers),
     }
@@ -123,6 +136,7 @@ async fn read(
 /// Why a body was not received.
 enum Lost {
     Broken,
+    TooLarge,
     NoRoom,
 }
 
@@ -147,13 +161,16 @@ impl Drop for Room<'_> {
     }
 }
 
-/// A body, whose announced length was looked at. Its pieces are copied: kept as they come, one byte of a slow sender would hold a
+/// A body; an announced length was looked at, one in chunks has none. Its pieces are copied: kept as they come, one byte of a slow sender would hold a
 /// whole buffer.
 async fn gather(front: &Front, mut body: Incoming) -> Result<Vec<u8>, Lost> {
     let mut room = Room { front, held: 0 };
     let mut gathered = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| Lost::Broken)?.into_data() else { continue };
+        if gathered.len() + data.len() > front.limits.body_bytes {
+            return Err(Lost::TooLarge);
+        }
         if !room.hold(gathered.len() + data.len()) {
             return Err(Lost::NoRoom);
         }

@@ -41,6 +41,36 @@ struct State {
     refused: Option<u16>,
     /// The request was refused before its body was read.
     unread: bool,
+    /// Fields `Content-Length` that came in, and those of requests that were read: hyper hides one beside `Transfer-Encoding`.
+    lengths: Lengths,
+}
+
+/// Counts lines that begin with `Content-Length`, in whatever pieces they come.
+#[derive(Default)]
+struct Lengths {
+    came: u64,
+    read: u64,
+    /// How much of [`Lengths::LINE`] the last bytes are.
+    matched: usize,
+}
+
+impl Lengths {
+    const LINE: &[u8] = b"\ncontent-length";
+
+    fn watch(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            let expected = Self::LINE.get(self.matched).copied();
+            self.matched = match byte.to_ascii_lowercase() {
+                byte if Some(byte) == expected => self.matched + 1,
+                b'\n' => 1,
+                _ => 0,
+            };
+            if self.matched == Self::LINE.len() {
+                self.came += 1;
+                self.matched = 0;
+            }
+        }
+    }
 }
 
 impl Pulse {
@@ -51,6 +81,7 @@ impl Pulse {
             stalled: None,
             refused: None,
             unread: false,
+            lengths: Lengths::default(),
         };
         Arc::new(Self { state: Mutex::new(state) })
     }
@@ -106,6 +137,18 @@ impl Pulse {
         self.state.lock().unread
     }
 
+    /// Notes that a request with a length was read.
+    pub(super) fn note_length(&self) {
+        self.state.lock().lengths.read += 1;
+    }
+
+    /// Whether more lengths came in than were read: one may stand beside `Transfer-Encoding`. Never missed; a body that looks
+    /// like a header, or a request that is sent ahead, may be taken for one.
+    pub(super) fn hides_length(&self) -> bool {
+        let lengths = &self.state.lock().lengths;
+        lengths.came > lengths.read
+    }
+
     pub(super) fn refused(&self) -> Option<u16> {
         self.state.lock().refused
     }
@@ -157,6 +200,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
         let result = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
             let mut state = self.pulse.state.lock();
+            state.lengths.watch(&buffer.filled()[before..]);
             if let Phase::Idle(_) = state.phase {
                 state.phase = Phase::Header(Instant::now());
             }
@@ -216,6 +260,17 @@ mod tests {
             b"HTTP/1.1 4",
         ] {
             assert_eq!(own_refusal(other), None);
+        }
+    }
+
+    #[test]
+    fn lengths_are_counted_in_whatever_pieces_they_come() {
+        let text =
+            b"GET / HTTP/1.1\r\ncontent-LENGTH: 1\r\nX-Content-Length: 2\n\nContent-Length : 3\r\n\r\nContent-Lengt";
+        for piece in 1..text.len() {
+            let mut lengths = Lengths::default();
+            text.chunks(piece).for_each(|bytes| lengths.watch(bytes));
+            assert_eq!(lengths.came, 2, "{piece}");
         }
     }
 

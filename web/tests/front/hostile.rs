@@ -20,16 +20,15 @@ fn refused(answer: &str, expected: u16) {
 fn a_body_with_two_lengths_is_refused() {
     let site = Site::start(Limits::default());
     let smuggled = "0\r\n\r\nGET /admin HTTP/1.1\r\nHost: x\r\n\r\n";
+    for framing in ["Transfer-Encoding: gzip, chunked", "Transfer-Encoding: chunked, chunked"] {
+        let answer = site.last_words(format!("POST / HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n{smuggled}"));
+        refused(&answer, 501);
+    }
     for framing in [
         "Content-Length: 5\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: chunked\r\nContent-Length: 5",
-        "Transfer-Encoding: chunked",
-        "Transfer-Encoding: gzip, chunked",
-    ] {
-        let answer = site.last_words(format!("POST / HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n{smuggled}"));
-        refused(&answer, 411);
-    }
-    for framing in [
+        "Transfer-Encoding: chunked\r\ncontent-LENGTH:",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: identity",
         "Transfer-Encoding: chunked, identity",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
@@ -48,6 +47,38 @@ fn a_body_with_two_lengths_is_refused() {
     ] {
         let answer = site.last_words(format!("POST / HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n{smuggled}"));
         refused(&answer, 400);
+    }
+}
+
+#[test]
+fn a_length_is_found_beside_chunks_whatever_came_before_on_the_connection() {
+    let site = Site::start(Limits::default());
+    let mut client = site.connect();
+    let chunked = "POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    for _ in 0..3 {
+        client.send("POST /l HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n12345");
+        assert_eq!(client.response(), (200, "POST /l 5".into()));
+        client.send(chunked);
+        assert_eq!(client.response(), (200, "POST /c 3".into()));
+    }
+    client.send(chunked.replace("Transfer", "Content-Length: 3\r\nTransfer"));
+    refused(&client.rest(), 400);
+}
+
+#[test]
+fn a_body_in_chunks_keeps_to_the_limits() {
+    let limits = Limits { body_bytes: 10_000, body: SHORT, ..Limits::default() };
+    let site = Site::start(limits);
+    let head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n\r\n";
+    let chunk = format!("3e8;a=b\r\n{}\r\n", "x".repeat(1000));
+    let chunks = |count: usize| format!("{head}{}0\r\nX-Trailer: y\r\n\r\n", chunk.repeat(count));
+    let mut client = site.connect();
+    client.send(chunks(10));
+    assert_eq!(client.response(), (200, "POST / 10000".into()));
+    refused(&site.last_words(chunks(11)), 413);
+    refused(&site.last_words(format!("{head}3\r\nab")), 408);
+    for broken in ["x\r\n", "-1\r\n", "ffffffffffffffffff\r\n", "3\r\nabcd\r\n0\r\n\r\n"] {
+        refused(&site.last_words(format!("{head}{broken}")), 400);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Compiles the C++ host of the Native API, the file layer, the clocks, the machines and the killer that tests put before a program, with the
+//! Compiles the C++ host of the Native API, the file layer, the clocks, the machines, the killer and the resolver that tests put before a program, with the
 //! system's compiler, and tells their paths to the package.
 
 use std::env;
@@ -11,6 +11,7 @@ fn main() {
     println!("cargo:rerun-if-changed=src/clocks/shifted.c");
     println!("cargo:rerun-if-changed=src/machines/other.c");
     println!("cargo:rerun-if-changed=src/dying/dying.c");
+    println!("cargo:rerun-if-changed=src/resolver/hanging.c");
     println!("cargo:rerun-if-changed=../include");
     println!("cargo:rerun-if-changed=build.rs");
     let folder = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets the folder"));
@@ -19,6 +20,7 @@ fn main() {
         build_preloaded("src/clocks/shifted.c", &folder.join("libshifted.so"), "SHIFTED_CLOCK");
         build_preloaded("src/machines/other.c", &folder.join("libother.so"), "OTHER_MACHINE");
         build_preloaded("src/dying/dying.c", &folder.join("libdying.so"), "DYING_WRITER");
+        build_preloaded("src/resolver/hanging.c", &folder.join("libhanging.so"), "HANGING_RESOLVER");
     }
     let out = folder.join("native-host");
     let compiler = cc::Build::new()

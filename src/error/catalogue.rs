@@ -361,8 +361,8 @@ catalogue! {
         ru "Сервер {0} не подтвердил ключ серии {1}: {2}.", "Проверьте якорь доверия и лицензии на сервере.";
         en "Server {0} did not prove a key of series {1}: {2}.", "Check the trust anchor and the licences on the server.";
     505 NoAnchor "EExecuteError" 409
-        ru "Якорь доверия серии {0} не задан.", "Задайте свойство ЯкорьДоверия или загрузите данные защиты из макета.";
-        en "No trust anchor is set for series {0}.", "Set property TrustAnchor or load the protection data from the template.";
+        ru "Якорь доверия серии {0} не задан: серверу нечем доказать, что он настоящий, поэтому секреты ему не передаются и объекты не открываются.", "Задайте свойство ЯкорьДоверия до вызова Запуск, загрузите данные защиты из макета (ЗагрузитьДанныеЗащиты) или подключите компоненту из макета с якорями (licenceedit template).";
+        en "No trust anchor is set for series {0}: the server can't prove that it is the true one, so it is told no secret and no object is opened.", "Set property TrustAnchor before Start, load the protection data from the template (LoadProtectionData), or attach the component from a template with anchors (licenceedit template).";
     506 NoObject "EExecuteError" 404
         ru "В данных защиты нет объекта \"{0}\".", "Проверьте имя объекта и загруженные данные защиты.";
         en "The protection data have no object \"{0}\".", "Check the object's name and the loaded protection data.";

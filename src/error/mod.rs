@@ -1,8 +1,10 @@
 //! Errors and refusals: a code of the catalogue with the particulars of one occurrence, told in Russian or English.
 
 mod catalogue;
+mod plain;
 
 pub use catalogue::Code;
+pub use plain::plain;
 
 use std::fmt;
 
@@ -36,7 +38,13 @@ impl Lang {
     }
 }
 
-/// An error or a refusal: a code and the particulars of this occurrence. Never holds a secret.
+/// Longest particular of an error, in characters of each language.
+pub const MAX_PARTICULAR: usize = 1_000;
+/// Most particulars that are taken from an error that another program sent; no text has more places.
+const MAX_PARTICULARS: usize = 8;
+
+/// An error or a refusal: a code and the particulars of this occurrence. Never holds a secret. One that another program sent holds
+/// [`plain`] particulars only, whatever it sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Error {
     /// What happened.
@@ -44,7 +52,7 @@ pub struct Error {
     #[schemars(with = "String")]
     pub code: Code,
     /// What stands for `{0}`, `{1}` … in the texts.
-    #[serde(rename = "args", default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "args", default, skip_serializing_if = "Vec::is_empty", deserialize_with = "plain_particulars")]
     pub args: Vec<String>,
 }
 
@@ -53,6 +61,18 @@ fn known_code<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result:
     let name = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
     let name = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(&name);
     Ok(Code::deserialize(name).unwrap_or(Code::NewerRefusal))
+}
+
+/// Particulars as they may be shown: whoever sent them may be anybody.
+fn plain_particulars<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<String>, D::Error> {
+    let sent = Vec::<String>::deserialize(deserializer)?;
+    let particular = |sent: &String| match sent.split_once(LANGUAGES) {
+        Some((russian, english)) => {
+            format!("{}{LANGUAGES}{}", plain(russian, MAX_PARTICULAR), plain(english, MAX_PARTICULAR))
+        }
+        None => plain(sent, MAX_PARTICULAR),
+    };
+    Ok(sent.iter().take(MAX_PARTICULARS).map(particular).collect())
 }
 
 /// Result with the catalogue's error.
@@ -170,6 +190,24 @@ mod tests {
         assert_eq!(error(r#"{"code":"AllTaken","args":["1"],"since":7}"#), Some(Code::AllTaken));
         assert_eq!(error(r#"{"code":"MoonInTheWrongPhase"}"#), Some(Code::NewerRefusal));
         assert_eq!(error(r#"{"code":7}"#), None);
+    }
+
+    #[test]
+    fn what_another_program_sends_is_shown_plain_and_bounded() {
+        let read = |args: &[String]| {
+            let text = serde_json::json!({ "code": "ServerNotFound", "args": args }).to_string();
+            serde_json::from_str::<Error>(&text).unwrap()
+        };
+        let error = read(&["\u{1B}[2J10.0.0.1\n2026-12-01 forged".into(), "x".repeat(100_000)]);
+        assert_eq!(error.args[0], "10.0.0.1 2026-12-01 forged");
+        assert_eq!(error.args[1].chars().count(), MAX_PARTICULAR);
+        assert_eq!(read(&vec!["x".into(); 10_000]).args.len(), MAX_PARTICULARS);
+        let places = Code::all().flat_map(|code| code.entry().english).flat_map(|text| text.split('{').skip(1));
+        assert!(places.filter_map(|rest| rest.split('}').next()?.parse::<usize>().ok()).all(|at| at < MAX_PARTICULARS));
+
+        let both = Error::new(Code::BadSession).with_text("ру\u{7}с\u{1F}ский", "eng\u{1B}[1mlish");
+        let both = read(&both.args);
+        assert_eq!(both.args, ["рус\u{1F}скийenglish"], "one separator of languages is one of a text in two");
     }
 
     #[test]

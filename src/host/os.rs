@@ -72,6 +72,37 @@ pub fn module_of(address: *const ()) -> Option<PathBuf> {
     (1..name.len()).contains(&length).then(|| PathBuf::from(OsString::from_wide(&name[..length])))
 }
 
+/// Keeps the library that the code or data at `address` lies in loaded to the end of the process, so that a thread may be left in
+/// it; whether that worked. The program itself can't be named, and stays loaded anyway.
+#[cfg(unix)]
+pub fn keep_loaded(address: *const ()) -> bool {
+    let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
+    // SAFETY: dladdr(3) only compares the address with what is loaded, and writes to `info`, which outlives the call.
+    if unsafe { libc::dladdr(address.cast(), info.as_mut_ptr()) } == 0 {
+        return false;
+    }
+    // SAFETY: every bit pattern is a Dl_info of pointers, and it was zeroed.
+    let name = unsafe { info.assume_init() }.dli_fname;
+    // By the very name it was loaded under, which needs no file any more.
+    let flags = libc::RTLD_LAZY | libc::RTLD_NOLOAD | libc::RTLD_NODELETE;
+    // SAFETY: the name, if there is one, is a text that lives as long as the library, which has the caller's code in it; with NOLOAD
+    // nothing is loaded or run.
+    !name.is_null() && !unsafe { libc::dlopen(name, flags) }.is_null()
+}
+
+/// Keeps the library that the code or data at `address` lies in loaded to the end of the process, so that a thread may be left in
+/// it; whether that worked.
+#[cfg(windows)]
+pub fn keep_loaded(address: *const ()) -> bool {
+    use windows_sys::Win32::System::LibraryLoader::{
+        GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_PIN, GetModuleHandleExW,
+    };
+    let mut module = std::ptr::null_mut();
+    let flags = GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN;
+    // SAFETY: with FROM_ADDRESS the name is an address that is only compared; the handle is written to `module`.
+    unsafe { GetModuleHandleExW(flags, address.cast(), &mut module) != 0 }
+}
+
 /// Has large buffers given back to the system as soon as they are freed, for a program that runs for months: else glibc keeps
 /// the memory of each password that was hashed. Only for programs of our own: a library must leave the allocator alone.
 pub fn give_back_large_buffers() {

@@ -81,6 +81,28 @@ pub enum KeyCall {
 }
 
 impl KeyCall {
+    /// Whether it holds what only a server that has proved itself may learn: passwords, what is behind them, codes, whose they are.
+    pub fn carries_secret(&self) -> bool {
+        match self {
+            KeyCall::Update | KeyCall::Request { wish: Wish::Update } => false,
+            KeyCall::Install(install) | KeyCall::Request { wish: Wish::Install(install) } => {
+                [&install.code.0, &install.itn, &install.iec].iter().any(|text| !text.is_empty())
+            }
+            KeyCall::ReadMemory { password, .. } | KeyCall::ClearMemory { password, .. } => !password.0.is_empty(),
+            KeyCall::Deactivate(_)
+            | KeyCall::Request { wish: Wish::Deactivate(_) }
+            | KeyCall::Respond { .. }
+            | KeyCall::CodeParameters { .. }
+            | KeyCall::WriteMemory { .. }
+            | KeyCall::SetPasswords { .. } => true,
+        }
+    }
+
+    /// Whether it changes the memory of a key, which takes a session that holds a seat of the series.
+    pub fn writes_memory(&self) -> bool {
+        matches!(self, KeyCall::WriteMemory { .. } | KeyCall::ClearMemory { .. } | KeyCall::SetPasswords { .. })
+    }
+
     /// Whether this is about bringing a key, so that it makes sense where there is none of the series yet.
     pub fn brings_key(&self) -> bool {
         matches!(
@@ -184,6 +206,44 @@ pub enum KeyOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_says_nothing_of_a_customer_is_for_a_server_that_has_not_proved_itself() {
+        let secret = || Hidden("s".into());
+        let install = |code: &str, itn: &str, iec: &str| {
+            KeyCall::Install(Install {
+                code: Hidden(code.into()),
+                itn: itn.into(),
+                iec: iec.into(),
+                blank_key_no: Some(7),
+            })
+        };
+        for call in [
+            KeyCall::Update,
+            KeyCall::Request { wish: Wish::Update },
+            install("", "", ""),
+            KeyCall::ReadMemory { key_no: None, password: Hidden::default() },
+            KeyCall::ClearMemory { key_no: None, password: Hidden::default() },
+        ] {
+            assert!(!call.carries_secret(), "{call:?}");
+        }
+        for call in [
+            install("1", "", ""),
+            install("", "7", ""),
+            install("", "", "7"),
+            KeyCall::Request { wish: Wish::Install(Install { itn: "7".into(), ..Install::default() }) },
+            KeyCall::Deactivate(Deactivate::default()),
+            KeyCall::Request { wish: Wish::Deactivate(Deactivate::default()) },
+            KeyCall::Respond { text: String::new() },
+            KeyCall::CodeParameters { code: secret() },
+            KeyCall::ReadMemory { key_no: None, password: secret() },
+            KeyCall::ClearMemory { key_no: None, password: secret() },
+            KeyCall::WriteMemory { key_no: None, password: Hidden::default(), data: Hidden::default() },
+            KeyCall::SetPasswords { key_no: None, old: Default::default(), new: Default::default() },
+        ] {
+            assert!(call.carries_secret(), "{call:?}");
+        }
+    }
 
     #[test]
     fn calls_survive_json_and_show_no_secret() {

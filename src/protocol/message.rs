@@ -134,6 +134,32 @@ pub enum Call {
     Unknown,
 }
 
+impl Call {
+    /// Whether it holds what only a server that has proved itself may learn. Who the session is, is no secret of this kind, nor is a
+    /// session's own secret: that is known to the server that gave it, and goes back to the holder of that server's key only.
+    pub fn carries_secret(&self) -> bool {
+        match self {
+            Call::Acquire(claim) => claim.carries_secret(),
+            Call::Key(call) => call.carries_secret(),
+            Call::Open(_)
+            | Call::Heartbeat
+            | Call::Licence { .. }
+            | Call::ObjectKey(_)
+            | Call::Datafile(_)
+            | Call::Release { .. }
+            | Call::Detach { .. }
+            | Call::Disconnect
+            | Call::Licences { .. }
+            | Call::Counters
+            | Call::Parameter { .. }
+            | Call::ServerParameter { .. }
+            | Call::SetServerParameter { .. }
+            | Call::SetLock { .. }
+            | Call::Unknown => false,
+        }
+    }
+}
+
 /// What came of a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
@@ -243,6 +269,14 @@ pub struct Acquire {
     /// Access code, for keys that are set aside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_code: Option<String>,
+}
+
+impl Acquire {
+    /// Whether its terms hold a secret: an access code, or whom the licence must belong to.
+    pub fn carries_secret(&self) -> bool {
+        let demands = &self.control.demands;
+        self.access_code.is_some() || demands.itn.is_some() || demands.iec.is_some()
+    }
 }
 
 /// Parameters of licence control, as 1C code sets them (`УстановитьПараметрыКонтроляЛицензии`).

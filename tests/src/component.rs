@@ -58,31 +58,41 @@ impl Process {
 
     /// A thin client in a terminal session of that client, over ssh.
     pub fn in_terminal(client: &str, root: &Path) -> Outcome<Process> {
-        Process::with_options(Kind::Client, root, false, Some(client), &Programs::built()?.library())
+        let ssh = format!("{client} 50000 22");
+        Process::with_options(Kind::Client, root, false, &[("SSH_CLIENT", &ssh)], &Programs::built()?.library())
     }
 
     /// The same under valgrind.
     pub fn under_valgrind(kind: Kind, root: &Path) -> Outcome<Process> {
-        Process::with_options(kind, root, true, None, &Programs::built()?.library())
+        Process::with_options(kind, root, true, &[], &Programs::built()?.library())
     }
 
     /// The same with a library that lies elsewhere, as 1C has unpacked it from a template.
     pub fn with_library(kind: Kind, root: &Path, library: &Path) -> Outcome<Process> {
-        Process::with_options(kind, root, false, None, library)
+        Process::with_options(kind, root, false, &[], library)
+    }
+
+    /// The same where the system looks names that begin with `hanging-` up for so many seconds (`resolver/hanging.c`).
+    #[cfg(target_os = "linux")]
+    pub fn with_hanging_names(kind: Kind, root: &Path, seconds: u32) -> Outcome<Process> {
+        let seconds = seconds.to_string();
+        let resolver = [("LD_PRELOAD", env!("HANGING_RESOLVER")), ("SLK_HANGS_FOR", &seconds)];
+        Process::with_options(kind, root, false, &resolver, &Programs::built()?.library())
     }
 
     fn with_options(
         kind: Kind,
         root: &Path,
         valgrind: bool,
-        terminal: Option<&str>,
+        variables: &[(&str, &str)],
         library: &Path,
     ) -> Outcome<Process> {
         // The terminal of the person who runs this must not be taken for a terminal client of 1C.
-        let ssh = terminal.map(|client| format!("{client} 50000 22")).unwrap_or_default();
-        let variables = [("SLK_ROOT", root.as_os_str()), ("SSH_CLIENT", ssh.as_ref()), ("SSH_CONNECTION", "".as_ref())];
-        let variables = variables.into_iter().chain([("XRDP_SESSION", "".as_ref()), ("USER", "anna".as_ref())]);
-        let env = variables.map(|(name, value)| (OsString::from(name), value.to_owned())).collect();
+        let clean = [("SSH_CLIENT", ""), ("SSH_CONNECTION", ""), ("XRDP_SESSION", ""), ("USER", "anna")];
+        let variables =
+            clean.iter().chain(variables).map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let root = (OsString::from("SLK_ROOT"), root.as_os_str().to_owned());
+        let env = variables.chain([root]).collect();
         let mut host = Host::start(HostOptions { valgrind, env })?;
         host.load(library)?;
         // IPlatformInfo: 0 is a thin client, 3 a server.

@@ -143,7 +143,7 @@ fn exchanges(mut client: TcpStream, centre: SocketAddr, plan: &Plan) -> Outcome 
 }
 
 /// One message with a Content-Length, or without a body.
-fn message(stream: &mut TcpStream) -> Outcome<Vec<u8>> {
+pub(crate) fn message(stream: &mut TcpStream) -> Outcome<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 16 * 1024];
     loop {

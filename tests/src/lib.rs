@@ -25,6 +25,7 @@ pub mod root;
 pub mod script;
 pub mod server;
 pub mod site;
+pub mod stranger;
 pub mod vendor;
 
 pub use center::Center;

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use licence::error::{Code, Error, Lang};
+use licence::error::{Code, Error, Lang, MAX_PARTICULAR, plain};
 use licence::id::{Bytes32, ConnectionId, KeyId, RootHash, SeriesId};
 use licence::key::Key;
 use licence::protocol::channel::Channel;
@@ -31,8 +31,12 @@ pub struct Connection {
     pub server_key: Bytes32,
     /// What the server said of itself. Its licences are not kept.
     pub hello: ServerHello,
+    /// Whether a licence under the anchor has named that key.
+    pub is_proven: bool,
     /// The sequence that the server was known to have reached, when it came back with a lower one.
     pub went_back_from: Option<u64>,
+    wanted: Wanted,
+    purpose: Purpose,
     id: ConnectionId,
     channel: Channel,
     next_call: AtomicU64,
@@ -47,6 +51,16 @@ pub struct Wanted {
     pub key_id: KeyId,
     /// Its root, if it is known.
     pub anchor: Option<RootHash>,
+}
+
+impl Wanted {
+    /// [`Code::NoAnchor`] for a secret where no anchor says what a server must prove.
+    pub fn may_send(&self, is_secret: bool) -> Result<(), Error> {
+        match self.anchor {
+            None if is_secret => Err(Error::new(Code::NoAnchor).with(self.key_id)),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What a connection is for.
@@ -91,11 +105,16 @@ impl Connection {
         let answer = net.transport.post(endpoint, CONNECT_PATH, &offer, deadline.left());
         let body = accepted(answer.map_err(unreachable)?)?;
         // What is no handshake comes from some other program on that port.
-        let established = handshake.finish(&body).map_err(|e| Trouble::Unreachable(e.cause(Lang::English)))?;
+        let no_handshake = |e: Error| Trouble::Unreachable(plain(&e.cause(Lang::English), MAX_PARTICULAR));
+        let established = handshake.finish(&body).map_err(no_handshake)?;
         let (mut hello, server_key) = (established.hello, established.server_key);
         let licences = std::mem::take(&mut hello.licences);
+        for text in [&mut hello.version, &mut hello.os, &mut hello.cpu, &mut hello.computer] {
+            *text = plain(text, MAX_PARTICULAR);
+        }
         let needs_proof = purpose == Purpose::Work || !licences.is_empty();
-        if let Some(root) = wanted.anchor.filter(|_| needs_proof) {
+        let root = wanted.anchor.filter(|_| needs_proof);
+        if let Some(root) = root {
             let series = SeriesId { key_id: wanted.key_id, root };
             check(net, endpoint, series, &server_key, &licences).map_err(Trouble::Refused)?;
         }
@@ -109,7 +128,10 @@ impl Connection {
             endpoint: endpoint.clone(),
             server_key,
             hello,
+            is_proven: root.is_some(),
             went_back_from,
+            wanted,
+            purpose,
             id: established.connection,
             channel: established.channel,
             next_call: AtomicU64::new(1),
@@ -133,6 +155,7 @@ impl Connection {
     }
 
     fn exchange(&self, net: &Net, call: Call, deadline: &Deadline, patiently: bool) -> Result<Outcome, Trouble> {
+        self.may_send(&call).map_err(Trouble::Refused)?;
         let id = self.next_call.fetch_add(1, Ordering::Relaxed);
         // May hold a session's secret.
         let message = Zeroizing::new(serde_json::to_vec(&Envelope { id, call }).map_err(|e| wrong(&e))?);
@@ -157,6 +180,21 @@ impl Connection {
             }
         }
         Err(Trouble::Unreachable(lost.unwrap_or_default()))
+    }
+
+    /// What this server may be sent. Every call passes here, whoever makes it.
+    fn may_send(&self, call: &Call) -> Result<(), Error> {
+        let is_for_keyless = match call {
+            Call::Open(_) | Call::Heartbeat | Call::Disconnect => true,
+            Call::Key(call) => call.brings_key(),
+            _ => false,
+        };
+        match self.purpose {
+            _ if self.is_proven => Ok(()),
+            Purpose::Work => self.wanted.may_send(call.carries_secret()),
+            Purpose::Install if is_for_keyless => Ok(()),
+            Purpose::Install => Err(Error::new(Code::NoKey).with(self.wanted.key_id)),
+        }
     }
 
     fn reply(&self, id: u64, frame: &[u8]) -> Result<Outcome, Trouble> {
@@ -226,10 +264,11 @@ fn accepted(answer: Answer) -> Result<Vec<u8>, Trouble> {
 
 fn unreachable(fault: Fault) -> Trouble {
     match fault {
-        Fault::Unsent(cause) | Fault::Unanswered(cause) => Trouble::Unreachable(cause),
+        Fault::Unsent(cause) | Fault::Unanswered(cause) => Trouble::Unreachable(plain(&cause, MAX_PARTICULAR)),
     }
 }
 
+/// The cause may quote what the server sent.
 fn wrong(cause: &dyn std::fmt::Display) -> Trouble {
-    Trouble::Refused(Error::new(Code::FrameRefused).with(cause))
+    Trouble::Refused(Error::new(Code::FrameRefused).with(plain(&cause.to_string(), MAX_PARTICULAR)))
 }

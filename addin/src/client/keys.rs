@@ -13,7 +13,7 @@ use licence::protocol::message::{Call, Outcome};
 use licence::time::Deadline;
 
 use super::connection::{Connection, Purpose};
-use super::series::{Search, Series, unexpected};
+use super::series::{Series, unexpected};
 use super::session::Session;
 use super::{TOTAL_LIMIT, Trouble, locked};
 
@@ -23,6 +23,8 @@ pub const CENTRE_LIMIT: Duration = Duration::from_secs(120);
 impl Series {
     /// Makes a call about the keys of the series.
     pub fn about_keys(&self, session: Option<&Session>, call: KeyCall) -> Result<KeyOutcome> {
+        // Before anybody is looked for: a connection would refuse it as well.
+        self.wanted.may_send(call.carries_secret())?;
         let limit = limit(&call);
         let deadline = self.net.within(limit);
         let (mut connection, is_installer) = match self.one_server(session, &deadline) {
@@ -63,12 +65,12 @@ impl Series {
         if let Some(held) = held.filter(|held| !locked(&self.state).down.contains(held)) {
             order.sort_by_key(|index| *index != held);
         }
-        self.first_of(order, |index| self.connect_to(index, deadline))
+        self.search(&self.net, &order, deadline, |index| self.connect_to(index, deadline))
     }
 
     /// A connection to the first server that can be reached, whether it has the series or not. It is used for one call.
     fn installer(&self, deadline: &Deadline) -> Result<Arc<Connection>> {
-        self.first_of(self.order(), |index| self.install_at(index, deadline))
+        self.search(&self.net, &self.order(), deadline, |index| self.install_at(index, deadline))
     }
 
     fn install_at(&self, index: usize, deadline: &Deadline) -> Result<Arc<Connection>, Trouble> {
@@ -81,22 +83,8 @@ impl Series {
         self.connection(&self.net, index, deadline)
     }
 
-    fn first_of(
-        &self,
-        order: Vec<usize>,
-        open: impl Fn(usize) -> Result<Arc<Connection>, Trouble>,
-    ) -> Result<Arc<Connection>> {
-        let mut search = Search::default();
-        for index in order {
-            match open(index) {
-                Ok(connection) => return Ok(connection),
-                Err(trouble) => search.note(&self.endpoints[index], trouble),
-            }
-        }
-        Err(search.error())
-    }
-
-    fn told(&self, connection: &Connection, trouble: Trouble) -> Error {
+    /// What 1C code is told of a failed call; a server that is out of reach is noted as such.
+    pub(super) fn told(&self, connection: &Connection, trouble: Trouble) -> Error {
         match trouble {
             Trouble::Refused(error) => error,
             Trouble::Unreachable(cause) => {

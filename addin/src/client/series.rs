@@ -15,6 +15,7 @@ use licence::subkeys::Subkey;
 use licence::time::{Deadline, Tick};
 
 use super::connection::{Connection, Wanted};
+use super::search::Search;
 use super::session::{Held, Session, Terms};
 use super::turn::Turn;
 use super::{FAREWELL_LIMIT, Net, RESTART_LIMIT, RESTART_PAUSE, SERVER_LIMIT, TOTAL_LIMIT, Trouble, locked};
@@ -57,18 +58,18 @@ impl Series {
         if locked(&self.state).connections.iter().any(|connection| !connection.is_gone()) {
             return Ok(());
         }
-        let mut search = Search::default();
-        for index in 0..self.endpoints.len() {
-            match self.connection(&self.net, index, &deadline) {
-                Ok(_) => return Ok(()),
-                Err(trouble) => search.note(&self.endpoints[index], trouble),
-            }
-        }
-        Err(search.error())
+        let all: Vec<usize> = (0..self.endpoints.len()).collect();
+        self.search(&self.net, &all, &deadline, |index| self.connection(&self.net, index, &deadline)).map(drop)
+    }
+
+    /// Whether servers may be told a claim: without an anchor [`Code::NoAnchor`] for one with secrets in it. Asks nobody.
+    pub fn may_claim(&self, claim: &Acquire) -> Result<()> {
+        self.wanted.may_send(claim.carries_secret())
     }
 
     /// Takes a licence for a session, or finds the one that it has, for one more object of 1C. The claim holds its terms.
     pub fn join(&self, claim: Acquire) -> Result<Arc<Session>> {
+        self.may_claim(&claim)?;
         let terms = Terms::of(&claim);
         let session = self.enlist(claim);
         match self.rejoin(&session, terms) {
@@ -83,6 +84,7 @@ impl Series {
     /// Asks once more for the seat of a session that an object has joined. The terms are the session's, whichever object
     /// has set them; after a refusal it goes on with those before.
     pub fn rejoin(&self, session: &Session, terms: Terms) -> Result<()> {
+        self.may_claim(&terms.apply(Acquire::default()))?;
         let deadline = self.net.within(TOTAL_LIMIT);
         let _turn = self.turn(&deadline)?;
         let before = session.set_terms(terms);
@@ -95,6 +97,7 @@ impl Series {
 
     /// The licence of a usable key that meets a claim with `key_only`. No seat is taken.
     pub fn presence(&self, claim: &Acquire) -> Result<Box<LicenceInfo>> {
+        self.may_claim(claim)?;
         let call = Call::Acquire(Box::new(claim.clone()));
         match self.ask_anyone(None, &call, &self.net.within(TOTAL_LIMIT))? {
             Outcome::Present { licence } => self.check_key(licence.key_no).map(|()| licence),
@@ -178,13 +181,13 @@ impl Series {
                     let _turn = self.turn(&deadline)?;
                     if let Err(trouble) = self.claim_at(&self.net, held.connection.index, session, &deadline) {
                         session.lose(&held, released());
-                        return Err(self.search(held.connection.index, trouble));
+                        return Err(self.told(&held.connection, trouble));
                     }
                 }
                 Err(Trouble::Refused(error)) if ends_session(error.code) => session.lose(&held, released()),
                 Err(trouble) => {
                     session.lose(&held, released());
-                    return Err(self.search(held.connection.index, trouble));
+                    return Err(self.told(&held.connection, trouble));
                 }
             }
         }
@@ -246,10 +249,7 @@ impl Series {
     }
 
     pub(super) fn turn(&self, deadline: &Deadline) -> Result<super::turn::Held<'_>> {
-        self.turn.take(deadline.left()).ok_or_else(|| {
-            let tried = self.endpoints.iter().map(Endpoint::to_string).collect::<Vec<_>>().join(", ");
-            Error::new(Code::ServerNotFound).with(tried)
-        })
+        self.turn.take(deadline.left()).ok_or_else(|| Search::untried(&self.endpoints).error())
     }
 
     /// Makes a call for a session, on whatever server can hold it: when its server is lost, the session moves first.
@@ -301,33 +301,32 @@ impl Series {
     }
 
     fn ask_each(&self, first: Option<usize>, call: &Call, deadline: &Deadline) -> Result<Outcome> {
-        let mut search = Search::default();
         let mut order = self.order();
         if let Some(first) = first.filter(|first| !locked(&self.state).down.contains(first)) {
             order.sort_by_key(|index| *index != first);
         }
-        for index in order {
-            for _ in 0..2 {
-                let connection = {
-                    let _turn = self.turn(deadline)?;
-                    self.connection(&self.net, index, deadline)
-                };
-                let trouble = match connection {
-                    Ok(connection) => match connection.call(&self.net, call.clone(), &deadline.at_most(SERVER_LIMIT)) {
-                        Ok(outcome) => return Ok(outcome),
-                        Err(_) if connection.is_gone() => continue,
-                        Err(trouble) => trouble,
-                    },
-                    Err(trouble) => trouble,
-                };
-                if let Trouble::Unreachable(cause) = &trouble {
-                    self.is_down(index, cause);
-                }
-                search.note(&self.endpoints[index], trouble);
-                break;
+        self.search(&self.net, &order, deadline, |index| {
+            let asked = self.ask_at(index, call, deadline);
+            if let Err(Trouble::Unreachable(cause)) = &asked {
+                self.is_down(index, cause);
+            }
+            asked
+        })
+    }
+
+    /// Makes a call of one server; over a new connection when the server does not know the one that there was.
+    fn ask_at(&self, index: usize, call: &Call, deadline: &Deadline) -> std::result::Result<Outcome, Trouble> {
+        let mut again = true;
+        loop {
+            let connection = {
+                let _turn = self.turn(deadline).map_err(Trouble::Refused)?;
+                self.connection(&self.net, index, deadline)?
+            };
+            match connection.call(&self.net, call.clone(), &deadline.at_most(SERVER_LIMIT)) {
+                Err(_) if connection.is_gone() && again => again = false,
+                asked => return asked,
             }
         }
-        Err(search.error())
     }
 
     /// Finds a seat for a session whose seat `failed`, unless somebody else has done so meanwhile.
@@ -386,7 +385,6 @@ impl Series {
     /// A refusal for lack of licences is no reason to stop: the administrator's list goes on. If all refuse, the first
     /// refusal is told.
     pub(super) fn claim(&self, net: &Net, session: &Session, deadline: &Deadline) -> Result<()> {
-        let mut search = Search::default();
         let mut order = self.order();
         if let Some(held) = session.held()
             && !locked(&self.state).down.contains(&held.connection.index)
@@ -394,22 +392,15 @@ impl Series {
             // Who holds a seat asks its server first: it may be still there.
             order.sort_by_key(|index| *index != held.connection.index);
         }
-        for index in order {
-            if deadline.is_over() {
-                break;
-            }
-            match self.claim_at(net, index, session, deadline) {
-                Ok(former) => {
-                    self.release_former(net, index, former);
-                    return Ok(());
-                }
-                Err(Trouble::Refused(error)) if matches!(error.code, Code::BadSession | Code::BadRequest) => {
-                    return Err(error);
-                }
-                Err(trouble) => search.note(&self.endpoints[index], trouble),
-            }
-        }
-        Err(search.error())
+        let claimed = self.search(net, &order, deadline, |index| match self.claim_at(net, index, session, deadline) {
+            Ok(former) => Ok(Ok((index, former))),
+            // No other server would say otherwise.
+            Err(Trouble::Refused(error)) if matches!(error.code, Code::BadSession | Code::BadRequest) => Ok(Err(error)),
+            Err(trouble) => Err(trouble),
+        });
+        let (index, former) = claimed??;
+        self.release_former(net, index, former);
+        Ok(())
     }
 
     /// Gives back the seat that a session had at another server before it got one at `index`.
@@ -503,12 +494,6 @@ impl Series {
         (0..index).find(|preferred| state.down.contains(preferred)).unwrap_or(index)
     }
 
-    fn search(&self, index: usize, trouble: Trouble) -> Error {
-        let mut search = Search::default();
-        search.note(&self.endpoints[index], trouble);
-        search.error()
-    }
-
     pub(super) fn is_down(&self, index: usize, cause: &str) {
         let mut state = locked(&self.state);
         if !state.down.contains(&index) {
@@ -539,26 +524,4 @@ fn released() -> Error {
 /// The server answered another call.
 pub fn unexpected() -> Error {
     Error::new(Code::FrameRefused).with("an answer to another call")
-}
-
-/// What came of asking one server after the other.
-#[derive(Default)]
-pub(super) struct Search {
-    tried: Vec<String>,
-    refusal: Option<Error>,
-}
-
-impl Search {
-    pub(super) fn note(&mut self, endpoint: &Endpoint, trouble: Trouble) {
-        match trouble {
-            Trouble::Unreachable(cause) => self.tried.push(format!("{endpoint} ({cause})")),
-            Trouble::Refused(error) => {
-                self.refusal.get_or_insert(error);
-            }
-        }
-    }
-
-    pub(super) fn error(self) -> Error {
-        self.refusal.unwrap_or_else(|| Error::new(Code::ServerNotFound).with(self.tried.join(", ")))
-    }
 }

@@ -1,21 +1,17 @@
 //! How bytes reach a server: one POST, one answer, within a limit of time. HTTP over `ureq`, or a test's memory.
 //! Must not know what the bytes mean, and must leave no thread behind when it is dropped.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::{Mutex, mpsc};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use licence::protocol::{MAX_FRAME, MEDIA_TYPE};
 use licence::settings::Endpoint;
 use licence::version::VERSION;
-use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
-use ureq::{Agent, http};
+use ureq::Agent;
+use ureq::unversioned::transport::DefaultConnector;
 
-use super::locked;
+use super::names::{self, Names, Shown, StayLoaded};
 
 /// A server that does not take the connection within this time is out of reach.
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(2);
@@ -26,6 +22,9 @@ pub const CALL_LIMIT: Duration = Duration::from_secs(5);
 pub trait Transport: Send + Sync {
     /// Posts `body` and waits for the answer, at most `limit` and [`CALL_LIMIT`].
     fn post(&self, to: &Endpoint, path: &str, body: &[u8], limit: Duration) -> Result<Answer, Fault>;
+
+    /// Servers that will be asked one after the other, so that what takes time before they can be reached may begin for all.
+    fn expect(&self, _servers: &[&Endpoint]) {}
 
     /// Lets time pass before a server is tried again; `false` when that would change nothing.
     fn pause(&self, _time: Duration) -> bool {
@@ -57,11 +56,13 @@ pub enum Fault {
 /// HTTP/1.1 with kept-alive connections; no proxy, no redirects.
 pub struct HttpTransport {
     agent: Agent,
+    names: Arc<Names>,
 }
 
-impl Default for HttpTransport {
-    /// A transport with its own pool of connections.
-    fn default() -> HttpTransport {
+impl HttpTransport {
+    /// A transport with its own pool of connections, in a library that `stay_loaded` keeps loaded where the system does not finish a
+    /// lookup.
+    pub fn new(stay_loaded: StayLoaded) -> HttpTransport {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
@@ -72,12 +73,18 @@ impl Default for HttpTransport {
             // A server closes a kept connection after its own time; shorter than that saves a repeated call.
             .max_idle_age(Duration::from_secs(25))
             .build();
-        HttpTransport { agent: Agent::with_parts(config, DefaultConnector::default(), Names::default()) }
+        let names = Arc::new(Names::new(names::system, stay_loaded));
+        let agent = Agent::with_parts(config, DefaultConnector::default(), Shown(Arc::clone(&names)));
+        HttpTransport { agent, names }
     }
 }
 
 impl Transport for HttpTransport {
     fn post(&self, to: &Endpoint, path: &str, body: &[u8], limit: Duration) -> Result<Answer, Fault> {
+        if limit.is_zero() {
+            // No time at all would be taken for a second.
+            return Err(Fault::Unsent("timeout".into()));
+        }
         // A zone of an IPv6 address can't stand in a URL as it is.
         let url = format!("http://{to}{path}").replace('%', "%25");
         let request = self.agent.post(url).config().timeout_global(Some(limit.min(CALL_LIMIT))).build();
@@ -87,12 +94,17 @@ impl Transport for HttpTransport {
         read.map(|body| Answer { status, body }).map_err(|e| Fault::Unanswered(e.to_string()))
     }
 
+    fn expect(&self, servers: &[&Endpoint]) {
+        self.names.expect(servers.iter().map(|server| (server.host.as_str(), server.port)));
+    }
+
     fn pause(&self, time: Duration) -> bool {
         thread::sleep(time);
         true
     }
 
     fn cut(&self) {
+        self.names.close();
         self.agent.clone().shutdown();
     }
 }
@@ -107,84 +119,6 @@ fn fault(error: ureq::Error) -> Fault {
         _ => false,
     };
     if unsent { Fault::Unsent(text) } else { Fault::Unanswered(text) }
-}
-
-/// Names of servers. The system's lookup can't be broken off, so a slow one runs in a thread that is waited for when the
-/// transport goes: nothing may run in a library that is unmapped. Answers are kept for a while.
-#[derive(Default)]
-struct Names {
-    known: Mutex<BTreeMap<String, (Instant, Vec<SocketAddr>)>>,
-    lookups: Mutex<Vec<JoinHandle<()>>>,
-}
-
-/// How long an answer of the system is used again.
-const NAME_AGE: Duration = Duration::from_secs(60);
-
-impl Resolver for Names {
-    fn resolve(
-        &self,
-        uri: &http::Uri,
-        _config: &ureq::config::Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let host = uri.host().ok_or(ureq::Error::HostNotFound)?;
-        let port = uri.port_u16().unwrap_or(licence::settings::DEFAULT_PORT);
-        let mut addresses = self.empty();
-        let limit = (*timeout.after).min(CONNECT_LIMIT);
-        for address in self.lookup(host, port, limit)?.into_iter().take(16) {
-            addresses.push(address);
-        }
-        if addresses.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(addresses) }
-    }
-}
-
-impl Names {
-    fn lookup(&self, host: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, ureq::Error> {
-        let host = host.trim_start_matches('[').trim_end_matches(']').replace("%25", "%");
-        if let Ok(address) = host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(address, port)]);
-        }
-        let key = format!("{host}:{port}");
-        if let Some((when, addresses)) = locked(&self.known).get(&key)
-            && when.elapsed() < NAME_AGE
-        {
-            return Ok(addresses.clone());
-        }
-        let (tell, answer) = mpsc::sync_channel(1);
-        let name = (host, port);
-        let lookup = thread::Builder::new().name("licence-names".into()).spawn(move || {
-            // Nobody listens any more when the lookup took too long.
-            let _ = tell.send(name.to_socket_addrs().map(Iterator::collect::<Vec<_>>));
-        })?;
-        {
-            let mut lookups = locked(&self.lookups);
-            lookups.retain(|lookup| !lookup.is_finished());
-            lookups.push(lookup);
-        }
-        match answer.recv_timeout(limit) {
-            Ok(Ok(addresses)) => {
-                locked(&self.known).insert(key, (Instant::now(), addresses.clone()));
-                Ok(addresses)
-            }
-            Ok(Err(_)) => Err(ureq::Error::HostNotFound),
-            Err(_) => Err(ureq::Error::Timeout(ureq::Timeout::Resolve)),
-        }
-    }
-}
-
-impl Drop for Names {
-    fn drop(&mut self) {
-        for lookup in locked(&self.lookups).drain(..) {
-            // A lookup that panicked has nothing more to run.
-            let _ = lookup.join();
-        }
-    }
-}
-
-impl fmt::Debug for Names {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Names")
-    }
 }
 
 #[cfg(test)]
@@ -225,7 +159,7 @@ mod tests {
                 write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 3\r\n\r\nabc").unwrap();
             }
         });
-        let transport = HttpTransport::default();
+        let transport = HttpTransport::new(|| false);
         for status in [200, 404] {
             let answer = transport.post(&endpoint(port), "/client/call", b"frame", CALL_LIMIT).unwrap();
             assert_eq!((answer.status, answer.body.as_slice()), (status, &b"abc"[..]));
@@ -236,7 +170,7 @@ mod tests {
     #[test]
     fn a_server_that_is_not_there_has_not_seen_the_request() {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let transport = HttpTransport::default();
+        let transport = HttpTransport::new(|| false);
         let fault = transport.post(&endpoint(port), "/", b"", CALL_LIMIT).unwrap_err();
         assert!(matches!(fault, Fault::Unsent(_)), "{fault:?}");
         let nobody = Endpoint { host: "no-such-host.invalid".into(), port: 1 };
@@ -248,7 +182,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let server = thread::spawn(move || request(&mut listener.accept().unwrap().0));
-        let fault = HttpTransport::default().post(&endpoint(port), "/", b"x", CALL_LIMIT).unwrap_err();
+        let fault = HttpTransport::new(|| false).post(&endpoint(port), "/", b"x", CALL_LIMIT).unwrap_err();
         assert!(matches!(fault, Fault::Unanswered(_)), "{fault:?}");
         server.join().unwrap();
     }
@@ -257,7 +191,7 @@ mod tests {
     fn a_cut_transport_stops_waiting() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let transport = HttpTransport::default();
+        let transport = HttpTransport::new(|| false);
         thread::scope(|scope| {
             let waiting = scope.spawn(|| transport.post(&endpoint(port), "/", b"x", Duration::from_secs(3600)));
             let (mut stream, _) = listener.accept().unwrap();

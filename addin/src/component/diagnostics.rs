@@ -54,7 +54,7 @@ fn series(handle: usize, slot: &Slot) -> Value {
             "OS": connection.hello.os,
             "CPU": connection.hello.cpu,
             "ComputerName": connection.hello.computer,
-            "Proven": series.wanted.anchor.is_some(),
+            "Proven": connection.is_proven,
             "LedgerWentBackFrom": connection.went_back_from,
         })
     });

@@ -500,7 +500,7 @@ impl LicenceExtension {
 fn nets(host: &HostInfo) -> Nets {
     let info: Arc<ClientInfo> = Arc::new(process::client_info(host));
     let net = || Net {
-        transport: Arc::new(HttpTransport::default()),
+        transport: Arc::new(HttpTransport::new(process::stay_loaded)),
         clock: Arc::new(SleepCountingClock),
         crypto: &PROVIDER,
         info: Arc::clone(&info),

@@ -103,6 +103,12 @@ pub fn module() -> PathBuf {
     os::module_of(module as *const ()).unwrap_or_else(|| PathBuf::from("licenceaddin"))
 }
 
+/// Keeps this library loaded to the end of the process; whether that worked. For threads that can't be waited for.
+pub fn stay_loaded() -> bool {
+    log::warn!("the system has not finished looking a server's name up: the component stays loaded");
+    os::keep_loaded(stay_loaded as *const ())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

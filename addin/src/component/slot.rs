@@ -64,6 +64,8 @@ impl Slot {
     /// Other terms of licence control, or another access code: a session that is known already goes on under them, and they count
     /// for the next one. A refusal leaves those before in force.
     pub fn set_terms(&mut self, terms: Terms) -> Result<()> {
+        // Told now, not with the first session: by then the code that has set them is far away.
+        self.started.may_claim(&terms.apply(Acquire::default()))?;
         let claim = match (&self.session, &self.presence) {
             (Some(session), _) => Some(session.claim.clone()),
             (None, Some(presence)) => Some(presence.claim().clone()),

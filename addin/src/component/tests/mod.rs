@@ -17,6 +17,7 @@ use crate::native::Maker;
 mod limits;
 mod members;
 mod objects;
+mod secrets;
 
 const ROOT: &[u8] = include_bytes!("../../../../golden/test-root.pk8");
 const ISSUING: &[u8] = include_bytes!("../../../../golden/test-issuing.pk8");

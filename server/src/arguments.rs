@@ -106,6 +106,13 @@ pub enum DeskCommand {
         #[command(flatten)]
         shown: Shown,
     },
+    /// Tells what closes the memory of a key, and takes its passwords away.
+    Memory {
+        #[command(flatten)]
+        order: MemoryOrder,
+        #[command(flatten)]
+        shown: Shown,
+    },
     /// Asks the centre for news about the keys: more licences, longer periods, revoked keys.
     Update {
         #[command(flatten)]
@@ -164,6 +171,19 @@ pub struct ReserveOrder {
     /// More about it.
     #[arg(long, default_value = "")]
     pub comment: String,
+}
+
+#[derive(Args, Debug)]
+pub struct MemoryOrder {
+    /// Serial number of the key.
+    #[arg(value_name = "KEYNO")]
+    pub key_no: KeyNo,
+    /// Its series, where two have that number.
+    #[arg(long, value_name = "KEYID", value_parser = series)]
+    pub series: Option<KeyId>,
+    /// Takes the passwords for reading and for writing away; what is written stays, and anybody can read it then.
+    #[arg(long)]
+    pub reset_passwords: bool,
 }
 
 #[derive(Args, Debug)]

@@ -9,6 +9,7 @@ mod desk;
 mod keys;
 mod listen;
 mod manager;
+mod memory;
 mod passwd;
 mod request;
 mod reserve;
@@ -88,6 +89,7 @@ fn at_desk(command: &DeskCommand, paths: &Paths, settings: &ServerSettings, lang
         DeskCommand::Keys(shown) => keys::run(&desk, shown, lang),
         DeskCommand::Activate { order, shown } => activate::run(&desk, order, shown, lang),
         DeskCommand::Reserve { order, shown } => reserve::run(&desk, order, shown, lang),
+        DeskCommand::Memory { order, shown } => memory::run(&desk, order, shown, lang),
         DeskCommand::Update { order, shown } => update::run(&desk, order, shown, lang),
         DeskCommand::Request(options) => request::run(&desk, options, lang),
         DeskCommand::Respond(options) => request::respond(&desk, options, lang),
@@ -149,6 +151,8 @@ mod tests {
             "licenceserver activate - --lang ru",
             "licenceserver activate --demo --series 672b",
             "licenceserver reserve 7121172 --series 672B --reason x --comment y --json",
+            "licenceserver memory 7 --series 672B --json",
+            "licenceserver memory 7 --reset-passwords",
             "licenceserver update --series 672B --json",
             "licenceserver request --out a.request activate 12345678901234567888",
             "licenceserver request activate --demo --series 672B",
@@ -164,6 +168,7 @@ mod tests {
         }
         for line in [
             "licenceserver reserve",
+            "licenceserver memory",
             "licenceserver reserve x",
             "licenceserver activate --series 67",
             "licenceserver respond",

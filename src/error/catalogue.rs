@@ -337,6 +337,9 @@ catalogue! {
     453 MemoryTooLong "EKeyMemory" 400
         ru "{0}: допустимо знаков: {1}.", "Сократите значение.";
         en "{0}: at most {1} characters.", "Shorten the value.";
+    458 MemoryNeedsSeat "EServerResult.ESessionNotFound" 403
+        ru "Память ключа изменяет только сеанс, у которого есть лицензия серии.", "Получите лицензию (УстановитьДанныеСеанса) и повторите; при контроле только наличия ключа память доступна лишь для чтения.";
+        en "Only a session that has a licence of the series may change the memory of a key.", "Take a licence (SetSessionData) and repeat; where only the presence of a key is controlled the memory can but be read.";
     454 BackupWrong "EBackup" 400
         ru "{0}: не резервная копия сервера или она повреждена: {1}.", "Укажите файл, созданный командой licenceserver backup.";
         en "{0}: no backup of a server, or a damaged one: {1}.", "Give a file that licenceserver backup has made.";

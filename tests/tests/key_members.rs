@@ -40,6 +40,12 @@ impl Desk {
         Ok(Desk { process, attached, _root: root })
     }
 
+    /// Takes a licence.
+    fn seated(&mut self) -> Outcome {
+        let session = server_session(1).to_string();
+        self.ask("УстановитьДанныеСеанса", &[session.as_str().into()]).map(drop)
+    }
+
     /// What a member gives; a refusal is a failure.
     fn ask(&mut self, member: &str, arguments: &[Value]) -> Outcome<Value> {
         let value = self.process.call(&self.attached, member, arguments)?;
@@ -138,6 +144,8 @@ fn a_key_lives_from_its_code_to_its_reserve_code_and_back_with_its_memory() -> O
     let brought = elsewhere.json("УстановитьФайловыйОтвет", &[Value::Blob(response)])?;
     assert_eq!((&brought["Licence"]["KeyNo"], &brought["Reserve"]), (&key_no, &Json::Null), "{brought}");
     assert_eq!(elsewhere.ask("ПрочитатьПамять", &[SERIES.into(), "чтение".into()])?, "остаток 7".into());
+    assert_eq!(elsewhere.refused("ОбнулитьПамять", &[SERIES.into(), "запись".into()])?, 458, "nobody has a seat");
+    elsewhere.seated()?;
     assert_eq!(elsewhere.refused("ОбнулитьПамять", &[SERIES.into()])?, 452, "its password came along");
     assert_eq!(elsewhere.ask("ОбнулитьПамять", &[SERIES.into(), "запись".into()])?, Value::Bool(true));
     assert_eq!(elsewhere.ask("ПрочитатьПамять", &[SERIES.into(), "чтение".into()])?, "".into());
@@ -193,6 +201,7 @@ fn whoever_guesses_at_the_password_of_a_memory_has_to_wait() -> Outcome {
     let site = Site::new("members-guess")?;
     let server = site.server_with("members-guess", 1, &[])?;
     let mut desk = Desk::open(&site, &server)?;
+    desk.seated()?;
     let passwords = ["", "", "чтение", ""].map(Value::from);
     assert_eq!(desk.ask("УстановитьПароли", &[&[SERIES.into()][..], &passwords].concat())?, Value::Bool(true));
     let mut codes = Vec::new();

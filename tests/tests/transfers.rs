@@ -62,8 +62,8 @@ fn a_reserve_code_moves_a_key_once_whatever_messages_are_lost() -> Outcome {
         let code = site.vendor.code(5, &[])?;
         let number = key_no(&from.activate(&code)?)?;
         let link = Link::connect(from.url(), &site.vendor.anchor_hash()?)?;
-        remember(&link, number, &format!("память ключа {number}"))?;
         let session = link.acquire(server_session(number))?.session;
+        remember(&link, number, &format!("память ключа {number}"))?;
         assert_eq!(from.seats()?, (1, SEATS));
 
         let reserve = given_up(&cutter, losses, &from, number)?;

@@ -14,7 +14,7 @@ use licence::time::Deadline;
 
 use super::connection::{Connection, Purpose};
 use super::series::{Series, unexpected};
-use super::session::Session;
+use super::session::{Held, Session};
 use super::{TOTAL_LIMIT, Trouble, locked};
 
 /// Longest that a call takes for which a server asks the vendor's centre. The server goes on beyond it.
@@ -25,8 +25,10 @@ impl Series {
     pub fn about_keys(&self, session: Option<&Session>, call: KeyCall) -> Result<KeyOutcome> {
         // Before anybody is looked for: a connection would refuse it as well.
         self.wanted.may_send(call.carries_secret())?;
-        let limit = limit(&call);
-        let deadline = self.net.within(limit);
+        let deadline = self.net.within(limit(&call));
+        if call.writes_memory() {
+            return self.about_memory(session.ok_or(Code::MemoryNeedsSeat)?, &call, &deadline);
+        }
         let (mut connection, is_installer) = match self.one_server(session, &deadline) {
             Err(error) if lacks_key(&error) && call.brings_key() => (self.installer(&deadline)?, true),
             found => (found?, false),
@@ -44,13 +46,52 @@ impl Series {
         if is_installer && !matches!(asked, Err(Trouble::Unreachable(_))) {
             self.farewell(&connection, Call::Disconnect);
         }
+        self.brought(&connection, asked, &call, &deadline)
+    }
+
+    /// Makes a call that needs a seat, over the connection that holds it: there the server looks for it.
+    fn about_memory(&self, session: &Session, call: &KeyCall, deadline: &Deadline) -> Result<KeyOutcome> {
+        let mut again = true;
+        loop {
+            let held = self.seat(session, deadline)?;
+            let asked = self.ask_patiently(&held.connection, call, deadline);
+            if asked.is_err() && held.connection.is_gone() && again {
+                // The server was started again: the seat is taken up first.
+                again = false;
+                continue;
+            }
+            return self.brought(&held.connection, asked, call, deadline);
+        }
+    }
+
+    /// The seat of a session over a connection that its server knows.
+    fn seat(&self, session: &Session, deadline: &Deadline) -> Result<Held> {
+        let held = session.held();
+        let is_lost =
+            |held: &Held| held.connection.is_gone() || locked(&self.state).down.contains(&held.connection.index);
+        match held {
+            Some(held) if !is_lost(&held) => Ok(held),
+            lost => {
+                self.recover(session, lost.as_ref(), deadline)?;
+                session.held().ok_or_else(|| Code::SessionUnknown.into())
+            }
+        }
+    }
+
+    fn brought(
+        &self,
+        by: &Connection,
+        asked: Result<Outcome, Trouble>,
+        call: &KeyCall,
+        deadline: &Deadline,
+    ) -> Result<KeyOutcome> {
         match asked {
             Ok(Outcome::Key(outcome)) => Ok(*outcome),
             Ok(_) => Err(unexpected()),
             Err(Trouble::Unreachable(_)) if deadline.is_over() => {
-                Err(Error::new(Code::KeyCallSlow).with(&connection.endpoint).with(limit.as_secs()))
+                Err(Error::new(Code::KeyCallSlow).with(&by.endpoint).with(limit(call).as_secs()))
             }
-            Err(trouble) => Err(self.told(&connection, trouble)),
+            Err(trouble) => Err(self.told(by, trouble)),
         }
     }
 

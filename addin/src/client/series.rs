@@ -330,7 +330,7 @@ impl Series {
     }
 
     /// Finds a seat for a session whose seat `failed`, unless somebody else has done so meanwhile.
-    fn recover(&self, session: &Session, failed: Option<&Held>, deadline: &Deadline) -> Result<()> {
+    pub(super) fn recover(&self, session: &Session, failed: Option<&Held>, deadline: &Deadline) -> Result<()> {
         let _turn = self.turn(deadline)?;
         let now = session.held();
         if now.as_ref().is_some_and(|held| failed.is_none_or(|failed| !held.is(failed))) {

@@ -5,6 +5,7 @@ mod answer;
 mod external;
 mod licences;
 mod life;
+mod memory;
 mod metrics;
 mod openapi;
 mod operation;
@@ -31,6 +32,7 @@ use operation::Operation;
 
 pub use answer::refusal;
 pub use licences::named_key;
+pub use memory::{MemoryInfo, memory_info};
 pub use records::asked;
 pub use routes::{LICENCES, METRICS, READY};
 pub use server::server_info;

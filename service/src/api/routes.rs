@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use web::{Access, Method, Route, Router};
 
 use super::operation::Operation;
-use super::{external, licences, life, metrics, records, server, sessions, settings, summary};
+use super::{external, licences, life, memory, metrics, records, server, sessions, settings, summary};
 
 /// Address of the keys.
 pub const LICENCES: &str = "/api/licences";
@@ -56,6 +56,18 @@ fn routes() -> Vec<Route<Operation>> {
             KEY,
             Administrator,
             of_series(Operation::work("Removes a key; its file is kept aside", &[200], licences::remove)),
+        ),
+        route(
+            Get,
+            "/api/licences/{KeyNo}/memory",
+            Viewer,
+            of_series(Operation::work("What closes the memory of a key", &[200], memory::show)),
+        ),
+        route(
+            Delete,
+            "/api/licences/{KeyNo}/memory/passwords",
+            Administrator,
+            of_series(Operation::work("Takes the passwords of a key's memory away", &[200], memory::remove_passwords)),
         ),
         route(
             Get,

@@ -61,6 +61,9 @@ impl Core {
             | KeyCall::WriteMemory { .. }
             | KeyCall::ClearMemory { .. }
             | KeyCall::SetPasswords { .. } => {
+                if let Err(error) = self.may_change(&slot.connection, &call) {
+                    return slot.give(Err(error));
+                }
                 let asker = Asker { address, now: self.clock.now().tick };
                 let core = self.clone();
                 self.life.guard.hash_later(move || slot.give(core.memory(&series, call, asker)));
@@ -101,6 +104,14 @@ impl Core {
         if let Err((error, slot)) = queued {
             slot.give(Err(error));
         }
+    }
+
+    /// Whoever changes a memory has taken a seat of the series over this connection: a stranger could else close it for ever.
+    fn may_change(&self, connection: &Connection, call: &KeyCall) -> Result<()> {
+        if !call.writes_memory() || self.ledger.touch(|book, now| book.holds_seat(connection.id, now))? {
+            return Ok(());
+        }
+        Err(Code::MemoryNeedsSeat.into())
     }
 
     fn memory(&self, series: &SeriesId, call: KeyCall, asker: Asker) -> Result<KeyOutcome> {

@@ -57,6 +57,7 @@ struct Page<'a> {
     update: String,
     enabled: String,
     reserve: String,
+    memory: String,
     back: String,
 }
 
@@ -145,6 +146,7 @@ pub fn page(reader: &Reader, facts: &Facts) -> Response {
         update: reader.key_address(key, "/update"),
         enabled: reader.key_address(key, "/enabled"),
         reserve: reader.key_address(key, "/reserve"),
+        memory: reader.key_address(key, "/memory"),
         back: reader.address("/"),
     };
     let title = format!("{} {}.{}", lang.pick("Ключ", "Key"), key.key_id, key.key_no);

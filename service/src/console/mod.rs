@@ -9,6 +9,7 @@ mod call;
 mod fields;
 mod key;
 mod life;
+mod memory;
 mod overview;
 mod records;
 mod site;

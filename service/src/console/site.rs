@@ -9,7 +9,7 @@ use web::{Access, Crew, Found, Method, Params, Reply, Request, Response, Route, 
 use super::call::Call;
 use super::fields::Fields;
 use super::{ACTIVATION, CODES, DENIALS, EVENTS, RESPONSES, Reader, USAGE};
-use super::{activation, key, language, life, overview, records, refusal};
+use super::{activation, key, language, life, memory, overview, records, refusal};
 use crate::access::Visitor;
 use crate::ledger::AuditEntry;
 use crate::{Core, Scope};
@@ -31,6 +31,8 @@ pub enum Page {
     Switch,
     AskReserve,
     Reserve,
+    Memory,
+    RemovePasswords,
     EndSession,
     Denials,
     Usage,
@@ -50,6 +52,7 @@ fn routes(scope: Scope) -> Vec<Route<Page>> {
     if scope == Scope::Full {
         let (update, enabled) = ("/licences/{KeyNo}/update", "/licences/{KeyNo}/enabled");
         let (reserve, end) = ("/licences/{KeyNo}/reserve", "/sessions/{ID}/end");
+        let memory = "/licences/{KeyNo}/memory";
         routes.extend([
             Route::new(Post, ACTIVATION, Administrator, Page::Activation),
             Route::new(Post, CODES, Administrator, Page::Code),
@@ -58,6 +61,8 @@ fn routes(scope: Scope) -> Vec<Route<Page>> {
             Route::new(Post, enabled, Administrator, Page::Switch),
             Route::new(Get, reserve, Administrator, Page::AskReserve),
             Route::new(Post, reserve, Administrator, Page::Reserve),
+            Route::new(Get, memory, Administrator, Page::Memory),
+            Route::new(Post, memory, Administrator, Page::RemovePasswords),
             Route::new(Post, end, Operator, Page::EndSession),
             Route::new(Get, DENIALS, Viewer, Page::Denials),
             Route::new(Get, USAGE, Viewer, Page::Usage),
@@ -173,6 +178,8 @@ fn dispatch(mut call: Call) {
         (Page::Usage, _) => call.work(records::usage),
         (Page::Events, _) => call.work(records::events),
         (Page::Switch, _) => call.work(key::switch),
+        (Page::Memory, _) => call.work(memory::show),
+        (Page::RemovePasswords, _) => call.work(memory::remove_passwords),
         (Page::Responses, _) => call.work(life::respond),
         (Page::EndSession, _) => life::end_session(call),
         (Page::Activation, false) => call.centre(activation::activate),

@@ -129,6 +129,20 @@ impl Memories {
         self.put(entry)
     }
 
+    /// Takes both passwords away, whatever they are; what was written stays.
+    pub fn remove_passwords(&self, series: &SeriesId, key_no: KeyNo) -> Result<()> {
+        let _writing = self.writing.lock();
+        let mut entry = self.entry(series, key_no)?;
+        let memory = &mut entry.memory;
+        if memory.read_password.is_empty() && memory.write_password.is_empty() {
+            return Ok(());
+        }
+        (memory.read_password, memory.write_password) = Default::default();
+        self.put(entry)?;
+        log::warn!("the passwords of the memory of key {key_no} were taken away");
+        Ok(())
+    }
+
     /// Refuses wrong passwords, and guessers before anything is hashed.
     fn open_with(&self, key_no: KeyNo, pairs: &[(&String, &str)], asker: Asker) -> Result<()> {
         let closed: Vec<_> = pairs.iter().filter(|(hash, _)| !hash.is_empty()).collect();

@@ -328,6 +328,13 @@ fn hidden(text: &str) -> Hidden {
     Hidden(text.into())
 }
 
+/// A component whose session has a seat.
+fn seated(bench: &Bench) -> Client {
+    let mut client = connect(bench);
+    assert!(client.call(bench, Call::Acquire(Box::new(session(1, None)))).is_ok());
+    client
+}
+
 /// A component's call about keys.
 fn ask(client: &mut Client, bench: &Bench, call: KeyCall) -> Result<KeyOutcome, Code> {
     match client.call(bench, Call::Key(Box::new(call))) {
@@ -341,7 +348,7 @@ fn ask(client: &mut Client, bench: &Bench, call: KeyCall) -> Result<KeyOutcome, 
 fn the_memory_of_a_key_is_behind_its_passwords_and_guessing_has_to_wait() {
     let stand = Stand::new("memory");
     stand.bench.install(1, |_| {});
-    let mut client = connect(&stand.bench);
+    let mut client = seated(&stand.bench);
     let mut ask = |call| ask(&mut client, &stand.bench, call);
     let read = |password: &str| KeyCall::ReadMemory { key_no: None, password: hidden(password) };
     let write = |password: &str, data: &str| KeyCall::WriteMemory {
@@ -376,11 +383,56 @@ fn the_memory_of_a_key_is_behind_its_passwords_and_guessing_has_to_wait() {
     }
     assert_eq!(ask(read("чтение")), Err(Code::TooManyAttempts));
     stand.bench.clock.advance(600_000);
-    let mut client = connect(&stand.bench);
+    let mut client = seated(&stand.bench);
     assert_eq!(self::ask(&mut client, &stand.bench, read("чтение")), memory("тайна"));
     let clear = KeyCall::ClearMemory { key_no: Some(1), password: hidden("запись") };
     assert_eq!(self::ask(&mut client, &stand.bench, clear), Ok(KeyOutcome::Done));
     assert_eq!(self::ask(&mut client, &stand.bench, read("чтение")), memory(""));
+}
+
+#[test]
+fn only_who_has_a_seat_over_the_connection_changes_a_memory() {
+    let stand = Stand::new("seat-memory");
+    stand.bench.install(1, |_| {});
+    let none = || hidden("");
+    let changes = || {
+        [
+            KeyCall::WriteMemory { key_no: None, password: none(), data: hidden("x") },
+            KeyCall::ClearMemory { key_no: None, password: none() },
+            KeyCall::SetPasswords { key_no: None, old: [none(), none()], new: [none(), none()] },
+        ]
+    };
+    let mut stranger = connect(&stand.bench);
+    let mut holder = seated(&stand.bench);
+    let refused = |client: &mut Client| {
+        for change in changes() {
+            assert_eq!(ask(client, &stand.bench, change), Err(Code::MemoryNeedsSeat));
+        }
+        let read = KeyCall::ReadMemory { key_no: None, password: none() };
+        assert!(ask(client, &stand.bench, read).is_ok(), "what has no password is read by anybody");
+    };
+    refused(&mut stranger);
+    // A key that is only looked for gives no seat.
+    let mut present = session(2, None);
+    present.control.key_only = true;
+    assert!(stranger.call(&stand.bench, Call::Acquire(Box::new(present))).is_ok());
+    refused(&mut stranger);
+    for change in changes() {
+        assert_eq!(ask(&mut holder, &stand.bench, change), Ok(KeyOutcome::Done));
+    }
+    // The same session elsewhere: the seat is there now.
+    let Ok(Reply::Granted(granted)) = holder.call(&stand.bench, Call::Acquire(Box::new(session(3, None)))) else {
+        panic!("no second seat")
+    };
+    assert!(holder.call(&stand.bench, Call::Release { session: granted.session }).is_ok());
+    for change in changes() {
+        assert_eq!(ask(&mut holder, &stand.bench, change), Ok(KeyOutcome::Done), "one seat is left");
+    }
+    let Ok(Reply::Granted(again)) = holder.call(&stand.bench, Call::Acquire(Box::new(session(1, None)))) else {
+        panic!("the same seat")
+    };
+    assert!(holder.call(&stand.bench, Call::Release { session: again.session }).is_ok());
+    refused(&mut holder);
 }
 
 #[test]
@@ -391,6 +443,7 @@ fn the_memory_of_the_series_is_that_of_its_main_key() {
     let read = |key_no| KeyCall::ReadMemory { key_no, password: hidden("") };
     assert_eq!(ask(&mut client, &stand.bench, read(None)), Err(Code::NoKey), "a demo key is no main key");
     stand.bench.install(1, |_| {});
+    let mut client = seated(&stand.bench);
     let write = KeyCall::WriteMemory { key_no: Some(1), password: hidden(""), data: hidden("основной") };
     assert_eq!(ask(&mut client, &stand.bench, write), Ok(KeyOutcome::Done));
     assert_eq!(ask(&mut client, &stand.bench, read(None)), Ok(KeyOutcome::Memory { data: hidden("основной") }));

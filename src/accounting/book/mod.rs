@@ -386,6 +386,16 @@ impl Book {
         self.holds(connection, id).map(|session| &session.record)
     }
 
+    /// Whether `connection` holds a seat that stays, with the connection's lease renewed: for what only those may do who have taken
+    /// one. [`Code::ConnectionUnknown`] when its lease is over.
+    pub fn holds_seat(&mut self, connection: ConnectionId, now: Moment) -> Result<bool> {
+        let t = self.at(now);
+        self.used(connection, t, now.wall)?;
+        let sessions = self.connections.get(&connection).map(|connection| &connection.sessions);
+        let stays = |id: &SessionId| self.holds(connection, *id).is_ok_and(|held| !self.is_ending(&held.record));
+        Ok(sessions.into_iter().flatten().any(stays))
+    }
+
     /// Ends a session at its holder's wish and frees its place at once. Errors as for [`Book::use_session`].
     pub fn release(&mut self, connection: ConnectionId, id: SessionId, now: Moment) -> Result<()> {
         let t = self.advance(now);

@@ -175,6 +175,22 @@ fn a_call_about_keys_is_waited_for_and_done_once() {
 }
 
 #[test]
+fn a_memory_is_changed_over_the_connection_that_holds_the_seat_which_is_taken_up_after_a_restart() {
+    let network = Network::new();
+    let a = network.add("a");
+    let series = series(&network, &["a"]);
+    let clear = || KeyCall::ClearMemory { key_no: None, password: Hidden::default() };
+    assert_eq!(series.about_keys(None, clear()).unwrap_err().code, Code::MemoryNeedsSeat);
+    let session = series.join(claim(1)).unwrap();
+    assert_eq!(series.about_keys(Some(&session), clear()), Ok(KeyOutcome::Done));
+    a.restart();
+    assert_eq!(series.about_keys(Some(&session), clear()), Ok(KeyOutcome::Done));
+    assert_eq!(network.events(), ["a acquire", "a key", "a resume", "a key"]);
+    series.release(&session).unwrap();
+    assert!(series.about_keys(Some(&session), clear()).is_err(), "1C code gave the seat back");
+}
+
+#[test]
 fn a_call_about_keys_reaches_one_server_whatever_that_one_says() {
     let network = Network::new();
     let (a, _b) = (network.add("a"), network.add("b"));

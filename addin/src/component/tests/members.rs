@@ -310,10 +310,23 @@ fn calls_about_keys_carry_what_1c_code_says_and_bring_structures() {
     assert_eq!(asked(), KeyCall::ReadMemory { key_no: Some(9), password: hidden("пароль") });
     let (refused, error) = read("s3cret".into());
     assert!(refused == Value::Undefined && !error.unwrap().to_string().contains("s3cret"));
+    assert_eq!(read("".into()).0, Value::from("memory"));
+    assert_eq!(
+        asked(),
+        KeyCall::ReadMemory { key_no: None, password: hidden("пароль") },
+        "without a session the main key"
+    );
+    let mut write = || {
+        let write = vec![handle(), "".into(), "".into(), " data ".into()];
+        (call(&mut object, LicenceExtension::write_memory, write), object.error_code().unwrap())
+    };
+    assert_eq!(write(), (Value::Bool(false), Value::Int(458)), "there is no seat");
+    assert!(a.asked.lock().unwrap().is_empty(), "and nobody was asked");
+    object.slots[0].as_mut().unwrap().take_licence(claim(1)).unwrap();
     let write = vec![handle(), "".into(), "".into(), " data ".into()];
     assert_eq!(call(&mut object, LicenceExtension::write_memory, write), Value::Bool(true));
-    let data = KeyCall::WriteMemory { key_no: None, password: hidden(""), data: hidden(" data ") };
-    assert_eq!(asked(), data, "without a session the main key");
+    let data = KeyCall::WriteMemory { key_no: Some(7), password: hidden(""), data: hidden(" data ") };
+    assert_eq!(asked(), data, "the session's own key");
 }
 
 #[test]

@@ -319,7 +319,11 @@ impl Core {
         let kept = round.certain.map(|certain| kept(&pools, &self.keys.pools_at(certain))).unwrap_or_default();
         let terms = Terms { marks: snapshot.marks(), codes: self.settings.get().access_codes.clone(), kept };
         taken.in_doubt = round.certain.is_some();
-        self.ledger.touch(|book, now| book.set_terms(terms, pools, now));
+        let limits = self.settings.get().seats.clone();
+        self.ledger.touch(|book, now| {
+            book.set_limits(limits);
+            book.set_terms(terms, pools, now);
+        });
     }
 
     /// Whether the service has been asked to end, so that requests should be sent elsewhere.

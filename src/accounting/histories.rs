@@ -1,17 +1,22 @@
 //! Random histories of the book against a model that is small and slow enough to be obviously right.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod model;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::book::{Book, Change, Claim, ConnectionInfo, ExternalClaim, Granted, Leases, SessionRecord, SessionState};
 use super::control::Demands;
+use super::limit::SeatLimits;
 use super::pool::{Pool, PoolKey, Pools};
 use super::seat::{Asker, ExternalSession, InfobaseSession, Seat, SessionIdentity, TerminalClient};
 use crate::error::Code;
 use crate::id::{ComputerId, ConnectionId, KeyId, KeyNo, RootHash, SeriesId, SessionId};
 use crate::time::{Moment, Tick, Time};
+
+use self::model::{Model, Origin, Sitting};
 
 const SERIES: SeriesId = SeriesId { key_id: KeyId(0x672B), root: RootHash([1; 32]) };
 const CONNECTION: u64 = 30;
@@ -31,8 +36,11 @@ fn leases() -> Leases {
 /// One step. Numbers of slots and sessions are small, so that steps meet.
 #[derive(Debug, Clone)]
 enum Step {
-    /// A new connection in a slot; the former one of the slot is cut without a word.
-    Connect(usize),
+    /// A new connection in a slot, from an address and a computer; the former one of the slot is cut without a word.
+    Connect {
+        slot: usize,
+        from: Origin,
+    },
     Heartbeat(usize),
     Disconnect(usize),
     Claim {
@@ -52,6 +60,12 @@ enum Step {
     },
     Drop(usize),
     Pool(Vec<u32>),
+    /// Seats that an address and a computer may hold; 0: any number. Whether the second address is under no limit.
+    Limits {
+        per_address: u8,
+        per_computer: u8,
+        lifted: bool,
+    },
     Wait(u64),
     Restart,
     /// A write failed before which all was durable: the book is taken from the store again.
@@ -61,7 +75,9 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let slot = || 0..3_usize;
     prop_oneof![
-        2 => slot().prop_map(Step::Connect),
+        3 => (slot(), 0..2_u8, 0..3_u8).prop_map(|(slot, address, computer)| {
+            Step::Connect { slot, from: Origin { address, computer } }
+        }),
         8 => slot().prop_map(Step::Heartbeat),
         1 => slot().prop_map(Step::Disconnect),
         12 => (slot(), 0..4_u8, 0..4_u32).prop_map(|(slot, asker, session)| Step::Claim { slot, asker, session }),
@@ -70,6 +86,9 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (slot(), 0..2_usize).prop_map(|(slot, nth)| Step::Detach { slot, nth }),
         1 => (0..6_usize).prop_map(Step::Drop),
         2 => prop::collection::vec(0..3_u32, 0..4).prop_map(Step::Pool),
+        1 => (0..4_u8, 0..4_u8, any::<bool>()).prop_map(|(per_address, per_computer, lifted)| {
+            Step::Limits { per_address, per_computer, lifted }
+        }),
         8 => (1..25_u64).prop_map(Step::Wait),
         1 => Just(Step::Restart),
         1 => Just(Step::Reload),
@@ -82,157 +101,6 @@ fn asker(number: u8) -> Asker {
         1 => Asker::Desktop(ComputerId([1; 20])),
         2 => Asker::Desktop(ComputerId([2; 20])),
         _ => Asker::Terminal { host: ComputerId([1; 20]), client: TerminalClient::new("thin", "") },
-    }
-}
-
-/// A session as the model sees it.
-#[derive(Debug, Clone)]
-struct Sitting {
-    id: SessionId,
-    name: (u32, bool),
-    asker: Option<Asker>,
-    seat: Seat,
-    /// When the seat was granted, as a rank.
-    rank: u64,
-    holder: Option<ConnectionId>,
-    /// Who held it last: may come back without a take-over.
-    last: Option<ConnectionId>,
-    /// When it ends, while nobody holds it.
-    until: u64,
-    detached: bool,
-}
-
-#[derive(Debug, Default)]
-struct Model {
-    now: u64,
-    used: BTreeMap<ConnectionId, u64>,
-    sittings: Vec<Sitting>,
-    pool: Vec<(KeyNo, u32)>,
-    ending: BTreeSet<Seat>,
-    /// Seats all of whose sessions are detached, and since when that is so.
-    idle: BTreeMap<Seat, u64>,
-    ranks: u64,
-}
-
-impl Model {
-    fn size(&self) -> usize {
-        self.pool.iter().map(|(_, count)| *count as usize).sum()
-    }
-
-    fn refusal(&self) -> Code {
-        if self.pool.is_empty() { Code::NoKey } else { Code::AllTaken }
-    }
-
-    fn seats(&self) -> BTreeSet<Seat> {
-        self.sittings.iter().map(|sitting| sitting.seat.clone()).collect()
-    }
-
-    fn tidy(&mut self) {
-        let seats = self.seats();
-        self.ending.retain(|seat| seats.contains(seat));
-        let used: BTreeSet<&Seat> = self.sittings.iter().filter(|s| !s.detached).map(|s| &s.seat).collect();
-        self.idle.retain(|seat, _| seats.contains(seat) && !used.contains(seat));
-        for seat in seats.iter().filter(|seat| !used.contains(seat)) {
-            self.idle.entry(seat.clone()).or_insert(self.now);
-        }
-    }
-
-    fn expire(&mut self) {
-        let now = self.now;
-        for sitting in &mut self.sittings {
-            if let Some(used) = sitting.holder.and_then(|holder| self.used.get(&holder))
-                && used + CONNECTION <= now
-            {
-                (sitting.holder, sitting.until) = (None, used + SESSION);
-            }
-        }
-        self.used.retain(|_, used| *used + CONNECTION > now);
-        self.sittings.retain(|sitting| sitting.holder.is_some() || sitting.until > now);
-        self.tidy();
-    }
-
-    fn use_connection(&mut self, id: ConnectionId) -> bool {
-        let now = self.now;
-        self.used.get_mut(&id).map(|used| *used = now).is_some()
-    }
-
-    fn set_pool(&mut self, pool: Vec<(KeyNo, u32)>) {
-        self.pool = pool;
-        let mut seats: Vec<(u64, Seat)> = self.sittings.iter().map(|s| (s.rank, s.seat.clone())).collect();
-        seats.sort();
-        seats.dedup();
-        self.ending = seats.into_iter().skip(self.size()).map(|(_, seat)| seat).collect();
-    }
-
-    /// A claim; says what is expected, and whether the pool may be asked at all.
-    fn claim(
-        &mut self,
-        holder: Option<ConnectionId>,
-        asker: Option<Asker>,
-        name: (u32, bool),
-        shared: Option<Seat>,
-        id: SessionId,
-    ) -> Result<Granted, Code> {
-        let shared_of = |sitting: &Sitting| match sitting.asker {
-            Some(Asker::Server) | None => None,
-            Some(Asker::Desktop(computer)) => Some(Seat::Computer(computer)),
-            Some(Asker::Terminal { host, ref client }) => Some(Seat::Terminal { host, client: client.clone() }),
-            Some(Asker::External) => None,
-        };
-        let named = |sitting: &&Sitting| sitting.name == name;
-        let known =
-            self.sittings.iter().filter(named).find(|sitting| shared_of(sitting) == shared).or_else(|| {
-                self.sittings.iter().filter(named).find(|sitting| holder.is_some() && sitting.last == holder)
-            });
-        if let Some(known) = known.map(|known| known.id) {
-            let ending = self.sittings.iter().any(|s| s.id == known && self.ending.contains(&s.seat));
-            if ending {
-                self.sittings.retain(|sitting| sitting.id != known);
-                self.tidy();
-                return Err(Code::SessionEnding);
-            }
-            let until = self.now + SESSION;
-            let Some(sitting) = self.sittings.iter_mut().find(|sitting| sitting.id == known) else {
-                return Err(Code::Internal);
-            };
-            (sitting.until, sitting.detached) = (until, false);
-            if holder.is_none() || sitting.last == holder {
-                sitting.holder = holder;
-                return Ok(Granted::Again);
-            }
-            (sitting.holder, sitting.last, sitting.asker) = (holder, holder, asker);
-            return Ok(Granted::TakenOver);
-        }
-        let seat = shared.unwrap_or(Seat::Session(id));
-        let mut rank = self.sittings.iter().find(|sitting| sitting.seat == seat).map(|sitting| sitting.rank);
-        if self.ending.contains(&seat) {
-            let full = self.seats().len() >= self.size();
-            return Err(if full { self.refusal() } else { Code::SessionEnding });
-        }
-        if rank.is_none() {
-            if self.size() == 0 {
-                return Err(self.refusal());
-            }
-            // Seats without an active session for long enough, the longest first.
-            let rank_of = |seat: &Seat| self.sittings.iter().find(|s| s.seat == *seat).map(|s| s.rank);
-            let ripe = self.idle.iter().filter(|(_, since)| **since + DETACHED <= self.now);
-            let mut idle: Vec<_> = ripe.map(|(seat, since)| (*since, rank_of(seat), seat.clone())).collect();
-            idle.sort();
-            let excess = (self.seats().len() + 1).saturating_sub(self.size());
-            if idle.len() < excess {
-                return Err(self.refusal());
-            }
-            for (_, _, victim) in idle.into_iter().take(excess) {
-                self.sittings.retain(|sitting| sitting.seat != victim);
-            }
-            self.tidy();
-            self.ranks += 1;
-            rank = Some(self.ranks);
-        }
-        let rank = rank.unwrap_or_default();
-        let until = self.now + SESSION;
-        self.sittings.push(Sitting { id, name, asker, seat, rank, holder, last: holder, until, detached: false });
-        Ok(Granted::New)
     }
 }
 
@@ -264,6 +132,16 @@ impl Run {
         }
     }
 
+    fn limits(&self) -> SeatLimits {
+        let (per_address, per_computer, lifted) = self.model.limits;
+        let unlimited = lifted.then(|| "2001:db8:0:1::/64".parse().unwrap());
+        SeatLimits {
+            per_address: per_address.into(),
+            per_computer: per_computer.into(),
+            unlimited: unlimited.into_iter().collect(),
+        }
+    }
+
     fn held_by(&self, connection: ConnectionId, nth: usize) -> Option<SessionId> {
         self.model.sittings.iter().filter(|sitting| sitting.holder == Some(connection)).nth(nth).map(|s| s.id)
     }
@@ -279,11 +157,13 @@ impl Run {
                 self.model.now += span;
                 self.book.expire(self.now());
             }
-            Step::Connect(slot) => {
+            Step::Connect { slot, from } => {
                 let id = ConnectionId(self.id());
+                self.model.from.insert(id, from);
                 self.slots[slot] = Some(id);
                 self.model.used.insert(id, self.model.now);
-                self.book.connect(id, info(), now);
+                let computer = (from.computer > 0).then_some(ComputerId([from.computer; 20]));
+                self.book.connect(id, ConnectionInfo { peer: from.peer(self.made), computer, ..info() }, now);
             }
             Step::Heartbeat(slot) => {
                 let Some(id) = self.slots[slot] else { return };
@@ -374,6 +254,10 @@ impl Run {
                 self.model.set_pool((1..).zip(counts).collect());
                 self.book.set_pools(self.pools(), now);
             }
+            Step::Limits { per_address, per_computer, lifted } => {
+                self.model.limits = (per_address, per_computer, lifted);
+                self.book.set_limits(self.limits());
+            }
             Step::Reload => {
                 let pool = self.model.pool.clone();
                 self.model.set_pool(pool);
@@ -383,6 +267,8 @@ impl Run {
             Step::Restart => {
                 self.slots = [None; 3];
                 self.model.used.clear();
+                // Nobody knows whose seats they are until their holders come back.
+                self.model.clients.clear();
                 let at = self.model.now;
                 for sitting in &mut self.model.sittings {
                     (sitting.holder, sitting.until, sitting.detached) = (None, at + SESSION, false);
@@ -391,6 +277,7 @@ impl Run {
                 self.model.set_pool(pool);
                 self.book = Book::restore(leases(), self.store.values().cloned().collect(), now);
                 assert!(self.book.take_changes().is_empty());
+                self.book.set_limits(self.limits());
                 self.book.set_pools(self.pools(), now);
             }
         }

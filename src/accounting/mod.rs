@@ -10,6 +10,7 @@ pub mod control;
 pub mod denial;
 pub mod history;
 pub mod infobase;
+pub mod limit;
 pub mod pool;
 pub mod seat;
 pub mod warning;
@@ -18,6 +19,7 @@ pub use book::{Book, Change, Claim, ConnectionInfo, ExternalClaim, Grant, Leases
 pub use clock::{ClockState, Timekeeper};
 pub use control::{AccessCodes, Demands, Marks, Terms, Wants};
 pub use infobase::{Base, InfoBase};
+pub use limit::SeatLimits;
 pub use pool::{Judgement, KeyFacts, Pool, PoolKey, Pools, Standing, judge};
 pub use seat::{Asker, ExternalSession, InfobaseSession, ParentSession, Seat, SessionIdentity, TerminalClient};
 pub use warning::{Warning, Watched, warnings};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::remark::{self, Remark};
 use super::table::{Effect, Setting, settings};
 use super::{DEFAULT_PORT, Ini, Network};
-use crate::accounting::AccessCodes;
+use crate::accounting::{AccessCodes, SeatLimits};
 use crate::error::{Code, Error, Lang};
 use crate::id::KeyNo;
 
@@ -156,6 +156,8 @@ pub struct ServerSettings {
     pub tls: Tls,
     /// `[Limits]`.
     pub limits: Limits,
+    /// `[Limits] SeatsPerAddress`, `SeatsPerComputer`, `SeatsUnlimited`: how many seats one client may hold.
+    pub seats: SeatLimits,
 }
 
 impl ServerSettings {
@@ -201,6 +203,7 @@ impl Default for ServerSettings {
             carrier_grace: Duration::from_secs(60),
             tls: Tls::default(),
             limits: Limits::default(),
+            seats: SeatLimits::default(),
         }
     }
 }

@@ -247,6 +247,20 @@ static SETTINGS: &[Setting] = &[
         SECONDS, |s, text| put(&mut s.limits.write, deadline(text)), |s| seconds(s.limits.write)).after_restart(),
     plain("Limits", "StopTimeout", &[],
         SECONDS, |s, text| put(&mut s.limits.stop, deadline(text)), |s| seconds(s.limits.stop)).after_restart(),
+    plain("Limits", "SeatsPerAddress",
+        &["Licences of one series that components at one IPv4 address, or in one IPv6 network of 64 bits, may hold at once, and",
+          "those of one computer, which is their own word; 0: any number. Above it sessions are refused; who holds more keeps them."],
+        ["от 0 до 1000000", "from 0 to 1000000"],
+        |s, text| put(&mut s.seats.per_address, number(text, 0, 1_000_000)), |s| s.seats.per_address.to_string()),
+    plain("Limits", "SeatsPerComputer", &[],
+        ["от 0 до 1000000", "from 0 to 1000000"],
+        |s, text| put(&mut s.seats.per_computer, number(text, 0, 1_000_000)), |s| s.seats.per_computer.to_string()),
+    // A wrong value must not shut a 1C server out from the licences that it has bought.
+    plain("Limits", "SeatsUnlimited",
+        &["Addresses and networks that neither of both limits holds for, separated by commas: 1C servers, web servers, terminal servers."],
+        ["адреса и сети через запятую: 10.0.0.5, 192.168.1.0/24", "addresses and networks separated by commas: 10.0.0.5, 192.168.1.0/24"],
+        |s, text| put(&mut s.seats.unlimited, items(text).map(|item| item.parse().ok()).collect()), |s| joined(&s.seats.unlimited))
+        .sample("10.0.0.5, 192.168.1.0/24").closed("0.0.0.0/0, ::/0"),
 ];
 
 /// Settings of the original server that mean nothing here, and why, in Russian and English.

@@ -165,6 +165,14 @@ mod tests {
     }
 
     #[test]
+    fn seats_and_connections_count_the_same_clients() {
+        let addresses = ["10.0.0.1", "::ffff:10.0.0.1", "2001:db8::1", "2001:db8:0:1::1", "::1", "127.0.0.1", "::2"];
+        for address in addresses.map(|address| address.parse().unwrap()) {
+            assert_eq!(licence::accounting::limit::counted_address(address), web::limits::client_of(address));
+        }
+    }
+
+    #[test]
     fn hostile_texts_are_cut_and_stripped_of_controls() {
         assert_eq!(short("a\u{0}b\r\n"), "ab");
         assert_eq!(short(&"x".repeat(5000)).len(), MAX_TEXT);

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::accounting::control::{Demands, Wants};
 use crate::accounting::denial::Applicant;
+use crate::accounting::limit::Client;
 use crate::accounting::seat::{Asker, ParentSession, Seat, SessionIdentity};
 use crate::error::{Code, Error, Result};
 use crate::id::{ConnectionId, KeyNo, SeriesId, SessionId};
@@ -25,16 +26,17 @@ impl Book {
     /// Gives the session a seat, or finds the one that it has. Idempotent by the session's identity.
     ///
     /// Errors: [`Code::ConnectionUnknown`], [`Code::NoKey`], [`Code::NoUsableKey`], [`Code::AllTaken`],
-    /// [`Code::SessionEnding`] when the session's own seat is ending.
+    /// [`Code::SessionEnding`] when the session's own seat is ending, [`Code::AddressAtLimit`], [`Code::ComputerAtLimit`].
     pub fn claim(&mut self, claim: Claim, now: Moment) -> Result<Grant> {
         let t = self.advance(now);
         let info = &self.used(claim.connection, t, now.wall)?.info;
         let (series, peer) = (info.series, info.peer);
+        let client = Client { address: peer, computer: claim.asker.computer().or(info.computer) };
         let identity = SessionIdentity::Infobase(claim.identity.clone());
         let shared = claim.asker.shared_seat(&identity);
         let own = Own { connection: Some(claim.connection), secret: claim.previous_secret };
         if let Some(id) = self.known(series, &identity, shared.as_ref(), own) {
-            let again = self.claim_again(id, &claim, t);
+            let again = self.claim_again(id, &claim, client, t);
             if let Err(error) = &again {
                 self.deny(series, Applicant::new(&claim.asker, identity, Some(peer)), error, now.wall);
             }
@@ -61,7 +63,7 @@ impl Book {
             identity,
         };
         let state = SessionState::Attached(claim.connection);
-        let grant = self.enter(record, demands, state, None, Some(peer), t)?;
+        let grant = self.enter(record, demands, (state, None), (Some(peer), Some(client)), t)?;
         if let Some(connection) = self.connections.get_mut(&claim.connection) {
             connection.sessions.insert(grant.session);
         }
@@ -106,7 +108,8 @@ impl Book {
             identity,
         };
         let until = t.plus(self.leases.session);
-        self.enter(record, Demands::default(), SessionState::External, Some(until), peer, t)
+        // Whoever takes external sessions has signed in, so no limit of anonymous clients holds for them.
+        self.enter(record, Demands::default(), (SessionState::External, Some(until)), (peer, None), t)
     }
 
     /// Renews the lease of an external session by its identifier. [`Code::RecordNotFound`] when there is none,
@@ -237,7 +240,7 @@ impl Book {
         records().find(same_seat).or_else(|| records().find(is_own)).map(|record| record.id)
     }
 
-    fn claim_again(&mut self, id: SessionId, claim: &Claim, t: Tick) -> Result<Grant> {
+    fn claim_again(&mut self, id: SessionId, claim: &Claim, client: Client, t: Tick) -> Result<Grant> {
         let unknown = || Error::new(Code::SessionUnknown);
         let session = self.sessions.get(&id).ok_or_else(unknown)?;
         if self.is_ending(&session.record) {
@@ -280,6 +283,10 @@ impl Book {
             self.changes.push(Change::Put(Box::new(record.clone())));
         }
         let grant = granted(&session.record, if again { Granted::Again } else { Granted::TakenOver });
+        // Nobody is refused a seat that he has: who took it over holds it, whatever the limits say.
+        if !again && let Some(table) = self.tables.get_mut(&session.record.series) {
+            table.set_client(&grant.seat, client);
+        }
         if let Some(connection) = self.connections.get_mut(&claim.connection) {
             connection.sessions.insert(id);
         }
@@ -305,14 +312,14 @@ impl Book {
             .map(|session| session.record.seat.clone())
     }
 
-    /// Enters a new session and takes or joins its seat.
+    /// Enters a new session and takes or joins its seat. The claim came from `peer`; a new seat counts for
+    /// `client`.
     fn enter(
         &mut self,
         mut record: SessionRecord,
         demands: Demands,
-        state: SessionState,
-        until: Option<Tick>,
-        peer: Option<IpAddr>,
+        (state, until): (SessionState, Option<Tick>),
+        (peer, client): (Option<IpAddr>, Option<Client>),
         t: Tick,
     ) -> Result<Grant> {
         let id = record.id;
@@ -320,7 +327,7 @@ impl Book {
             return Err(Error::new(Code::Internal).with("a session identifier came twice"));
         }
         let wants = Wants { demands: &demands, code: record.access_code.as_deref() };
-        (record.key_no, record.ordinal) = match self.occupy(record.series, &record.seat, id, wants, t) {
+        (record.key_no, record.ordinal) = match self.occupy(record.series, &record.seat, id, wants, client, t) {
             Ok(taken) => taken,
             Err(error) => {
                 let applicant = Applicant::new(&record.asker, record.identity, peer);
@@ -345,6 +352,7 @@ impl Book {
         seat: &Seat,
         id: SessionId,
         wants: Wants<'_>,
+        client: Option<Client>,
         t: Tick,
     ) -> Result<(KeyNo, u64)> {
         let no_key = || table::SeatTable::default().refusal(series.key_id);
@@ -362,6 +370,9 @@ impl Book {
         }
         let choice = table.choice(series.key_id, wants)?;
         let victims = table.victims(t, &choice).ok_or_else(|| table.refusal_of(series.key_id, &choice))?;
+        if let Some(client) = &client {
+            table.check_limits(&self.limits, series.key_id, client)?;
+        }
         for victim in victims {
             let sessions =
                 self.tables.get(&series).and_then(|table| table.get(&victim)).map(|held| held.sessions.clone());
@@ -372,6 +383,9 @@ impl Book {
         let table = self.tables.get_mut(&series).ok_or_else(no_key)?;
         let ordinal = self.next_ordinal;
         let key_no = table.take(series.key_id, seat.clone(), ordinal, id, &choice)?;
+        if let Some(client) = client {
+            table.set_client(seat, client);
+        }
         self.next_ordinal = ordinal.saturating_add(1);
         Ok((key_no, ordinal))
     }

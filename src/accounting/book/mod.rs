@@ -16,6 +16,7 @@ use self::table::SeatTable;
 use super::control::{Demands, Terms, Wants};
 use super::denial::{Applicant, Denial, Denials};
 use super::history::Sample;
+use super::limit::SeatLimits;
 use super::pool::Pools;
 use super::seat::SessionIdentity;
 use crate::error::{Code, Error, Result};
@@ -85,6 +86,7 @@ pub struct Book {
     /// `None` until they are set: what keys there are isn't known yet, so no seat is judged.
     pools: Option<Pools>,
     terms: Terms,
+    limits: SeatLimits,
     tables: BTreeMap<SeriesId, SeatTable>,
     connections: HashMap<ConnectionId, Connection>,
     /// Boxed, for the table has up to twice the room that it needs.
@@ -117,6 +119,7 @@ impl Book {
             leases,
             pools: None,
             terms: Terms::default(),
+            limits: SeatLimits::default(),
             tables: BTreeMap::new(),
             connections: HashMap::new(),
             sessions: HashMap::new(),
@@ -153,12 +156,16 @@ impl Book {
         self.identities.clear();
         self.tallies.values_mut().for_each(|tally| tally.sessions = 0);
         self.deadlines.retain(|(_, due)| matches!(due, Due::Connection(_)));
-        self.tables.values_mut().for_each(SeatTable::clear);
+        let clients: Vec<_> = self.tables.iter_mut().map(|(series, table)| (*series, table.clear())).collect();
         self.sessions.reserve(records.len());
         self.identities.reserve(records.len());
         for record in records {
             let known = before.remove(&record.id).filter(|known| known.record.generation == record.generation);
             self.put_back(record, known.map(|known| *known), t);
+        }
+        for (series, clients) in clients {
+            let Some(table) = self.tables.get_mut(&series) else { continue };
+            clients.into_iter().for_each(|(seat, client)| table.set_client(&seat, client));
         }
         for (id, session) in before {
             if let SessionState::Attached(holder) = session.state
@@ -272,6 +279,11 @@ impl Book {
     /// Changes the terms; deadlines already set stay.
     pub fn set_leases(&mut self, leases: Leases) {
         self.leases = leases;
+    }
+
+    /// Changes how many seats one client may hold; who holds more keeps them.
+    pub fn set_limits(&mut self, limits: SeatLimits) {
+        self.limits = limits;
     }
 
     /// Enters a connection. `id` is random and the caller's to make.

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::record::{KeyUsage, Usage};
 use crate::accounting::control::{AccessCodes, Marks, Wants};
 use crate::accounting::history::Sample;
+use crate::accounting::limit::{Client, Holdings, SeatLimits};
 use crate::accounting::seat::Seat;
 use crate::error::{Code, Error, Result};
 use crate::id::{KeyId, KeyNo, SessionId};
@@ -33,6 +34,8 @@ pub(super) struct Held {
     giveable: Option<Tick>,
     /// The pool is too small for it: it goes away at its sessions' next heartbeats, and nobody joins it.
     pub ending: bool,
+    /// Whom it counts for; `None` while nobody knows, as after a restart, and for an external session.
+    client: Option<Client>,
 }
 
 /// A usable key.
@@ -100,6 +103,8 @@ pub(super) struct SeatTable {
     idle: BTreeSet<(Tick, u64)>,
     /// Most seats held since the last sample.
     peak: u64,
+    /// How many of them each client holds.
+    holdings: Holdings,
 }
 
 impl SeatTable {
@@ -208,9 +213,25 @@ impl SeatTable {
         }
     }
 
-    /// Forgets all seats, keeps the keys.
-    pub fn clear(&mut self) {
-        self.seats.clear();
+    /// The seat counts for this client from now on.
+    pub fn set_client(&mut self, seat: &Seat, client: Client) {
+        if let Some(held) = self.seats.get_mut(seat) {
+            if let Some(former) = held.client.replace(client) {
+                self.holdings.remove(&former);
+            }
+            self.holdings.add(&client);
+        }
+    }
+
+    /// Whether the client may take one more seat.
+    pub fn check_limits(&self, limits: &SeatLimits, series: KeyId, client: &Client) -> Result<()> {
+        self.holdings.check(limits, series, client)
+    }
+
+    /// Forgets all seats, keeps the keys. Gives whom the seats counted for.
+    pub fn clear(&mut self) -> Vec<(Seat, Client)> {
+        self.holdings = Holdings::default();
+        let clients = self.seats.drain().filter_map(|(seat, held)| Some((seat, held.client?))).collect();
         self.peak = 0;
         self.order.clear();
         self.idle.clear();
@@ -220,6 +241,7 @@ impl SeatTable {
             key.idle.clear();
         }
         self.find_room();
+        clients
     }
 
     fn find_room(&mut self) {
@@ -230,7 +252,8 @@ impl SeatTable {
     fn insert(&mut self, seat: Seat, key_no: KeyNo, ordinal: u64, session: SessionId, active: bool) {
         self.order.insert(ordinal, seat.clone());
         let sessions = BTreeSet::from([session]);
-        let held = Held { key_no, ordinal, sessions, active: usize::from(active), giveable: None, ending: false };
+        let active = usize::from(active);
+        let held = Held { key_no, ordinal, sessions, active, giveable: None, ending: false, client: None };
         self.seats.insert(seat, held);
         self.peak = self.peak.max(self.held());
     }
@@ -294,6 +317,9 @@ impl SeatTable {
             return;
         }
         let (key_no, ending, ordinal, giveable) = (held.key_no, held.ending, held.ordinal, held.giveable);
+        if let Some(client) = &held.client {
+            self.holdings.remove(client);
+        }
         if let Some(from) = giveable {
             self.idle.remove(&(from, ordinal));
             self.mark_idle(key_no, (from, ordinal), false);
@@ -348,6 +374,9 @@ impl SeatTable {
         let homeless = self.seats.values().filter(|held| !held.ending && rank_of(held).is_none());
         assert_eq!(homeless.count(), 0, "a lasting seat is on a key");
         assert_eq!(self.order.len(), self.seats.len());
+        let mut holdings = Holdings::default();
+        self.seats.values().filter_map(|held| held.client.as_ref()).for_each(|client| holdings.add(client));
+        assert_eq!(holdings, self.holdings);
     }
 }
 

@@ -1,4 +1,5 @@
 mod control;
+mod limits;
 
 use std::time::Duration;
 

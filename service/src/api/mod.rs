@@ -2,6 +2,7 @@
 //! are those of the administrator's guide, appendix "Внешнее API"; `docs/api.md` tells what it leaves open.
 
 mod answer;
+mod csv;
 mod external;
 mod licences;
 mod life;

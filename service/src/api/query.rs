@@ -11,6 +11,8 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::{Map, Value};
 
+use super::csv;
+
 /// Most rows that one answer can be asked for.
 pub const MAX_LIMIT: usize = 100_000;
 /// Names that shape the list; no column is called so.
@@ -332,13 +334,12 @@ impl Page<'_> {
     }
 }
 
-/// One cell. A text that a spreadsheet would take for a formula gets an apostrophe before it: names come from strangers.
+/// One cell. Numbers are ours, whatever their sign; all else may be somebody's word.
 fn cell(value: &Value) -> String {
-    let mut text = text(value);
-    if value.is_string() && text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        text.insert(0, '\'');
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => text(value),
+        Value::String(_) | Value::Array(_) | Value::Object(_) => csv::cell(&text(value)),
     }
-    if text.contains([',', '"', '\r', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
 #[cfg(test)]

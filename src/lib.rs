@@ -20,6 +20,7 @@ pub mod id;
 pub mod identity;
 pub mod key;
 pub mod parameters;
+pub mod printable;
 pub mod protocol;
 pub mod revocation;
 pub mod series;

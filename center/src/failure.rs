@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use licence::{Error, Lang};
+use clap::Parser;
+use licence::host::output;
+use licence::{Error, Lang, printable};
 
 /// Why a command was not carried out.
 #[derive(Debug)]
@@ -54,14 +56,14 @@ pub struct Console<'a> {
 }
 
 impl Console<'_> {
-    /// Writes one line of the result.
+    /// Writes one line of the result, whatever is in it.
     pub fn result(&mut self, line: impl std::fmt::Display) -> Outcome {
-        writeln!(self.out, "{line}").map_err(|e| broken(&e))
+        writeln!(self.out, "{}", printable::line(&line.to_string())).map_err(|e| broken(&e))
     }
 
     /// Writes a remark; a stream that can't be written is not the command's failure.
     pub fn remark(&mut self, russian: &str, english: &str) {
-        let _ = writeln!(self.remarks, "{}", self.lang.pick(russian, english));
+        let _ = writeln!(self.remarks, "{}", printable::text(self.lang.pick(russian, english)));
     }
 }
 
@@ -79,12 +81,27 @@ pub fn language(asked: Option<&str>) -> Lang {
     asked.map(str::to_owned).or_else(environment).map_or(Lang::default(), |locale| Lang::of_locale(&locale))
 }
 
+/// The command line of this process; else what is wrong with it is told, and the program ends with that code.
+pub fn read<A: Parser>() -> Result<A, ExitCode> {
+    A::try_parse().map_err(|error| {
+        // The same of words that can't steer a terminal, as some are repeated.
+        let words = std::env::args_os().map(|word| printable::line(&word.to_string_lossy()).into_owned());
+        let error = A::try_parse_from(words).err().unwrap_or(error);
+        if !error.use_stderr() {
+            // Help and version are our own words.
+            error.exit();
+        }
+        output::complain(error.render().to_string().trim_end());
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    })
+}
+
 /// Tells a failure on standard error; the exit code of the program.
 pub fn finish(program: &str, lang: Lang, outcome: Outcome) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let _ = writeln!(io::stderr(), "{program}: {}", failure.text(lang));
+            output::complain(&printable::line(&format!("{program}: {}", failure.text(lang))));
             ExitCode::FAILURE
         }
     }

@@ -75,7 +75,7 @@ impl Source {
         if !std::io::stdin().is_terminal() {
             return None;
         }
-        match rpassword::prompt_password(self.lang.pick(russian, english)) {
+        match rpassword::prompt_password(licence::printable::line(self.lang.pick(russian, english))) {
             Ok(text) if text.is_empty() => None,
             Ok(text) => Some(Ok(Zeroizing::new(text))),
             Err(e) => Some(Err(Failure::told(format!("Терминал: {e}."), format!("Terminal: {e}.")))),

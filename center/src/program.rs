@@ -1,7 +1,6 @@
 //! `licencecenter`, the program: its command line, its start, its end.
 
 use std::future::Future;
-use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,10 +11,11 @@ use clap::{Parser, Subcommand};
 use licence::Lang;
 use licence::error::{Code, Error};
 use licence::host::files::{self, Access};
+use licence::host::{log_lines, output};
 use web::network::{self, Limits};
 
 use crate::centre::Centre;
-use crate::failure::{Console, Failure, Outcome, finish, language};
+use crate::failure::{Console, Failure, Outcome, finish, language, read};
 use crate::folder::{self, Keys};
 use crate::passphrase::Source;
 use crate::service::{Attempts, CentreService, Guard};
@@ -121,9 +121,12 @@ struct Backup {
 
 /// Runs `licencecenter`.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match read::<Arguments>() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
     let lang = language(arguments.lang.as_deref());
-    let (mut out, mut remarks) = (std::io::stdout(), std::io::stderr());
+    let (mut out, mut remarks) = (output::results(), output::remarks());
     let mut console = Console { lang, out: &mut out, remarks: &mut remarks };
     let outcome = match arguments.command {
         Command::Serve(serve) => run(&serve, lang),
@@ -160,8 +163,9 @@ impl Token {
 
 fn run(serve: &Serve, lang: Lang) -> Outcome {
     // Standard error is the log: whatever starts the program keeps it. It gets whole lines.
-    let lines = std::io::LineWriter::new(std::io::stderr());
-    let _ = simplelog::WriteLogger::init(log::LevelFilter::Info, simplelog::Config::default(), lines);
+    let lines = std::io::LineWriter::new(output::remarks());
+    let logger = log_lines::logger(log::LevelFilter::Info, simplelog::Config::default(), lines);
+    let _ = simplelog::CombinedLogger::init(vec![logger]);
     let centre = Arc::new(folder::centre(&serve.center)?);
     let source = Source { file: serve.passphrase_file.clone(), variable: "SLK_PASSPHRASE", lang };
     let mut keys = Keys::new(&serve.center, source);
@@ -184,8 +188,7 @@ fn run(serve: &Serve, lang: Lang) -> Outcome {
     runtime.block_on(async {
         let stop = stop_signal().map_err(|e| broken("signals", &e))?;
         let line = format!("http://{address}");
-        println!("listening on {line}");
-        std::io::stdout().flush().map_err(|e| broken("stdout", &e))?;
+        output::announce(&line);
         if let Some(path) = &serve.address_file {
             files::write_atomically(path, format!("{line}\n").as_bytes(), Access::Common)?;
         }

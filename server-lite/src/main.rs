@@ -3,7 +3,7 @@
 
 mod response_key;
 
-use std::io::{self, Write};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,7 +15,8 @@ use licence::host::clock::SystemClock;
 use licence::host::files::{self, Access};
 use licence::host::journal::{self, Journal};
 use licence::host::paths::Paths;
-use licence::host::{machine, os};
+use licence::host::{machine, os, output};
+use licence::printable;
 use licence::settings::DEFAULT_PORT;
 use licence::time::Clock;
 use licence::version::VERSION;
@@ -49,11 +50,11 @@ fn main() -> ExitCode {
     let arguments = match read(std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned())) {
         Ok(Asked::Serve(arguments)) => arguments,
         Ok(Asked::Told(text)) => {
-            let _ = writeln!(io::stdout(), "{text}");
+            output::print(&text);
             return ExitCode::SUCCESS;
         }
         Err(text) => {
-            let _ = writeln!(io::stderr(), "server-lite: {text}\n\n{HELP}");
+            output::complain(&format!("server-lite: {}\n\n{HELP}", printable::line(&text)));
             return ExitCode::from(2);
         }
     };
@@ -65,7 +66,7 @@ fn main() -> ExitCode {
             log::debug!("{} goes on", front.address());
         },
         Err(error) => {
-            let _ = writeln!(io::stderr(), "server-lite: {} {}", error.cause(lang), error.remedy(lang));
+            output::complain(&format!("server-lite: {} {}", error.cause(lang), error.remedy(lang)));
             ExitCode::FAILURE
         }
     }
@@ -133,7 +134,6 @@ fn serve(arguments: &Arguments, lang: &mut Lang) -> Result<Front> {
     if let Some(path) = &arguments.address_file {
         files::write_atomically(path, format!("{url}\n").as_bytes(), Access::Common)?;
     }
-    // Nobody may be reading.
-    let _ = writeln!(io::stdout(), "listening on {url}").and_then(|()| io::stdout().flush());
+    output::announce(&url);
     Ok(front)
 }

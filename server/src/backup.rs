@@ -1,10 +1,10 @@
 //! `licenceserver backup` and `licenceserver restore`: the data folder as one file.
 
-use std::io::{self, IsTerminal, Write};
-
 use licence::error::{Code, Error, Lang, Result};
 use licence::host::clock::SystemClock;
+use licence::host::output;
 use licence::host::paths::Paths;
+use licence::printable;
 use licence::time::Clock;
 use serde_json::json;
 use service::backup::{self, Summary};
@@ -22,7 +22,7 @@ pub fn pack(desk: &Desk, paths: &Paths, options: &Backup, lang: Lang) -> Result<
         format!(
             "{} {}: {} {}, {} {}.\n{}",
             lang.pick("Резервная копия:", "Backup:"),
-            options.file.display(),
+            printable::line(&options.file.display().to_string()),
             lang.pick("файлов", "files"),
             summary.files,
             lang.pick("байт", "bytes"),
@@ -45,7 +45,7 @@ pub fn restore(paths: &Paths, options: &Backup, lang: Lang) -> Result<Outcome> {
             text += &format!(
                 "\n{} {}",
                 lang.pick("Прежние файлы отложены:", "Former files were put aside:"),
-                aside.display()
+                printable::line(&aside.display().to_string())
             );
         }
         text
@@ -60,11 +60,10 @@ fn tell(shown: &Shown, summary: &Summary, text: impl FnOnce() -> String) -> Resu
 
 /// Counts files for somebody at a terminal; scripts see nothing of it.
 fn progress(lang: Lang) -> impl FnMut(usize, usize) {
-    let shown = io::stderr().is_terminal();
+    let shown = output::has_onlooker();
     move |done, total| {
         if shown {
-            let end = if done == total { "\n" } else { "" };
-            let _ = write!(io::stderr(), "\r{} {done}/{total}{end}", lang.pick("Файлы:", "Files:"));
+            output::progress(&format!("{} {done}/{total}", lang.pick("Файлы:", "Files:")), done == total);
         }
     }
 }

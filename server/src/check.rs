@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
 use std::path::Path;
 
 use licence::error::{Code, Error, Lang, Result};
-use licence::host::files;
 use licence::host::paths::Paths;
+use licence::host::{files, output};
 use licence::key::Key;
+use licence::printable;
 use licence::time::Clock;
 use licence::{KeyNo, SeriesId};
 use serde_json::json;
@@ -49,9 +49,7 @@ pub fn run(paths: &Paths, lang: Lang, options: &Check) -> Result<Outcome> {
 }
 
 fn say(options: &Check, json: &serde_json::Value, text: &str) {
-    let mut out = io::stdout();
-    // Nobody may be reading.
-    let _ = if options.json { writeln!(out, "{json:#}") } else { writeln!(out, "{text}") };
+    if options.json { output::print_json(json) } else { output::print(text) }
 }
 
 /// A good store is not given up: its sessions would be forgotten for nothing.
@@ -92,7 +90,7 @@ fn text(report: &Report, aside: &[String], lang: Lang) -> String {
             )
             .into(),
         );
-        return lines.join("\n");
+        return printable::lines(&lines);
     };
     let unknown = || "?".to_owned();
     lines.push(format!(
@@ -145,5 +143,5 @@ fn text(report: &Report, aside: &[String], lang: Lang) -> String {
             .into(),
         );
     }
-    lines.join("\n")
+    printable::lines(&lines)
 }

@@ -1,15 +1,15 @@
 //! How commands reach the licence service of this computer: the one that runs, over its API with the pass that lies in its data folder;
 //! else one that they start themselves over the same folder, under its lock. Commands see one API either way.
 
-use std::io::{self, IsTerminal, Write};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use licence::error::{Code, Error, Lang, Result};
 use licence::host::clock::SystemClock;
-use licence::host::machine;
 use licence::host::paths::Paths;
+use licence::host::{machine, output};
 use licence::settings::ServerSettings;
 use licence::time::Clock;
 use serde_json::Value;
@@ -167,7 +167,7 @@ struct Busy {
 
 impl Busy {
     fn start(lang: Lang) -> Busy {
-        if !io::stderr().is_terminal() {
+        if !output::has_onlooker() {
             return Busy { done: None, thread: None };
         }
         let (done, ended) = std::sync::mpsc::channel::<()>();
@@ -175,10 +175,10 @@ impl Busy {
             let mut seconds = 0u32;
             while ended.recv_timeout(TICK) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
                 seconds += 1;
-                let _ = write!(io::stderr(), "\r{} {seconds} s ", lang.pick("Выполняется,", "Working,"));
+                output::progress(&format!("{} {seconds} s", lang.pick("Выполняется,", "Working,")), false);
             }
             if seconds > 0 {
-                let _ = writeln!(io::stderr());
+                output::complain("");
             }
         });
         Busy { done: Some(done), thread: Some(thread) }

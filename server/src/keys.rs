@@ -1,6 +1,7 @@
 //! `licenceserver keys`: the keys of this server and why any of them can't be used.
 
 use licence::error::{Lang, Result};
+use licence::printable;
 use serde_json::Value;
 
 use crate::Outcome;
@@ -29,7 +30,7 @@ pub fn line(key: &Value, lang: Lang) -> String {
         other => other.to_string(),
     };
     if key["KeyNo"].is_null() {
-        return format!("{}: {}", text("FileName"), text("OpenError"));
+        return printable::line(&format!("{}: {}", text("FileName"), text("OpenError"))).into_owned();
     }
     let kind = match key["KeyType"].as_u64() {
         Some(3) => lang.pick("основной", "main"),
@@ -44,11 +45,12 @@ pub fn line(key: &Value, lang: Lang) -> String {
         Some(error) => error.split_once(") ").map_or(error, |(_, text)| text),
         None => lang.pick("доступен", "available"),
     };
-    format!(
+    let line = format!(
         "{}.{}  {kind}, {} {}, {end}: {state}",
         text("KeyID"),
         text("KeyNo"),
         lang.pick("лицензий", "licences"),
         text("LicenceCount")
-    )
+    );
+    printable::line(&line).into_owned()
 }

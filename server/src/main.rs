@@ -19,12 +19,13 @@ mod signals;
 mod status;
 mod update;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use licence::crypto::{Provider, aws_lc};
 use licence::error::{Code, Error, Lang, Result};
+use licence::host::output;
 use licence::host::paths::Paths;
+use licence::printable;
 use licence::settings::{Remark, ServerSettings};
 
 use arguments::{Arguments, Command, DeskCommand, Shown};
@@ -52,7 +53,10 @@ enum Outcome {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    let arguments = match Arguments::read(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(error),
+    };
     let paths = Paths::current();
     let read = service::settings::load(&paths);
     let (settings, remarks) = read.clone().unwrap_or_default();
@@ -97,15 +101,27 @@ fn at_desk(command: &DeskCommand, paths: &Paths, settings: &ServerSettings, lang
     }
 }
 
-/// Writes a result: as JSON where that is asked for, else in words. Nobody may be reading.
+/// Writes a result: as JSON where that is asked for, else in words.
 fn say(shown: &Shown, json: &serde_json::Value, text: impl FnOnce() -> String) {
-    let mut out = std::io::stdout();
-    let _ = if shown.json { writeln!(out, "{json:#}") } else { writeln!(out, "{}", text()) };
+    if shown.json { output::print_json(json) } else { output::print(&text()) }
 }
 
-/// Tells whoever started the program; a terminal that is gone is no reason to fail differently.
+/// Tells what is wrong with the command line.
+fn refuse(error: clap::Error) -> ExitCode {
+    // The same of words that can't steer a terminal, as some are repeated.
+    let words = std::env::args_os().map(|word| printable::line(&word.to_string_lossy()).into_owned());
+    let error = Arguments::read(words).err().unwrap_or(error);
+    if !error.use_stderr() {
+        // Help and version are our own words.
+        error.exit();
+    }
+    output::complain(error.render().to_string().trim_end());
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// Tells whoever started the program.
 fn complain(error: &Error, lang: Lang) {
-    let _ = writeln!(std::io::stderr(), "licenceserver: {} {}", error.cause(lang), error.remedy(lang));
+    output::complain(&format!("licenceserver: {} {}", error.cause(lang), error.remedy(lang)));
 }
 
 /// Tells what of the settings file needs the administrator.
@@ -114,7 +130,7 @@ fn complain_of(remarks: &[Remark], lang: Lang) {
 }
 
 fn print_example() -> Outcome {
-    let _ = write!(std::io::stdout(), "{}", licence::settings::example());
+    output::print(licence::settings::example().trim_end());
     Outcome::Done
 }
 

@@ -1,10 +1,12 @@
 //! `licenceserver passwd`: name and password of the console and the API, for terminals and containers. It works whether the
 //! server runs or not, and never takes a password from the command line, which every user of the computer can read.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 
 use licence::error::{Code, Error, Lang, Result};
+use licence::host::output;
 use licence::host::paths::Paths;
+use licence::printable;
 use licence::settings::{Role, ServerSettings, USERS};
 use service::access;
 use zeroize::Zeroizing;
@@ -26,7 +28,7 @@ pub fn run(paths: &Paths, settings: &ServerSettings, lang: Lang, options: &Passw
         }
         access::remove_account(paths, user)?;
         let done = lang.pick("Учётная запись удалена:", "The account is removed:");
-        let _ = writeln!(io::stdout(), "{done} {user}, {}", place.display());
+        output::print(&printable::line(&format!("{done} {user}, {}", place.display())));
         return Ok(Outcome::Done);
     }
     if user == settings.user && options.role.is_some_and(|role| role != Role::Administrator) {
@@ -46,7 +48,7 @@ pub fn run(paths: &Paths, settings: &ServerSettings, lang: Lang, options: &Passw
         "Работающий сервер подхватит его через несколько секунд.",
         "A server that runs takes it up within a few seconds.",
     );
-    let _ = writeln!(io::stdout(), "{done}\n{hint}");
+    output::print(&format!("{}\n{hint}", printable::line(&done)));
     Ok(Outcome::Done)
 }
 
@@ -65,7 +67,9 @@ fn from_terminal(user: &str, lang: Lang) -> Result<Zeroizing<String>> {
         ));
     }
     let ask = |prompt: String| {
-        rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|cause| unreadable("terminal", &cause))
+        rpassword::prompt_password(printable::line(&prompt))
+            .map(Zeroizing::new)
+            .map_err(|cause| unreadable("terminal", &cause))
     };
     let first = ask(format!("{} {user}: ", lang.pick("Новый пароль", "New password of")))?;
     // Told before it is typed again.

@@ -1,10 +1,10 @@
 //! `licenceserver request` and `licenceserver respond`: the same as activate, reserve and update, by files, for a server that the internet
 //! does not reach.
 
-use std::io::{self, Write};
-
 use licence::error::{Code, Error, Lang, Result};
 use licence::host::files::{self, Access};
+use licence::host::output;
+use licence::printable;
 use serde_json::{Value, json};
 
 use crate::arguments::{Request, Respond, Wish};
@@ -35,7 +35,7 @@ pub fn run(desk: &Desk, options: &Request, lang: Lang) -> Result<Outcome> {
         // It may hold an activation code.
         files::write_atomically(path, text.as_bytes(), Access::Private)?;
     } else if !options.shown.json {
-        io::stdout().write_all(text.as_bytes()).map_err(|e| Error::new(Code::FileFailed).with("stdout").with(e))?;
+        output::print_whole(text).map_err(|e| Error::new(Code::FileFailed).with("stdout").with(e))?;
         return Ok(Outcome::Done);
     }
     say(&options.shown, &made, || {
@@ -43,7 +43,8 @@ pub fn run(desk: &Desk, options: &Request, lang: Lang) -> Result<Outcome> {
             "Передайте файл поставщику или загрузите его на странице центра; ответ установит licenceserver respond. Файл:",
             "Give the file to the vendor or upload it at the centre's page; licenceserver respond installs the answer. File:",
         );
-        format!("{told} {}", options.out.as_deref().unwrap_or("-".as_ref()).display())
+        let place = options.out.as_deref().unwrap_or("-".as_ref()).display().to_string();
+        format!("{told} {}", printable::line(&place))
     });
     Ok(Outcome::Done)
 }

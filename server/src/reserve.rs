@@ -1,6 +1,7 @@
 //! `licenceserver reserve`: gives a key up for a reserve code.
 
 use licence::error::{Lang, Result};
+use licence::printable;
 use serde_json::json;
 
 use crate::arguments::{ReserveOrder, Shown};
@@ -22,7 +23,7 @@ pub fn told(given: &serde_json::Value, lang: Lang) -> String {
     format!(
         "{} {}\n{}",
         lang.pick("Резервный код:", "Reserve code:"),
-        given["ReserveCode"].as_str().unwrap_or_default(),
+        printable::line(given["ReserveCode"].as_str().unwrap_or_default()),
         lang.pick(
             "Ключ здесь больше не действует. Установите код на этом или другом компьютере.",
             "The key counts no more here. Install the code on this or another computer.",

@@ -1,6 +1,6 @@
 //! The server's life: log, socket, service, front, and an orderly end.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use licence::host::clock::SystemClock;
 use licence::host::files::{self, Access};
 use licence::host::journal::{self, Journal};
 use licence::host::paths::Paths;
-use licence::host::{machine, os};
+use licence::host::{machine, os, output};
 use licence::settings::{self, Remark, ServerSettings};
 use licence::time::Clock;
 use licence::version::SERVER_VERSION;
@@ -210,8 +210,7 @@ fn announce(listening: &[SocketAddr], options: &Listen) -> Result<()> {
     if let Some(path) = &options.address_file {
         files::write_atomically(path, format!("{url}\n").as_bytes(), Access::Common)?;
     }
-    // Nobody may be reading.
-    let _ = writeln!(io::stdout(), "listening on {url}").and_then(|()| io::stdout().flush());
+    output::announce(&url);
     Ok(())
 }
 

@@ -1,11 +1,11 @@
 //! `licenceserver status`: whether the server of this computer runs, asked of the server itself.
 
-use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use licence::error::{Lang, Result};
-use licence::host::os;
+use licence::host::{os, output};
+use licence::printable;
 use licence::settings::{Remark, ServerSettings};
 use service::Health;
 
@@ -30,7 +30,7 @@ pub fn run(options: &Status, (settings, remarks): (&ServerSettings, &[Remark]), 
             (not_running(address, lang), Outcome::NotRunning)
         }
     };
-    let _ = writeln!(io::stdout(), "{text}");
+    output::print(&text);
     Ok(outcome)
 }
 
@@ -72,7 +72,7 @@ fn running(health: &Health, address: SocketAddr, lang: Lang) -> String {
     for error in health.failing.iter().chain(&health.settings) {
         lines.push(format!("{} {}", error.cause(lang), error.remedy(lang)));
     }
-    lines.join("\n")
+    printable::lines(&lines)
 }
 
 fn not_running(address: SocketAddr, lang: Lang) -> String {

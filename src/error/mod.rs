@@ -11,6 +11,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::printable;
+
 /// Language of a text for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Lang {
@@ -123,7 +125,9 @@ impl Error {
             let Some(end) = rest[at..].find('}') else { break };
             let arg = rest[at + 1..at + end].parse::<usize>().ok().and_then(|index| self.args.get(index));
             let arg = arg.map_or("", String::as_str);
-            text.push_str(arg.split_once(LANGUAGES).map_or(arg, |(russian, english)| lang.pick(russian, english)));
+            let arg = arg.split_once(LANGUAGES).map_or(arg, |(russian, english)| lang.pick(russian, english));
+            // A particular may be anybody's word, and is a part of one line.
+            text.push_str(&printable::line(arg));
             rest = &rest[at + end + 1..];
         }
         text.push_str(rest);

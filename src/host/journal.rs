@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use log::LevelFilter;
-use simplelog::{CombinedLogger, Config, ConfigBuilder, SharedLogger, WriteLogger};
+use simplelog::{CombinedLogger, Config, ConfigBuilder, SharedLogger};
 
 use crate::host::clock::SystemClock;
+use crate::host::log_lines::logger;
 use crate::host::os;
 use crate::time::{Clock, Time};
 
@@ -46,11 +47,11 @@ pub fn start(journal: &Journal<'_>, now: Time, level: LevelFilter) -> Option<Pat
     let pages = open(journal, now);
     let path = pages.as_ref().map(Pages::path);
     if let Some(pages) = pages {
-        outputs.push(WriteLogger::new(LevelFilter::Trace, format(), pages));
+        outputs.push(logger(LevelFilter::Trace, format(), pages));
     }
     if journal.to_terminal {
         // Standard output belongs to what a command answers.
-        outputs.push(WriteLogger::new(LevelFilter::Trace, format(), io::stderr()));
+        outputs.push(logger(LevelFilter::Trace, format(), io::stderr()));
     }
     // Only the first logger of a process counts: a component may be loaded beside another of ours.
     CombinedLogger::init(outputs).ok()?;

@@ -350,6 +350,28 @@ fn unsafe_code_is_where_the_abi_and_the_system_are() {
     }
 }
 
+#[test]
+fn a_terminal_is_written_to_in_one_place_that_escapes_what_would_steer_it() {
+    let programs = ["src/", "web/src/", "service/src/", "server/src/", "server-lite/src/", "center/src/", "addin/src/"];
+    let printing = |source: &&Source| programs.iter().any(|folder| source.path.starts_with(folder));
+    for source in sources().iter().filter(printing).filter(|source| !is_tests(&source.path)) {
+        let code = without_tests(&source.code);
+        // The log has a writer of its own, which escapes as well.
+        let may = ["src/host/output.rs", "src/host/journal.rs"].contains(&source.path.as_str());
+        for way in ["stdout", "stderr", "print", "println", "eprint", "eprintln", "dbg"] {
+            let call = if way.starts_with("std") { format!("{way}()") } else { format!("{way}!(") };
+            let is_word = |at: usize| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+            let found = code.match_indices(&call).any(|(at, _)| is_word(at));
+            assert!(may || !found, "{}: {call} past licence::host::output", source.path);
+        }
+        assert!(
+            !has_word(&code, "WriteLogger") || source.path == "src/host/log_lines.rs",
+            "{}: a logger whose records may be more than a line",
+            source.path
+        );
+    }
+}
+
 /// The lint of clippy sees blocks; this sees implementations of traits as well, and that the line says something.
 fn every_block_tells_why_it_is_sound(source: &Source) {
     let lines: Vec<&str> = source.text.lines().collect();

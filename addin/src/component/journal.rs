@@ -7,10 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use licence::error::{Code, Error, Result};
 use licence::host::clock::SystemClock;
 use licence::host::journal::{self, Journal, Pages};
+use licence::host::log_lines::logger;
 use licence::host::paths::Paths;
 use licence::time::{Clock, Time};
 use log::{LevelFilter, Log, Metadata, Record};
-use simplelog::WriteLogger;
 
 use super::process;
 
@@ -23,7 +23,7 @@ struct Open {
     writers: usize,
     /// When the last file was begun: objects come and go, and go on in that file.
     began: Option<Time>,
-    file: Option<(Pages, Box<WriteLogger<Pages>>)>,
+    file: Option<(Pages, Box<dyn Log>)>,
 }
 
 /// Keeps the log open.
@@ -72,7 +72,7 @@ fn locked() -> MutexGuard<'static, Open> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn file(paths: &Paths, keep_previous: bool, began: Time) -> Option<(Pages, Box<WriteLogger<Pages>>)> {
+fn file(paths: &Paths, keep_previous: bool, began: Time) -> Option<(Pages, Box<dyn Log>)> {
     let own = paths.user_logs().filter(|_| !process::is_web_server());
     let folder = own.unwrap_or_else(|| paths.logs());
     let module = process::module();
@@ -86,7 +86,7 @@ fn file(paths: &Paths, keep_previous: bool, began: Time) -> Option<(Pages, Box<W
         to_terminal: false,
     };
     let pages = journal::open(&journal, began)?;
-    let writer = WriteLogger::new(LevelFilter::Info, journal::format(), pages.clone());
+    let writer = logger(LevelFilter::Info, journal::format(), pages.clone());
     Some((pages, writer))
 }
 

@@ -15,10 +15,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use licence::host::clock::SystemClock;
 use licence::host::files::{self, Access};
+use licence::host::output;
 use licence::time::Clock;
 use licence::{KeyId, Lang, Time};
 
-use crate::failure::{Console, Failure, Outcome, finish, language};
+use crate::failure::{Console, Failure, Outcome, finish, language, read};
 use crate::keyfile::{self, Cryptkey, Opened};
 use crate::passphrase::Source;
 use crate::{CRYPTO, passphrase};
@@ -65,9 +66,12 @@ enum Command {
 
 /// Runs `licenceedit`.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match read::<Arguments>() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
     let lang = language(arguments.lang.as_deref());
-    let (mut out, mut remarks) = (std::io::stdout(), std::io::stderr());
+    let (mut out, mut remarks) = (output::results(), output::remarks());
     let mut console = Console { lang, out: &mut out, remarks: &mut remarks };
     let root = Source { file: arguments.passphrase_file, variable: "SLK_PASSPHRASE", lang };
     let outcome = match arguments.command {

@@ -58,7 +58,14 @@ pub(super) fn operations() -> Vec<Operation> {
             body: Some("SignedRequest"),
             handler: Handler::Decides(requests::decide),
         },
-        operation(Get, "/healthz", Public, "200 while the store answers", None, health),
+        operation(
+            Get,
+            "/healthz",
+            Public,
+            "200 while the store answers; behind its first line \"ok\" what else is wrong",
+            None,
+            health,
+        ),
         operation(Get, "/metrics", Viewer, "Figures for Prometheus", None, metrics),
         operation(Get, "/api/openapi.json", Public, "This document", None, openapi::document),
         operation(
@@ -156,11 +163,13 @@ fn root_of_query(call: &Call<'_>) -> Result<Option<RootHash>> {
 }
 
 fn health(call: &Call<'_>) -> Result<Response> {
-    call.shared.centre.check().map(|()| Response::text(200, "ok\n"))
+    call.shared.centre.check()?;
+    let fault = call.shared.guard.fault().map(|fault| format!("warning: {}\n", fault.word()));
+    Ok(Response::text(200, format!("ok\n{}", fault.unwrap_or_default())))
 }
 
 fn metrics(call: &Call<'_>) -> Result<Response> {
-    let page = call.shared.metrics.page(&call.shared.centre);
+    let page = call.shared.metrics.page(&call.shared.centre, call.shared.guard.fault());
     Ok(Response::new(200, "text/plain; version=0.0.4; charset=utf-8", page))
 }
 

@@ -10,6 +10,8 @@ use parking_lot::Mutex;
 use web::Request;
 use web::limits::{Buckets, client_of};
 
+use super::proxies::{Fault, Proxies};
+
 /// Addresses, and codes, whose failed tries are remembered.
 const REMEMBERED: usize = 100_000;
 /// Failed tries of one code at once; one more after each interval. Who owns the code guesses its ИНН no faster.
@@ -29,28 +31,27 @@ pub struct Attempts {
 pub struct Guard {
     addresses: Option<Mutex<Buckets<IpAddr>>>,
     codes: Mutex<Buckets<ActivationCode>>,
-    /// Reverse proxies, whose word on the client's address is believed.
-    proxies: Vec<IpAddr>,
+    proxies: Proxies,
     started: Instant,
 }
 
 impl Guard {
-    /// Limits; without `attempts` an address may fail as often as it likes.
+    /// Limits; without `attempts` an address may fail as often as it likes. `proxies` are reverse proxies, whose word on the client's
+    /// address is believed.
     pub fn new(attempts: Option<Attempts>, proxies: Vec<IpAddr>) -> Guard {
         let addresses = attempts.map(|a| Mutex::new(Buckets::new(a.burst, a.interval, REMEMBERED)));
         let codes = Mutex::new(Buckets::new(CODE_BURST, CODE_INTERVAL, REMEMBERED));
-        Guard { addresses, codes, proxies, started: Instant::now() }
+        Guard { addresses, codes, proxies: Proxies::new(proxies), started: Instant::now() }
     }
 
-    /// Address of the client: that of the connection, or, behind a known proxy, the last one that the proxy has added.
+    /// Address of the client, see [`Proxies::client`].
     pub fn client(&self, request: &Request) -> IpAddr {
-        let peer = request.peer.ip().to_canonical();
-        if !self.proxies.contains(&peer) {
-            return peer;
-        }
-        let forwarded = request.headers.get_all("x-forwarded-for").last();
-        let last = forwarded.and_then(|list| list.rsplit(',').next()).and_then(|text| text.trim().parse().ok());
-        last.unwrap_or(peer)
+        self.proxies.client(request, self.started.elapsed())
+    }
+
+    /// Why many clients may count as one address, if they may.
+    pub fn fault(&self) -> Option<Fault> {
+        self.proxies.fault(self.started.elapsed())
     }
 
     /// Takes a token of the address.
@@ -150,18 +151,5 @@ mod tests {
             guard.leave(ADDRESS, Some(code), &outcome(Some(Code::OwnerMismatch)));
         }
         assert!(guard.enter_code(code).is_err());
-    }
-
-    #[test]
-    fn a_forwarded_address_is_believed_of_a_known_proxy_only() {
-        let proxy: IpAddr = "192.0.2.9".parse().unwrap();
-        let asked = |peer: &str| {
-            let mut headers = web::Headers::new();
-            headers.add("X-Forwarded-For", "203.0.113.1, 198.51.100.7").unwrap();
-            Request::build("POST", "/api/requests", headers, format!("{peer}:1").parse().unwrap(), false).unwrap()
-        };
-        let guard = Guard::new(None, vec![proxy]);
-        assert_eq!(guard.client(&asked("192.0.2.9")).to_string(), "198.51.100.7");
-        assert_eq!(guard.client(&asked("192.0.2.8")).to_string(), "192.0.2.8");
     }
 }

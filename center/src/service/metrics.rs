@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::proxies::Fault;
 use crate::centre::Centre;
 
 const KINDS: [&str; 8] = ["activated", "moved", "repeated", "demo", "reserved", "updated", "parameters", "refused"];
@@ -22,7 +23,7 @@ impl Metrics {
     }
 
     /// The page of a scrape.
-    pub fn page(&self, centre: &Centre) -> String {
+    pub fn page(&self, centre: &Centre, fault: Option<Fault>) -> String {
         let mut page = String::from(
             "# HELP licencecenter_requests_total Requests of servers since the start, by outcome.\n\
              # TYPE licencecenter_requests_total counter\n",
@@ -43,6 +44,11 @@ impl Metrics {
             "# HELP licencecenter_store_up Whether the store answers.\n# TYPE licencecenter_store_up gauge\n",
         );
         let _ = writeln!(page, "licencecenter_store_up {}", u8::from(centre.check().is_ok()));
+        page.push_str(
+            "# HELP licencecenter_proxy_fault Whether many clients may count as one address, as a proxy is not named or silent.\n\
+             # TYPE licencecenter_proxy_fault gauge\n",
+        );
+        let _ = writeln!(page, "licencecenter_proxy_fault {}", u8::from(fault.is_some()));
         page
     }
 }

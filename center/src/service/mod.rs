@@ -6,6 +6,7 @@ mod guard;
 mod metrics;
 mod openapi;
 mod pages;
+mod proxies;
 mod requests;
 mod views;
 

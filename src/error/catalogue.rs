@@ -264,10 +264,10 @@ catalogue! {
         ru "Место в серии {0} общее с другими сеансами, которым нужен ключ {1}, а этому сеансу он не подходит.", "Завершите те сеансы или измените условия контроля.";
         en "The seat in series {0} is shared with other sessions that need key {1}, which does not fit this session.", "End those sessions or change the conditions of the control.";
     335 AddressAtLimit "EServerResult.ELicenceNotFound" 409
-        ru "Адрес {1} уже занимает лицензий серии {0}: {2}, больше одному адресу не выдаётся ([Limits] SeatsPerAddress={3}).", "Завершите лишние сеансы этого адреса; серверу 1С или терминальному серверу администратор снимает ограничение в [Limits] SeatsUnlimited.";
+        ru "С адреса {1} уже занято лицензий серии {0}: {2}; больше с одного адреса не выдаётся ([Limits] SeatsPerAddress={3}).", "Завершите лишние сеансы этого адреса; серверу 1С или терминальному серверу администратор снимает ограничение в [Limits] SeatsUnlimited.";
         en "Address {1} holds {2} licences of series {0}, and one address gets no more ([Limits] SeatsPerAddress={3}).", "End sessions of this address that are not needed; for a 1C server or a terminal server the administrator lifts the limit in [Limits] SeatsUnlimited.";
     336 ComputerAtLimit "EServerResult.ELicenceNotFound" 409
-        ru "Компьютер {1} уже занимает лицензий серии {0}: {2}, больше одному компьютеру не выдаётся ([Limits] SeatsPerComputer={3}).", "Завершите лишние сеансы этого компьютера; серверу 1С или терминальному серверу администратор снимает ограничение в [Limits] SeatsUnlimited.";
+        ru "Компьютером {1} уже занято лицензий серии {0}: {2}; больше одному компьютеру не выдаётся ([Limits] SeatsPerComputer={3}).", "Завершите лишние сеансы этого компьютера; серверу 1С или терминальному серверу администратор снимает ограничение в [Limits] SeatsUnlimited.";
         en "Computer {1} holds {2} licences of series {0}, and one computer gets no more ([Limits] SeatsPerComputer={3}).", "End sessions of this computer that are not needed; for a 1C server or a terminal server the administrator lifts the limit in [Limits] SeatsUnlimited.";
 
     // Activation.

@@ -190,6 +190,12 @@ hex_id!(
     "a computer identifier: 40 hex digits are expected"
 );
 hex_id!(
+    /// Identifier of a server's store of sessions: 128 random bits, 32 hex digits.
+    StoreId,
+    16,
+    "a store identifier: 32 hex digits are expected"
+);
+hex_id!(
     /// 32 bytes that are no secret: public keys, hashes, nonces.
     Bytes32,
     32,

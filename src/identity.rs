@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use snow::params::DHChoice;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::crypto::{Crypto, Signer};
+use crate::crypto::{Crypto, Mac, Signer};
 use crate::error::{Code, Error, Result};
 use crate::id::Bytes32;
 use crate::subkeys::Subkey;
@@ -123,6 +123,12 @@ impl Identity {
     /// A name for the machine-wide lock: known to the owner of the identity only, so nobody else can hold the lock first.
     pub fn lock_name(&self, crypto: &dyn Crypto) -> String {
         crate::id::hex(&crypto.sha256(&[b"SLK lock 1", self.noise.bytes(), self.sign.bytes()])[..16])
+    }
+
+    /// The key that authenticates the receipts of this server for itself ([`crate::accounting::receipt`]).
+    pub fn receipt_key(&self, crypto: &dyn Crypto) -> Result<Box<dyn Mac>> {
+        let key = Zeroizing::new(crypto.hkdf(b"SLK receipt 1", self.noise.bytes(), &[&self.public.noise.0])?);
+        Ok(crypto.mac(&key))
     }
 
     /// Opens a box that [`seal`] made for this identity under the same context.

@@ -40,7 +40,15 @@ pub fn restore(paths: &Paths, options: &Backup, lang: Lang) -> Result<Outcome> {
     let now = SystemClock.now().wall;
     let summary = backup::restore(&paths.data, &options.file, (CRYPTO, now), &mut progress(lang))?;
     tell(&options.shown, &summary, || {
-        let mut text = format!("{} {}.", lang.pick("Восстановлено состояние на", "Restored as of"), summary.created);
+        let mut text = format!(
+            "{} {}. {}",
+            lang.pick("Восстановлено состояние на", "Restored as of"),
+            summary.created,
+            lang.pick(
+                "Сервер заметит при запуске, что учёт сеансов стал старше: работавшие сеансы вернутся на свои места, а новые лицензии 15 минут не выдаются.",
+                "When it starts the server notices that the record of sessions is older: sessions at work get their seats again, and no new licence is given for 15 minutes.",
+            )
+        );
         if let Some(aside) = &summary.aside {
             text += &format!(
                 "\n{} {}",

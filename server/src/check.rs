@@ -129,8 +129,8 @@ fn text(report: &Report, aside: &[String], lang: Lang) -> String {
         lines.extend(aside.iter().map(|path| format!("  {path}")));
         lines.push(
             lang.pick(
-                "Прежние сеансы забыты. Пока не истекла их аренда (15 минут), мест может быть занято больше, чем есть лицензий: запустите сервер после этого срока.",
-                "Former sessions are forgotten. Until their leases are over (15 minutes) more may work than there are licences: start the server after that time.",
+                "Прежние сеансы забыты. Сервер заметит это при запуске: работавшие сеансы вернутся на свои места, а новые лицензии 15 минут не выдаются.",
+                "Former sessions are forgotten. The server notices it when it starts: sessions at work get their seats again, and no new licence is given for 15 minutes.",
             )
             .into(),
         );

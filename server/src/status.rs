@@ -69,7 +69,7 @@ fn running(health: &Health, address: SocketAddr, lang: Lang) -> String {
             health.used
         ),
     ];
-    for error in health.failing.iter().chain(&health.settings) {
+    for error in health.failing.iter().chain(&health.rollback).chain(&health.settings) {
         lines.push(format!("{} {}", error.cause(lang), error.remedy(lang)));
     }
     printable::lines(&lines)

@@ -132,7 +132,7 @@ fn names(folder: &Path) -> Result<Vec<String>> {
             let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
             let passing = name.starts_with('.')
                 || name.starts_with(ledger::FILE)
-                || [ledger::OWNER, Pass::FILE, "ledger.copy"].contains(&name.as_str());
+                || [ledger::OWNER, ledger::MARK, Pass::FILE, "ledger.copy"].contains(&name.as_str());
             if is_file && !passing {
                 names.push(format!("{prefix}{name}"));
             }

@@ -26,6 +26,9 @@ pub struct Health {
     pub used: u64,
     /// Why the store takes no writes, when it does not.
     pub failing: Option<Error>,
+    /// That the record of sessions went back and no new licence is given for that.
+    #[serde(default)]
+    pub rollback: Option<Error>,
     /// What of the settings file is not in force as it stands there, when something is not.
     #[serde(default)]
     pub settings: Option<Error>,
@@ -59,6 +62,7 @@ impl Core {
             licences,
             used,
             failing,
+            rollback: self.ledger.rolled_back(),
             settings: self.settings.not_in_force(),
         }
     }

@@ -29,7 +29,8 @@ use licence::fingerprint::Machine;
 use licence::host::files::{self, Access};
 use licence::host::instance::{self, Instance};
 use licence::host::paths::Paths;
-use licence::id::ComputerId;
+use licence::host::registry;
+use licence::id::{ComputerId, StoreId};
 use licence::identity::Identity;
 use licence::protocol::{CALL_PATH, CONNECT_PATH};
 use licence::settings::ServerSettings;
@@ -49,7 +50,7 @@ use datafiles::Datafiles;
 use defaults::Defaults;
 use keeper::Keeper;
 use keys::{Carriers, KeyStore, Snapshot, Sources};
-use ledger::Ledger;
+use ledger::{Ledger, Marks};
 use settings::Live;
 use signature::Signing;
 use timekeeper::{Round, Timekeeper};
@@ -131,17 +132,23 @@ pub struct LicenceService {
 impl LicenceService {
     /// Starts the service over a data folder. Bad licence files don't hinder it: they are shown.
     ///
-    /// Errors: [`Code::IdentityServedElsewhere`], those of [`Ledger::open`], and of files that can't be read or written.
+    /// Errors: [`Code::IdentityServedElsewhere`], [`Code::StoreOwned`], [`Code::NetworkStore`], those of [`Ledger::open`], and of files that can't be read or written.
     pub fn start(options: Options) -> Result<Arc<LicenceService>> {
         let Options { paths, mut settings, clock, crypto, machine, carriers, make_response_key, scope, started } =
             options;
         files::create_folder(&paths.data)?;
-        // The ledger locks the folder, so that two first starts at once don't make two identities.
-        let ledger = Arc::new(Ledger::open(&paths.data, clock.clone(), Leases::default())?);
+        // The folder is locked, so that two first starts at once don't make two identities.
+        let owner = ledger::own(&paths.data)?;
         let identity = identity(&paths, crypto)?;
-        let instance = instance::take(&identity.lock_name(crypto))
+        let name = identity.lock_name(crypto);
+        let instance = instance::take(&name)
             .map_err(|e| Error::new(Code::Internal).with(e))?
             .ok_or_else(|| Error::new(Code::IdentityServedElsewhere).with(""))?;
+        let elsewhere = registry::folder(&paths).map(|folder| folder.join(format!("{name}.mark")));
+        let marks = Marks::new(crypto, &paths.data, elsewhere);
+        let new = StoreId(crypto.random_id()?);
+        let ledger = Ledger::open((&paths.data, owner), clock.clone(), Leases::default(), (marks, new))?;
+        let ledger = Arc::new(ledger);
         let signing = make_response_key.map(|make| Signing::open(&paths.data, crypto, make)).transpose()?;
         let lang = settings.lang;
         if scope == Scope::Full {

@@ -210,6 +210,7 @@ impl Run {
                     access_code,
                     demands,
                     previous_secret,
+                    receipt: None,
                     new_id,
                     secret_hash,
                 };
@@ -307,6 +308,7 @@ impl Run {
             match change {
                 Change::Put(record) => drop(self.store.insert(record.id, *record)),
                 Change::Delete(id, _) => assert!(self.store.remove(&id).is_some(), "deleted what the store never had"),
+                Change::QuarantineEnded => panic!("there was none"),
             }
         }
         let views: Vec<_> = self.book.sessions(self.now()).collect();

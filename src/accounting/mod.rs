@@ -1,5 +1,5 @@
 //! Accounting: who takes which seat ([`seat`]), which keys give seats ([`pool`]), who holds what now ([`book`]), who was
-//! refused ([`denial`]), and what was held over time ([`history`]).
+//! refused ([`denial`]), what was held over time ([`history`]), and whether the store of all this went back ([`rollback`], [`receipt`]).
 //!
 //! All of it is pure: time, identifiers and secrets' hashes come in as arguments, and what must survive a restart goes
 //! out as [`book::Change`]s that the owner of the store writes down before anybody is answered.
@@ -12,6 +12,8 @@ pub mod history;
 pub mod infobase;
 pub mod limit;
 pub mod pool;
+pub mod receipt;
+pub mod rollback;
 pub mod seat;
 pub mod warning;
 
@@ -21,6 +23,8 @@ pub use control::{AccessCodes, Demands, Marks, Terms, Wants};
 pub use infobase::{Base, InfoBase};
 pub use limit::SeatLimits;
 pub use pool::{Judgement, KeyFacts, Pool, PoolKey, Pools, Standing, judge};
+pub use receipt::Receipt;
+pub use rollback::{Finding, Mark};
 pub use seat::{Asker, ExternalSession, InfobaseSession, ParentSession, Seat, SessionIdentity, TerminalClient};
 pub use warning::{Warning, Watched, warnings};
 
@@ -28,3 +32,5 @@ pub use warning::{Warning, Watched, warnings};
 mod histories;
 #[cfg(test)]
 mod restricted;
+#[cfg(test)]
+mod rollbacks;

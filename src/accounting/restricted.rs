@@ -166,6 +166,7 @@ impl Run {
                     access_code: CODES[code].map(str::to_owned),
                     demands: demands(demand),
                     previous_secret: None,
+                    receipt: None,
                     new_id,
                     secret_hash: [0; 32],
                 };
@@ -226,6 +227,7 @@ impl Run {
             match change {
                 Change::Put(record) => drop(self.store.insert(record.id, *record)),
                 Change::Delete(id, _) => assert!(self.store.remove(&id).is_some()),
+                Change::QuarantineEnded => panic!("there was none"),
             }
         }
         self.book.check_tables();

@@ -68,6 +68,9 @@ pub struct ServerInfo {
     /// The clock, and the time by which keys are judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<ClockState>,
+    /// That the record of sessions went back and no new licence is given for that: what was found, and until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<String>,
     /// What should be done about keys that still work.
     #[serde(default)]
     pub warnings: Vec<WarningInfo>,
@@ -128,6 +131,9 @@ pub struct Summary {
     pub warnings: Vec<WarningInfo>,
     /// Why the store takes no writes, when it does not.
     pub store_failure: Option<String>,
+    /// That the record of sessions went back and no new licence is given for that: what was found, and until when.
+    #[serde(default)]
+    pub rollback: Option<String>,
     /// What of the settings file is not in force as it stands there, when something is not; `/api/settings` tells more.
     pub settings_failure: Option<String>,
 }

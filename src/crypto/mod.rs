@@ -50,6 +50,15 @@ pub trait Signer: Send + Sync {
     fn public_key(&self) -> &[u8];
 }
 
+/// A key that authenticates messages for whoever holds the same key. Its bytes never leave it.
+pub trait Mac: Send + Sync {
+    /// HMAC-SHA256 (RFC 2104) of `message`.
+    fn tag(&self, message: &[u8]) -> [u8; 32];
+
+    /// Whether `tag` is that of `message`; takes the same time wherever they differ.
+    fn verify(&self, message: &[u8], tag: &[u8]) -> bool;
+}
+
 /// What the rules need of a cryptographic library.
 pub trait Crypto: Send + Sync {
     /// Fills `bytes` from the system's generator.
@@ -60,6 +69,9 @@ pub trait Crypto: Send + Sync {
 
     /// HKDF-SHA256 (RFC 5869): 32 bytes.
     fn hkdf(&self, salt: &[u8], key: &[u8], info: &[&[u8]]) -> Result<[u8; 32]>;
+
+    /// HMAC-SHA256 under `key`.
+    fn mac(&self, key: &[u8; 32]) -> Box<dyn Mac>;
 
     /// AES-256-GCM with the tag at the end. A key seals one message only, so the nonce is all zeros.
     fn seal(&self, key: &[u8; 32], aad: &[u8], plain: Vec<u8>) -> Result<Vec<u8>>;

@@ -2,10 +2,10 @@
 
 use library::rand::SecureRandom;
 use library::signature::KeyPair;
-use library::{aead, digest, hkdf, rand, signature};
+use library::{aead, digest, hkdf, hmac, rand, signature};
 use snow::resolvers::BoxedCryptoResolver;
 
-use crate::crypto::{Crypto, Signer, accepted_rsa_key, failed, modulus_len};
+use crate::crypto::{Crypto, Mac, Signer, accepted_rsa_key, failed, modulus_len};
 use crate::error::{Code, Error, Result};
 
 /// The provider itself; it has no state.
@@ -47,6 +47,10 @@ impl Crypto for Library {
             .and_then(|okm| okm.fill(&mut output))
             .map_err(|_| failed("HKDF"))?;
         Ok(output)
+    }
+
+    fn mac(&self, key: &[u8; 32]) -> Box<dyn Mac> {
+        Box::new(Hmac(hmac::Key::new(hmac::HMAC_SHA256, key)))
     }
 
     fn seal(&self, key: &[u8; 32], aad: &[u8], mut plain: Vec<u8>) -> Result<Vec<u8>> {
@@ -105,6 +109,20 @@ fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(context.finish().as_ref());
     hash
+}
+
+struct Hmac(hmac::Key);
+
+impl Mac for Hmac {
+    fn tag(&self, message: &[u8]) -> [u8; 32] {
+        let mut tag = [0; 32];
+        tag.copy_from_slice(hmac::sign(&self.0, message).as_ref());
+        tag
+    }
+
+    fn verify(&self, message: &[u8], tag: &[u8]) -> bool {
+        hmac::verify(&self.0, message, tag).is_ok()
+    }
 }
 
 struct Rsa {

@@ -40,6 +40,19 @@ fn hkdf_gives_the_bytes_of_rfc_5869() {
 }
 
 #[test]
+fn hmac_gives_the_bytes_of_rfc_4231() {
+    // Test case 1, its key filled up with zeros: HMAC does the same with a key that is shorter than a block.
+    let mut key = [0; 32];
+    key[..20].fill(0x0b);
+    for mac in [PROVIDER.mac(&key), crate::crypto::aws_lc::PROVIDER.mac(&key)] {
+        let tag = mac.tag(b"Hi There");
+        assert_eq!(crate::id::hex(&tag), "B0344C61D8DB38535CA8AFCEAF0BF12B881DC200C9833DA726E9376C2E32CFF7");
+        assert!(mac.verify(b"Hi There", &tag));
+        assert!(!mac.verify(b"Hi there", &tag) && !mac.verify(b"Hi There", &tag[1..]));
+    }
+}
+
+#[test]
 fn an_ed25519_signature_holds_for_its_message_only() {
     let signer = PROVIDER.ed25519_signer(&[5; 32]).unwrap();
     let public: [u8; 32] = signer.public_key().try_into().unwrap();

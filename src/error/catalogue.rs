@@ -263,6 +263,12 @@ catalogue! {
     323 SeatShared "EServerResult.ELicenceNotFound" 409
         ru "Место в серии {0} общее с другими сеансами, которым нужен ключ {1}, а этому сеансу он не подходит.", "Завершите те сеансы или измените условия контроля.";
         en "The seat in series {0} is shared with other sessions that need key {1}, which does not fit this session.", "End those sessions or change the conditions of the control.";
+    330 LedgerRolledBack "EServerResult.EStore" 503
+        ru "Учёт сеансов на сервере возвращён к прежнему состоянию, поэтому новые лицензии серии {0} не выдаются до {1}.", "Повторите после этого времени. Сеансы, которые уже работали, продолжают работу.";
+        en "The server's record of sessions went back to an earlier state, so no new licence of series {0} is given until {1}.", "Try again after that time. Sessions that were at work already go on.";
+    331 RollbackFound "EServerResult.EStore" 409
+        ru "{0} при запуске обнаружено, что учёт сеансов старше, чем был: {1}. До {2} новые лицензии не выдаются.", "Работавшие сеансы продолжаются, после этого времени сервер работает как обычно. Если ledger.db меняли не вы, выясните, кто или что это сделало.";
+        en "At the start, {0}, the record of sessions was found to be older than it had been: {1}. No new licence is given until {2}.", "Sessions at work go on, and after that time the server works as usual. Unless you replaced ledger.db yourself, find out who or what did.";
     335 AddressAtLimit "EServerResult.ELicenceNotFound" 409
         ru "С адреса {1} уже занято лицензий серии {0}: {2}; больше с одного адреса не выдаётся ([Limits] SeatsPerAddress={3}).", "Завершите лишние сеансы этого адреса; серверу 1С или терминальному серверу администратор снимает ограничение в [Limits] SeatsUnlimited.";
         en "Address {1} holds {2} licences of series {0}, and one address gets no more ([Limits] SeatsPerAddress={3}).", "End sessions of this address that are not needed; for a 1C server or a terminal server the administrator lifts the limit in [Limits] SeatsUnlimited.";

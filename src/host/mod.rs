@@ -11,6 +11,7 @@ pub mod machine;
 pub mod os;
 pub mod output;
 pub mod paths;
+pub mod record;
 pub mod registry;
 pub mod terminal;
 pub mod volume;

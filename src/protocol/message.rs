@@ -307,6 +307,9 @@ pub struct Resume {
     pub session: SessionId,
     /// Its secret.
     pub secret: Secret,
+    /// The receipt that came with the secret, for a server whose store went back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<String>,
 }
 
 impl fmt::Debug for Resume {
@@ -387,6 +390,9 @@ pub struct Granted {
     pub session: SessionId,
     /// Secret to take it over with; absent when the connection holds the session already and so has its secret.
     pub secret: Option<Secret>,
+    /// To be kept with the secret and shown with it, as it is; absent without a secret, and from a server that makes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<String>,
     /// Grows with each take-over.
     pub generation: u32,
     /// The key that the seat is on.
@@ -483,7 +489,7 @@ mod tests {
 
     #[test]
     fn a_secret_does_not_show_itself() {
-        let resume = Resume { session: SessionId([1; 16]), secret: Secret::new([0xAB; 16]) };
+        let resume = Resume { session: SessionId([1; 16]), secret: Secret::new([0xAB; 16]), receipt: None };
         assert!(!format!("{resume:?}").contains("AB"));
     }
 

@@ -137,7 +137,7 @@ impl Link {
     /// Takes over a session that was granted before a break.
     pub fn resume(&self, session: SessionData, held: &Granted) -> Outcome<licence::error::Result<Granted>> {
         let Some(secret) = held.secret.clone() else { return fail("no secret to take it over with") };
-        let resume = Some(Resume { session: held.session, secret });
+        let resume = Some(Resume { session: held.session, secret, receipt: held.receipt.clone() });
         self.claim(Acquire { session, resume, ..Acquire::default() })
     }
 

@@ -177,7 +177,8 @@ impl Session {
         if let Some(secret) = &granted.secret {
             let server = held.connection.server_key;
             state.proofs.retain(|(key, _)| *key != server);
-            state.proofs.push((server, Resume { session: granted.session, secret: secret.clone() }));
+            let (session, secret, receipt) = (granted.session, secret.clone(), granted.receipt.clone());
+            state.proofs.push((server, Resume { session, secret, receipt }));
         }
         state.home = home;
         state.lost = None;
@@ -196,13 +197,18 @@ impl Session {
         }
     }
 
-    /// The seat `held` is lost, unless another has taken its place already.
+    /// The seat `held` is lost, unless another has taken its place already. Its receipt is worth nothing more then: the server or we
+    /// ourselves have ended the session.
     pub fn lose(&self, held: &Held, cause: Error) {
         let mut state = locked(&self.state);
         if state.held.as_ref().is_some_and(|now| now.is(held)) {
             state.held = None;
             state.licence = None;
             state.lost = Some(cause);
+            let proof = state.proofs.iter_mut().find(|(server, _)| *server == held.connection.server_key);
+            if let Some((_, resume)) = proof {
+                resume.receipt = None;
+            }
         }
     }
 

@@ -56,6 +56,12 @@ pub fn metrics(call: &Call) -> Result<String> {
         "Whether the store takes no writes.",
         u8::from(core.ledger.failing().is_some()),
     );
+    text.single(
+        "store_rolled_back",
+        "gauge",
+        "Whether the store went back and nothing new is granted for that.",
+        u8::from(core.ledger.rolled_back().is_some()),
+    );
     text.single("commits_total", "counter", "Commits of the store since it was made.", core.ledger.sequence());
     text.single(
         "denials_total",

@@ -66,6 +66,7 @@ pub fn server_info(core: &Core, lang: Lang) -> ServerInfo {
         started: core.started,
         computer_id: core.computer_id,
         clock: Some(core.timekeeper.shown()),
+        rollback: core.ledger.rolled_back().map(|error| error.message(lang)),
         warnings: warnings.iter().map(|warning| WarningInfo::of(warning, lang)).collect(),
     }
 }

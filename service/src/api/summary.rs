@@ -95,6 +95,7 @@ pub fn summary(call: &Call) -> Result<Summary> {
         series,
         warnings: snapshot.warnings(now).iter().map(|warning| WarningInfo::of(warning, call.lang)).collect(),
         store_failure: failure.map(|error| error.message(call.lang)),
+        rollback: core.ledger.rolled_back().map(|error| error.message(call.lang)),
         settings_failure: core.settings.not_in_force().map(|error| error.message(call.lang)),
     })
 }

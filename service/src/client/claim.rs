@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
+use licence::accounting::Receipt;
 use licence::accounting::seat::MAX_NAME;
 use licence::accounting::{Asker, Claim, ConnectionInfo, Demands, InfobaseSession, ParentSession, TerminalClient};
-use licence::crypto::Provider;
+use licence::crypto::{Mac, Provider};
 use licence::protocol::message::{Acquire, ClientInfo, Secret, SessionData};
 use licence::{Code, Error, Result, SeriesId, SessionId};
 
@@ -14,7 +15,11 @@ use super::Connection;
 const MAX_TEXT: usize = 512;
 
 /// The claim that a call makes, and the secret that its grant will carry.
-pub fn claim(crypto: Provider, connection: &Connection, acquire: &Acquire) -> Result<(Claim, Secret)> {
+pub fn claim(
+    (crypto, receipts): (Provider, &dyn Mac),
+    connection: &Connection,
+    acquire: &Acquire,
+) -> Result<(Claim, Secret)> {
     let is_server = connection.opened.lock().as_ref().is_some_and(|info| info.is_server);
     let secret = Secret::new(crypto.random_id()?);
     let claim = Claim {
@@ -25,10 +30,17 @@ pub fn claim(crypto: Provider, connection: &Connection, acquire: &Acquire) -> Re
         access_code: access_code(acquire)?,
         demands: demands(acquire)?,
         previous_secret: acquire.resume.as_ref().map(|resume| resume.secret.hash(crypto).0),
+        receipt: receipt(receipts, acquire).map(Box::new),
         new_id: SessionId(crypto.random_id()?),
         secret_hash: secret.hash(crypto).0,
     };
     Ok((claim, secret))
+}
+
+/// The receipt for the session that a claim resumes. A wrong one is none: the claim is judged without it.
+fn receipt(receipts: &dyn Mac, acquire: &Acquire) -> Option<Receipt> {
+    let resume = acquire.resume.as_ref()?;
+    Receipt::open(receipts, resume.receipt.as_deref()?).filter(|receipt| receipt.session == resume.session)
 }
 
 /// The access code that a session presents; an empty one is none.

@@ -15,9 +15,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use licence::accounting::book::{self, Beat, SessionState};
-use licence::accounting::{Book, Claim, Grant};
+use licence::accounting::{Book, Claim, Grant, Receipt};
 use licence::api::LicenceInfo;
-use licence::crypto::Provider;
+use licence::crypto::{Mac, Provider};
 use licence::protocol::handshake::{Accepted, MAX_HELLO};
 use licence::protocol::message::{
     Acquire, Alive, Call, ClientInfo, Counters, DatafileQuery, Envelope, Granted, Lost, ObjectKeyQuery, Outcome,
@@ -75,6 +75,8 @@ struct Core {
     defaults: Defaults,
     /// Threads that read both.
     readers: Crew,
+    /// Authenticates receipts.
+    receipts: Box<dyn Mac>,
     /// The service, for calls about keys, and how many of them each address has made.
     life: Arc<crate::Core>,
     tries: Mutex<Buckets>,
@@ -119,6 +121,7 @@ impl Clients {
             datafiles,
             defaults,
             readers,
+            receipts: life.keys.identity().receipt_key(life.crypto)?,
             life,
             tries: Mutex::new(Buckets::new(keys::TRIES, keys::TRIES_EVERY, keys::ADDRESSES)),
             computer,
@@ -242,12 +245,16 @@ impl Core {
             Call::Acquire(acquire) => match self.claim(&connection, &acquire) {
                 Ok((claim, _, attempt)) if acquire.control.key_only => self.present(series, claim, attempt),
                 Ok((claim, secret, attempt)) => {
-                    let core = self.clone();
+                    let (core, issuer, secret_hash) = (self.clone(), self.clone(), claim.secret_hash);
                     let hold = move |book: &mut Book, now| {
                         let grant = core.judged(attempt, book.claim(claim, now))?;
                         Ok((grant, book.leases().hold()))
                     };
-                    return self.durably(connection, id, hold, |(grant, hold)| granted(grant, hold, secret));
+                    let outcome = move |(grant, hold)| {
+                        let receipt = issuer.receipt(series, &grant, secret_hash);
+                        granted(&grant, hold, (secret, receipt))
+                    };
+                    return self.durably(connection, id, hold, outcome);
                 }
                 Err(error) => Err(error),
             },
@@ -334,10 +341,24 @@ impl Core {
 
     /// The claim of a call, the secret for its grant, and the attempt that its access code is.
     fn claim(&self, connection: &Connection, acquire: &Acquire) -> Result<(Claim, Secret, Option<Attempt>)> {
-        let (claim, secret) = claim::claim(self.crypto, connection, acquire)?;
+        let (claim, secret) = claim::claim((self.crypto, &*self.receipts), connection, acquire)?;
         let now = self.clock.now().tick;
         let attempt = self.codes.lock().admit(self.crypto, connection.peer, &connection.series, &claim, now)?;
         Ok((claim, secret, attempt))
+    }
+
+    /// The receipt for a grant that is durable now: the commit that holds it has the ledger's number.
+    fn receipt(&self, series: SeriesId, grant: &Grant, secret_hash: [u8; 32]) -> String {
+        let receipt = Receipt {
+            series,
+            session: grant.session,
+            key_no: grant.key_no,
+            seat: grant.seat.clone(),
+            generation: grant.generation,
+            sequence: self.ledger.sequence(),
+            secret_hash,
+        };
+        receipt.seal(&*self.receipts)
     }
 
     fn judged<T>(&self, attempt: Option<Attempt>, outcome: Result<T>) -> Result<T> {
@@ -487,11 +508,12 @@ impl Connection {
     }
 }
 
-fn granted(grant: Grant, hold: Duration, secret: Secret) -> Outcome {
+fn granted(grant: &Grant, hold: Duration, (secret, receipt): (Secret, String)) -> Outcome {
     let keeps = grant.granted == book::Granted::Again;
     Outcome::Granted(Granted {
         session: grant.session,
         secret: (!keeps).then_some(secret),
+        receipt: (!keeps).then_some(receipt),
         generation: grant.generation,
         key_no: grant.key_no,
         lease_ms: u64::try_from(hold.as_millis()).unwrap_or(u64::MAX),

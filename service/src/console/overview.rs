@@ -50,7 +50,7 @@ pub struct Overview {
     pub total_sessions: usize,
     /// Warnings.
     pub notices: Notices,
-    /// What does not work now: the store, the data folder.
+    /// What does not work now: the store takes no writes, or went back.
     pub failures: Vec<Error>,
     /// What should be done soon.
     pub advice: Vec<Error>,
@@ -270,7 +270,7 @@ fn collect(core: &Core, reader: &Reader) -> Overview {
                 && !settings.addresses.iter().all(std::net::IpAddr::is_loopback),
             centre_unset: is_full && settings.centres.is_empty(),
         },
-        failures: core.ledger.failing().into_iter().collect(),
+        failures: core.ledger.failing().into_iter().chain(core.ledger.rolled_back()).collect(),
         advice: advice(core, now),
     }
 }

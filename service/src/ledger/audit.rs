@@ -26,6 +26,12 @@ pub struct AuditEntry {
     pub error: Option<Error>,
 }
 
+/// The server itself has found at its start that its store went back.
+pub(super) fn rollback(at: Time, notice: Error) -> AuditEntry {
+    let (user, object) = (String::new(), super::FILE.to_owned());
+    AuditEntry { at, user, address: None, act: "ledger rollback".into(), object, status: 0, error: Some(notice) }
+}
+
 impl AuditEntry {
     /// The same with texts cut to what is kept.
     pub(super) fn cut(mut self) -> AuditEntry {

@@ -13,6 +13,7 @@ use rusqlite::{Connection, OpenFlags, Row};
 use serde::{Serialize, Serializer};
 
 use super::notes;
+use super::origin;
 use super::parameters;
 use super::schema::{self, APPLICATION, MIGRATIONS};
 use super::store::{self, FILE, failed};
@@ -172,7 +173,7 @@ fn look(path: &Path, report: &mut Report) -> Result<()> {
     let sequence = "SELECT value FROM counter WHERE name = 'sequence'";
     report.sequence =
         Some(connection.query_row(sequence, [], |row| row.get::<_, i64>(0)).map_err(failed)?.cast_unsigned());
-    look_at_sessions(&connection, report).map_err(failed)?;
+    look_at_sessions(&connection, version, report).map_err(failed)?;
     if version >= 2 {
         read_all(&connection, "denial", "SELECT * FROM denial", |row| notes::denial_of(row).map(drop), report)
             .map_err(failed)?;
@@ -185,6 +186,13 @@ fn look(path: &Path, report: &mut Report) -> Result<()> {
         let all = "SELECT key_id, root, name, value FROM parameter";
         read_all(&connection, "parameter", all, |row| parameters::assignment_of(row).map(drop), report)
             .map_err(failed)?;
+    }
+    if version >= 4 {
+        origin::read(&connection).map_err(failed)?;
+        let all = "SELECT base, found, finding FROM rollback";
+        let mut notes = Report::default();
+        read_all(&connection, "rollback", all, |row| origin::rollback_of(row).map(drop), &mut notes).map_err(failed)?;
+        report.problems.append(&mut notes.problems);
     }
     Ok(())
 }
@@ -225,8 +233,11 @@ fn objects(connection: &Connection) -> rusqlite::Result<BTreeMap<String, String>
     statement.query_map([], object)?.collect()
 }
 
-fn look_at_sessions(connection: &Connection, report: &mut Report) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(&format!("SELECT {} FROM session ORDER BY ordinal, id", store::COLUMNS))?;
+fn look_at_sessions(connection: &Connection, version: i64, report: &mut Report) -> rusqlite::Result<()> {
+    // Displaced ones hold no seat.
+    let held = if version >= 4 { "WHERE displaced = 0" } else { "" };
+    let query = format!("SELECT {} FROM session {held} ORDER BY ordinal, id", store::COLUMNS);
+    let mut statement = connection.prepare(&query)?;
     let mut rows = statement.query([])?;
     let mut records = Vec::new();
     while let Some(row) = rows.next()? {

@@ -7,7 +7,9 @@
 
 mod audit;
 pub mod check;
+mod marks;
 mod notes;
+mod origin;
 mod parameters;
 mod schema;
 mod store;
@@ -21,16 +23,21 @@ use std::time::Duration;
 
 use licence::accounting::denial::Denial;
 use licence::accounting::history::{self, History, Interval};
+use licence::accounting::rollback::{self, Facts, Mark};
 use licence::accounting::{Book, Change, Leases};
+use licence::id::StoreId;
 use licence::time::{Clock, Moment};
 use licence::{Code, Error, SeriesId, Tick};
 use parking_lot::{Condvar, Mutex};
 
 use self::notes::Notes;
+use self::origin::Rollback;
 use self::parameters::Parameters;
 use self::store::{CommitHook, Store};
 
 pub use self::audit::AuditEntry;
+pub(crate) use self::marks::FILE as MARK;
+pub use self::marks::Marks;
 pub use self::notes::{AuditFilter, DenialFilter, HistoryFilter};
 pub use self::parameters::Assignment;
 pub(crate) use self::store::{FILE, OWNER, own};
@@ -63,6 +70,8 @@ struct State {
     touched: usize,
     /// Number of the last commit.
     sequence: u64,
+    /// That the store went back before this start; matters as long as the book is in quarantine.
+    rollback: Option<Rollback>,
     /// Why the store takes no writes now. Nothing is decided that would need one.
     failing: Option<Error>,
     closing: bool,
@@ -146,6 +155,8 @@ struct Shared {
     closing: Condvar,
     clock: Arc<dyn Clock>,
     folder: PathBuf,
+    /// Identifier of the store.
+    store: StoreId,
     hook: Option<CommitHook>,
     /// Pause between attempts to open a store that failed.
     retry: Duration,
@@ -160,33 +171,44 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens the store in `folder` (made when there is none), with all its sessions held and their leases armed in full.
-    /// Nothing is granted until pools are set through [`Ledger::touch`].
+    /// Opens the store in `folder` (made when there is none, with the identifier `id`), with all its sessions held and their leases
+    /// armed in full. `owner` is what [`own`] gave for the folder. Nothing is granted until pools are set through
+    /// [`Ledger::touch`], and nothing new for one lease when `marks` show that the store went back.
     ///
-    /// Errors: [`Code::StoreOwned`], [`Code::NetworkStore`], [`Code::StoreDamaged`], [`Code::StoreVersion`],
-    /// [`Code::StoreFailed`], [`Code::FileFailed`].
-    pub fn open(folder: &Path, clock: Arc<dyn Clock>, leases: Leases) -> Result<Ledger, Error> {
-        Ledger::open_with(folder, clock, leases, Duration::from_secs(1), None)
+    /// Errors: [`Code::StoreDamaged`], [`Code::StoreVersion`], [`Code::StoreFailed`], [`Code::FileFailed`].
+    pub fn open(
+        folder: (&Path, File),
+        clock: Arc<dyn Clock>,
+        leases: Leases,
+        (marks, id): (Marks, StoreId),
+    ) -> Result<Ledger, Error> {
+        Ledger::open_with(folder, clock, leases, (marks, id), Duration::from_secs(1), None)
     }
 
     fn open_with(
-        folder: &Path,
+        (folder, owner): (&Path, File),
         clock: Arc<dyn Clock>,
         leases: Leases,
+        (mut marks, id): (Marks, StoreId),
         retry: Duration,
         hook: Option<CommitHook>,
     ) -> Result<Ledger, Error> {
-        let owner = store::own(folder)?;
+        let opened = Opened::store(folder, &mut marks, hook.clone(), (id, &*clock))?;
+        let Opened { mut store, store_id, rollback, is_new } = opened;
         let now = clock.now();
-        let mut store = Store::open(folder, hook.clone(), now.wall)?;
         let (records, parameters, noted) = (store.load()?, store.parameters()?, store.noted()?);
+        let mut book = Book::restore(leases, records, now);
+        if let Some(rollback) = &rollback {
+            book.quarantine(rollback.base, store.displaced()?, now);
+        }
         let state = State {
-            book: Book::restore(leases, records, now),
+            book,
             parameters,
             queue: Vec::new(),
             writing: false,
             touched: 0,
             sequence: store.sequence()?,
+            rollback,
             failing: None,
             closing: false,
             queries: Vec::new(),
@@ -203,11 +225,18 @@ impl Ledger {
             closing: Condvar::new(),
             clock,
             folder: folder.to_owned(),
+            store: store_id,
             hook,
             retry,
         });
         let mut ledger = Ledger { shared, threads: Vec::new(), _owner: owner };
-        ledger.spawn("ledger-writer", move |shared| writer::write(shared, store, noted))?;
+        if let Some(notice) = ledger.rolled_back() {
+            log::error!("{notice}");
+            if is_new {
+                ledger.audit(audit::rollback(now.wall, notice));
+            }
+        }
+        ledger.spawn("ledger-writer", move |shared| writer::write(shared, store, marks, noted))?;
         ledger.spawn("ledger-timer", keep_time)?;
         Ok(ledger)
     }
@@ -362,6 +391,15 @@ impl Ledger {
         self.shared.state.lock().sequence
     }
 
+    /// That the store went back before this start and nothing new is granted for that: what was found, and until when.
+    pub fn rolled_back(&self) -> Option<Error> {
+        let state = self.shared.state.lock();
+        let until = state.book.quarantined_until(self.shared.clock.now())?;
+        let rollback = state.rollback.as_ref()?;
+        let [russian, english] = rollback.finding.texts();
+        Some(Error::new(Code::RollbackFound).with(rollback.found).with_text(russian, english).with(until))
+    }
+
     /// Why the store takes no writes now, if it doesn't.
     pub fn failing(&self) -> Option<Error> {
         self.shared.state.lock().failing.clone()
@@ -379,6 +417,51 @@ impl Drop for Ledger {
                 log::error!("a thread of the ledger has panicked");
             }
         }
+    }
+}
+
+/// A store that was opened and compared with its marks.
+struct Opened {
+    store: Store,
+    store_id: StoreId,
+    /// That it went back, now or before the last start.
+    rollback: Option<Rollback>,
+    /// Whether that was found just now.
+    is_new: bool,
+}
+
+impl Opened {
+    fn store(
+        folder: &Path,
+        marks: &mut Marks,
+        hook: Option<CommitHook>,
+        (id, clock): (StoreId, &dyn Clock),
+    ) -> Result<Opened, Error> {
+        let (found, existed, journal) = (marks.find(), folder.join(FILE).exists(), store::has_journal(folder));
+        let (now, boot) = (clock.now().wall, clock.uptime().map(|uptime| uptime.boot));
+        let mut store = Store::open(folder, hook, id, now)?;
+        let ((store_id, marked), sequence) = (store.origin()?, store.sequence()?);
+        let facts = Facts { existed, id: store_id, sequence, marked, journal, boot };
+        let (before, finding) = (store.rollback()?, rollback::judge(&facts, &found));
+        let is_new = finding.is_some();
+        let rollback = match finding {
+            Some(finding) => {
+                // What one that went back before had granted since is in doubt as well.
+                let base = before.map_or(sequence, |before| before.base.min(sequence));
+                let rollback = Rollback { base, found: now, finding };
+                // No number comes twice.
+                let reached = rollback::reached(&found).unwrap_or(0).max(sequence);
+                store.note_rollback(&rollback, reached.saturating_add(1))?;
+                Some(rollback)
+            }
+            None => before,
+        };
+        let mark = Mark { store: store_id, sequence: store.sequence()?, journal: journal || is_new, boot };
+        if marks.begin(mark) && !marked {
+            // What fails here fails with the first grant as well, and is told then.
+            store.set_marked().unwrap_or_else(|error| log::warn!("{error}"));
+        }
+        Ok(Opened { store, store_id, rollback, is_new })
     }
 }
 

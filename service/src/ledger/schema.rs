@@ -4,6 +4,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 
+use licence::id::StoreId;
 use licence::{Error, Time};
 use rusqlite::Connection;
 
@@ -13,7 +14,7 @@ use super::store::{FILE, damaged, failed};
 pub const APPLICATION: i64 = 0x534C_4B4C;
 
 /// What brings a store from each schema version to the next one, from an empty file on.
-pub const MIGRATIONS: [&str; 3] = [
+pub const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     INSERT INTO counter VALUES ('sequence', 0);
@@ -108,7 +109,14 @@ pub const MIGRATIONS: [&str; 3] = [
         PRIMARY KEY (key_id, root, name)
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    ALTER TABLE session ADD COLUMN displaced INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE store (id BLOB NOT NULL, marked INTEGER NOT NULL) STRICT;
+    CREATE TABLE rollback (base INTEGER NOT NULL, found INTEGER NOT NULL, finding TEXT NOT NULL) STRICT;
+",
 ];
+/// The first schema whose stores have an identifier of their own.
+const WITH_IDENTIFIER: i64 = 4;
 
 /// Options for a file that only its owner may read.
 pub fn private() -> OpenOptions {
@@ -119,8 +127,8 @@ pub fn private() -> OpenOptions {
     options
 }
 
-/// Makes an empty store beside its final name and moves it there whole, so that a half-made one never bears that name.
-pub fn create(folder: &Path, path: &Path) -> Result<(), Error> {
+/// Makes an empty store with the identifier `id` beside its final name and moves it there whole, so that a half-made one never bears that name.
+pub fn create(folder: &Path, path: &Path, id: StoreId) -> Result<(), Error> {
     let journal = folder.join(format!("{FILE}-wal"));
     if journal.exists() {
         return Err(damaged(path, format_args!("the file is gone, {} is left", journal.display())));
@@ -130,21 +138,27 @@ pub fn create(folder: &Path, path: &Path) -> Result<(), Error> {
     private().create_new(true).open(&new).map_err(|e| licence::host::files::failed(&new, &e))?;
     let made = Connection::open(&new).and_then(|mut connection| {
         connection.pragma_update(None, "application_id", APPLICATION)?;
-        migrate(&mut connection, 0, &MIGRATIONS)?;
+        migrate(&mut connection, 0, &MIGRATIONS, id)?;
         connection.close().map_err(|(_, e)| e)
     });
     made.map_err(|e| failed(&new, e))?;
     fs::rename(&new, path).and_then(|()| sync(folder)).map_err(|e| licence::host::files::failed(path, &e))
 }
 
-/// Brings an open store of schema `version` to the present one by `steps`. The copy of the old one stays beside it.
-pub fn upgrade(connection: &mut Connection, path: &Path, version: i64, steps: &[&str], now: Time) -> Result<(), Error> {
+/// Brings an open store of schema `version` to the present one by `steps`; it gets the identifier `id` if it has none. The copy of the old one stays beside it.
+pub fn upgrade(
+    connection: &mut Connection,
+    path: &Path,
+    (version, steps): (i64, &[&str]),
+    id: StoreId,
+    now: Time,
+) -> Result<(), Error> {
     if steps.is_empty() {
         return Ok(());
     }
     let copy = copy_name(path, version, now);
     let changed = copy_to(connection, path, &copy)
-        .and_then(|()| migrate(connection, version, steps).map_err(|e| failed(path, e)));
+        .and_then(|()| migrate(connection, version, steps, id).map_err(|e| failed(path, e)));
     match &changed {
         Ok(()) => {
             log::info!("{}: schema {version} was brought up to date, a copy is in {}", path.display(), copy.display())
@@ -178,12 +192,16 @@ fn copy_to(connection: &Connection, path: &Path, copy: &Path) -> Result<(), Erro
     synced.and_then(|()| sync(copy.parent().unwrap_or(Path::new(".")))).map_err(unwritable)
 }
 
-fn migrate(connection: &mut Connection, version: i64, steps: &[&str]) -> rusqlite::Result<()> {
+fn migrate(connection: &mut Connection, version: i64, steps: &[&str], id: StoreId) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     for step in steps {
         transaction.execute_batch(step)?;
     }
+    let had_none = version < WITH_IDENTIFIER;
     let version = version.saturating_add(i64::try_from(steps.len()).unwrap_or(i64::MAX));
+    if had_none && version >= WITH_IDENTIFIER {
+        transaction.execute("INSERT INTO store VALUES (?1, 0)", [id.0])?;
+    }
     transaction.pragma_update(None, "user_version", version)?;
     transaction.commit()
 }

@@ -3,19 +3,21 @@
 //! A damaged or newer file is refused and left as it is. Nothing here retries: after a failed commit the store is closed and
 //! opened anew, for nobody can know what the system kept of a write whose sync failed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use licence::accounting::book::EndCause;
 use licence::accounting::{Change, SessionRecord};
-use licence::id::{ConnectionId, KeyId, RootHash, SeriesId, SessionId};
+use licence::id::{ConnectionId, KeyId, RootHash, SeriesId, SessionId, StoreId};
 use licence::{Code, Error, Moment, Tick, Time};
 use rusqlite::config::DbConfig;
 use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
 
 use super::notes::{self, Notes};
+use super::origin::{self, Rollback};
 use super::parameters::{self, Assignment, Parameters};
 use super::schema::{self, APPLICATION, MIGRATIONS, private};
 
@@ -53,6 +55,11 @@ pub fn own(folder: &Path) -> Result<File, Error> {
     }
 }
 
+/// Whether a journal with something in it lies beside the store of `folder`.
+pub fn has_journal(folder: &Path) -> bool {
+    fs::metadata(folder.join(format!("{FILE}-wal"))).is_ok_and(|facts| facts.len() > 0)
+}
+
 /// The open store.
 pub struct Store {
     connection: Connection,
@@ -69,11 +76,11 @@ pub struct Store {
 
 impl Store {
     /// Opens the store of `folder`, makes it when there is none, brings an older one up to date after a copy of it was made whose
-    /// name tells `now`. The folder must be owned.
-    pub fn open(folder: &Path, hook: Option<CommitHook>, now: Time) -> Result<Store, Error> {
+    /// name tells `now`. One that has no identifier gets `id`. The folder must be owned.
+    pub fn open(folder: &Path, hook: Option<CommitHook>, id: StoreId, now: Time) -> Result<Store, Error> {
         let path = folder.join(FILE);
         if !path.try_exists().map_err(|e| licence::host::files::failed(&path, &e))? {
-            schema::create(folder, &path)?;
+            schema::create(folder, &path, id)?;
         }
         let failed = |e| failed(&path, e);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -100,7 +107,7 @@ impl Store {
         if verdict != "ok" {
             return Err(damaged(&path, verdict));
         }
-        schema::upgrade(&mut connection, &path, version, steps, now)?;
+        schema::upgrade(&mut connection, &path, (version, steps), id, now)?;
         keep_journal(&connection, false).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(32);
         Ok(Store { connection, path, hook, rows: HashMap::new(), next: 1, committed: 1, trimmed: None })
@@ -121,7 +128,7 @@ impl Store {
     /// All sessions, in the order in which their seats were granted. Must be called before changes are written.
     pub fn load(&mut self) -> Result<Vec<SessionRecord>, Error> {
         let failed = |e| failed(&self.path, e);
-        let query = format!("SELECT {COLUMNS}, n FROM session");
+        let query = format!("SELECT {COLUMNS}, n, displaced FROM session");
         let mut statement = self.connection.prepare(&query).map_err(failed)?;
         let mut found = statement.query([]).map_err(failed)?;
         let mut records = Vec::new();
@@ -132,11 +139,41 @@ impl Store {
                 return Err(damaged(&self.path, format_args!("session {} is there twice", record.id)));
             }
             self.next = self.next.max(n.saturating_add(1));
-            records.push(record);
+            if !row.get::<_, bool>(14).map_err(failed)? {
+                records.push(record);
+            }
         }
         self.committed = self.next;
         records.sort_by_key(|record| record.ordinal);
         Ok(records)
+    }
+
+    /// The sessions that were displaced since the store went back.
+    pub fn displaced(&self) -> Result<Vec<SessionRecord>, Error> {
+        self.query(|connection| {
+            let query = format!("SELECT {COLUMNS} FROM session WHERE displaced = 1");
+            connection.prepare(&query)?.query_map([], record)?.collect()
+        })
+    }
+
+    /// Its identifier, and whether marks of it were written.
+    pub fn origin(&self) -> Result<(StoreId, bool), Error> {
+        self.query(origin::read)
+    }
+
+    /// Remembers that marks of it are written.
+    pub fn set_marked(&self) -> Result<(), Error> {
+        self.query(origin::set_marked)
+    }
+
+    /// That it went back, as long as this matters.
+    pub fn rollback(&self) -> Result<Option<Rollback>, Error> {
+        self.query(origin::rollback)
+    }
+
+    /// Writes down that it went back; its numbers go on after `sequence`.
+    pub fn note_rollback(&mut self, rollback: &Rollback, sequence: u64) -> Result<(), Error> {
+        origin::note(&mut self.connection, rollback, sequence).map_err(|e| failed(&self.path, e))
     }
 
     /// The values that series keep here.
@@ -201,6 +238,15 @@ impl Store {
                     self.next = self.next.max(n.saturating_add(1));
                     put(&transaction, n, record)
                 }
+                // Its row stays, so that it can come back.
+                Change::Delete(id, EndCause::Displaced) => {
+                    let displace = transaction.prepare_cached("UPDATE session SET displaced = 1 WHERE n = ?1");
+                    displace.and_then(|mut displace| displace.execute([self.rows.get(id)])).map(|_| ())
+                }
+                Change::QuarantineEnded => origin::forget(&transaction).map(|gone| {
+                    let gone: HashSet<[u8; 16]> = gone.into_iter().collect();
+                    self.rows.retain(|id, _| !gone.contains(&id.0));
+                }),
                 Change::Delete(id, _) => match self.rows.remove(id) {
                     Some(n) => {
                         let delete = transaction.prepare_cached("DELETE FROM session WHERE n = ?1");
@@ -243,7 +289,8 @@ pub fn keep_journal(connection: &Connection, keep: bool) -> rusqlite::Result<()>
 
 fn put(connection: &Connection, n: i64, record: &SessionRecord) -> rusqlite::Result<()> {
     let json = |e| rusqlite::Error::ToSqlConversionFailure(Box::new(e));
-    let insert = "INSERT OR REPLACE INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+    let insert =
+        "INSERT OR REPLACE INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 0)";
     connection.prepare_cached(insert)?.execute(params![
         n,
         record.id.0,

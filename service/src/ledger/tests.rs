@@ -8,6 +8,7 @@ use licence::accounting::{
     Asker, Claim, ConnectionInfo, ExternalClaim, ExternalSession, Grant, InfobaseSession, Pool, PoolKey, Pools, Seat,
     SessionIdentity, SessionRecord, TerminalClient,
 };
+use licence::crypto::ring::PROVIDER;
 use licence::id::{ComputerId, ConnectionId, KeyId, RootHash, SeriesId, SessionId};
 use licence::{Tick, Time};
 
@@ -18,6 +19,7 @@ mod checking;
 mod faults;
 mod migration;
 mod notes;
+mod rollback;
 
 const NOW: Moment = Moment { wall: Time(0), tick: Tick(0) };
 const SERIES: SeriesId = SeriesId { key_id: KeyId(0x672B), root: RootHash([1; 32]) };
@@ -78,9 +80,13 @@ struct Desk {
 fn open(folder: &Folder, hook: Option<CommitHook>) -> Result<Desk, Error> {
     let clock = Arc::new(Hands::default());
     let leases = Leases { gap: None, ..Leases::default() };
-    let ledger = Ledger::open_with(&folder.0, clock.clone(), leases, Duration::from_millis(5), hook)?;
     static RUN: AtomicU64 = AtomicU64::new(1);
-    let made = AtomicU64::new(RUN.fetch_add(1, Ordering::Relaxed) << 32);
+    let run = RUN.fetch_add(1, Ordering::Relaxed);
+    let marks = Marks::new(&PROVIDER, &folder.0, None);
+    let id = StoreId(u128::from(run).to_be_bytes());
+    let owned = (folder.0.as_path(), own(&folder.0)?);
+    let ledger = Ledger::open_with(owned, clock.clone(), leases, (marks, id), Duration::from_millis(5), hook)?;
+    let made = AtomicU64::new(run << 32);
     let mut desk = Desk { ledger, clock, connection: ConnectionId([0; 16]), made };
     desk.connection = desk.connect();
     Ok(desk)
@@ -119,9 +125,8 @@ impl Desk {
         id
     }
 
-    /// Claims without waiting.
-    fn ask(&self, number: u32) -> Receiver<Result<Grant, Error>> {
-        let claim = Claim {
+    fn claim_of(&self, number: u32) -> Claim {
+        Claim {
             connection: self.connection,
             asker: Asker::Server,
             identity: InfobaseSession::new("Srvr=a;Ref=b", number, Time(5), "Анна", "1CV8C", "PC").unwrap(),
@@ -129,9 +134,15 @@ impl Desk {
             access_code: Some("42".into()),
             demands: licence::accounting::Demands::default(),
             previous_secret: None,
+            receipt: None,
             new_id: SessionId(self.id()),
             secret_hash: [9; 32],
-        };
+        }
+    }
+
+    /// Claims without waiting.
+    fn ask(&self, number: u32) -> Receiver<Result<Grant, Error>> {
+        let claim = self.claim_of(number);
         let (sender, receiver) = channel();
         self.ledger.submit(
             |book, now| book.claim(claim, now),
@@ -262,7 +273,7 @@ fn every_kind_of_session_reads_back_from_the_store_as_it_was() {
     let records = vec![base, terminal, external];
     drop(desk);
     let owner = store::own(&folder.0).unwrap();
-    let mut store = Store::open(&folder.0, None, Time(0)).unwrap();
+    let mut store = Store::open(&folder.0, None, StoreId([1; 16]), Time(0)).unwrap();
     let changes: Vec<Change> = records.iter().map(|record| Change::Put(Box::new(record.clone()))).collect();
     store.commit(&changes, [], &Notes::default(), NOW).unwrap();
     assert_eq!(store.load().unwrap(), records);

@@ -11,6 +11,7 @@ use licence::accounting::Change;
 use licence::{Code, Error};
 use parking_lot::MutexGuard;
 
+use super::marks::Marks;
 use super::notes::Notes;
 use super::store::Store;
 use super::{Entry, Query, Shared, State};
@@ -31,7 +32,7 @@ fn rest(decided: usize, touched: usize) -> Duration {
 }
 
 /// Commits what is queued, as long as the ledger is open or anything is left.
-pub fn write(shared: &Shared, mut store: Store, mut noted: u64) {
+pub fn write(shared: &Shared, mut store: Store, mut marks: Marks, mut noted: u64) {
     loop {
         let mut state = shared.state.lock();
         while !state.has_work() && !state.closing {
@@ -43,7 +44,8 @@ pub fn write(shared: &Shared, mut store: Store, mut noted: u64) {
         let queries = std::mem::take(&mut state.queries);
         if batch.is_empty() && queries.is_empty() && notes.is_empty() {
             if state.closing {
-                return;
+                drop(state);
+                return marks.end();
             }
             continue;
         }
@@ -65,6 +67,12 @@ pub fn write(shared: &Shared, mut store: Store, mut noted: u64) {
             Ok(sequence) => {
                 state.sequence = sequence.unwrap_or(state.sequence);
                 drop(state);
+                if let Some(sequence) = sequence {
+                    marks.advance(sequence);
+                }
+                if changes().any(|change| *change == Change::QuarantineEnded) {
+                    log::info!("a lease has passed since the store went back: new licences are given again");
+                }
                 noted += u64::from(!notes.is_empty());
                 complete(batch, &Ok(()));
                 answer(queries, Ok(&store));
@@ -135,15 +143,16 @@ fn recover(
     loop {
         // A commit of nothing shows whether the store takes writes again.
         let now = shared.clock.now();
-        let opened = Store::open(&shared.folder, shared.hook.clone(), now.wall).and_then(|mut store| {
+        let opened = Store::open(&shared.folder, shared.hook.clone(), shared.store, now.wall).and_then(|mut store| {
             let sequence = store.commit([], [], &Notes::default(), now)?;
-            Ok((store.load()?, store.parameters()?, sequence, store.noted()?, store))
+            Ok(((store.load()?, store.displaced()?), store.parameters()?, sequence, store.noted()?, store))
         });
         let mut state = shared.state.lock();
         match opened {
-            Ok((records, parameters, sequence, kept, store)) => {
+            Ok(((records, displaced), parameters, sequence, kept, store)) => {
                 let now = shared.clock.now();
                 state.book.reload(records, now);
+                state.book.reload_displaced(displaced);
                 state.parameters = parameters;
                 state.sequence = sequence;
                 state.failing = None;

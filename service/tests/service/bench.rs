@@ -290,6 +290,7 @@ impl Bench {
             access_code: None,
             demands: Default::default(),
             previous_secret: None,
+            receipt: None,
             new_id: session,
             secret_hash: [3; 32],
         };

@@ -257,7 +257,7 @@ fn a_session_is_resumed_after_a_restart_with_its_secret_and_the_older_holder_end
     let mut other = connect(&bench);
     assert_eq!(other.acquire(&bench, session(2, None)).unwrap_err().code, Code::AllTaken);
 
-    let resume = Some(Resume { session: granted.session, secret: granted.secret.unwrap() });
+    let resume = Some(Resume { session: granted.session, secret: granted.secret.unwrap(), receipt: granted.receipt });
     let mut back = connect(&bench);
     let resumed = back.acquire(&bench, Acquire { resume, ..session(1, None) }).unwrap();
     assert_eq!(resumed.session, granted.session);

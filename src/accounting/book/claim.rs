@@ -15,18 +15,28 @@ use crate::time::{Moment, Tick, Time};
 
 /// What proves that a session is the claimant's own.
 #[derive(Debug, Clone, Copy, Default)]
-struct Own {
+pub(super) struct Own {
     /// The connection over which it claims.
     connection: Option<ConnectionId>,
     /// Hash of the secret that it presents.
     secret: Option<[u8; 32]>,
+    /// The session that it has a receipt for, with the secret that belongs to it, and how often that was taken over.
+    receipt: Option<(SessionId, u32)>,
+}
+
+/// Whether it proves that `record` is the claimant's. A receipt does where the store has gone back behind it.
+pub(super) fn is_own(record: &SessionRecord, own: Own) -> bool {
+    own.secret == Some(record.secret_hash)
+        || own.connection.is_some() && own.connection == record.connection
+        || own.receipt.is_some_and(|(id, generation)| id == record.id && generation >= record.generation)
 }
 
 impl Book {
     /// Gives the session a seat, or finds the one that it has. Idempotent by the session's identity.
     ///
     /// Errors: [`Code::ConnectionUnknown`], [`Code::NoKey`], [`Code::NoUsableKey`], [`Code::AllTaken`],
-    /// [`Code::SessionEnding`] when the session's own seat is ending, [`Code::AddressAtLimit`], [`Code::ComputerAtLimit`].
+    /// [`Code::SessionEnding`] when the session's own seat is ending, [`Code::AddressAtLimit`], [`Code::ComputerAtLimit`],
+    /// [`Code::LedgerRolledBack`] as long as nothing new is granted.
     pub fn claim(&mut self, claim: Claim, now: Moment) -> Result<Grant> {
         let t = self.advance(now);
         let info = &self.used(claim.connection, t, now.wall)?.info;
@@ -34,9 +44,15 @@ impl Book {
         let client = Client { address: peer, computer: claim.asker.computer().or(info.computer) };
         let identity = SessionIdentity::Infobase(claim.identity.clone());
         let shared = claim.asker.shared_seat(&identity);
-        let own = Own { connection: Some(claim.connection), secret: claim.previous_secret };
-        if let Some(id) = self.known(series, &identity, shared.as_ref(), own) {
-            let again = self.claim_again(id, &claim, client, t);
+        let receipt = claim.receipt.as_deref().filter(|receipt| claim.previous_secret == Some(receipt.secret_hash));
+        let receipt = receipt.map(|receipt| (receipt.session, receipt.generation));
+        let own = Own { connection: Some(claim.connection), secret: claim.previous_secret, receipt };
+        let known = match self.known(series, &identity, shared.as_ref(), own) {
+            Some(id) => Some(Ok(id)),
+            None => self.bring_back(&claim, series, (&identity, shared.as_ref(), own), (t, now)),
+        };
+        if let Some(found) = known {
+            let again = found.and_then(|id| self.claim_again(id, &claim, client, t));
             if let Err(error) = &again {
                 self.deny(series, Applicant::new(&claim.asker, identity, Some(peer)), error, now.wall);
             }
@@ -48,6 +64,12 @@ impl Book {
         // A job that may not sit on its parent's key takes a seat of its own.
         let parent = parent.filter(|seat| self.key_allows(series, seat, wants));
         let seat = parent.or(shared).unwrap_or(Seat::Session(claim.new_id));
+        if !self.joins_heard(series, &seat)
+            && let Some(error) = self.refuse_new(series, now)
+        {
+            self.deny(series, Applicant::new(&claim.asker, identity, Some(peer)), &error, now.wall);
+            return Err(error);
+        }
         let record = SessionRecord {
             id: claim.new_id,
             series,
@@ -93,6 +115,10 @@ impl Book {
             }
             return self.renew(id, t);
         }
+        if let Some(error) = self.refuse_new(claim.series, now) {
+            self.deny(claim.series, Applicant::new(&Asker::External, identity, peer), &error, now.wall);
+            return Err(error);
+        }
         let record = SessionRecord {
             id: claim.new_id,
             series: claim.series,
@@ -127,6 +153,7 @@ impl Book {
     }
 
     fn renew(&mut self, id: SessionId, t: Tick) -> Result<Grant> {
+        self.heard(id);
         let until = t.plus(self.leases.session);
         let session = self.sessions.get_mut(&id).ok_or_else(|| Error::new(Code::SessionUnknown))?;
         session.until = Some(until);
@@ -234,10 +261,7 @@ impl Book {
                 .filter(|record| record.identity.same_session(identity))
         };
         let same_seat = |record: &&SessionRecord| record.asker.shared_seat(&record.identity).as_ref() == shared;
-        let is_own = |record: &&SessionRecord| {
-            own.secret == Some(record.secret_hash) || own.connection.is_some() && own.connection == record.connection
-        };
-        records().find(same_seat).or_else(|| records().find(is_own)).map(|record| record.id)
+        records().find(same_seat).or_else(|| records().find(|record| is_own(record, own))).map(|record| record.id)
     }
 
     fn claim_again(&mut self, id: SessionId, claim: &Claim, client: Client, t: Tick) -> Result<Grant> {
@@ -247,6 +271,7 @@ impl Book {
             return Err(self.end_excess(id, session.record.series, t));
         }
         self.refit(id, &claim.demands, claim.access_code.as_deref())?;
+        self.heard(id);
         let session = self.sessions.get(&id).ok_or_else(unknown)?;
         let holder = match session.state {
             SessionState::Attached(holder) => Some(holder),
@@ -346,7 +371,7 @@ impl Book {
 
     /// Joins the seat or takes it, giving detached seats away when there is no room. A shared seat whose key the claim may not
     /// have moves to one that all who sit there may have: it is one licence, so it is on one key.
-    fn occupy(
+    pub(super) fn occupy(
         &mut self,
         series: SeriesId,
         seat: &Seat,
@@ -397,7 +422,7 @@ impl Book {
     }
 }
 
-fn boxed(demands: Demands) -> Option<Box<Demands>> {
+pub(super) fn boxed(demands: Demands) -> Option<Box<Demands>> {
     (!demands.is_empty()).then(|| Box::new(demands))
 }
 

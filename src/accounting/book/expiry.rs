@@ -1,7 +1,7 @@
 //! The book and time: what runs out, and how a session ends. Leases run on a clock of the book's own: the machine's tick clock less
 //! the time that the process stood still.
 
-use super::{Book, Change, ConnectionId, Due, EndCause, Moment, SessionId, SessionRecord, SessionState, Tick};
+use super::{Book, Change, ConnectionId, Due, EndCause, Moment, SessionId, SessionState, Tick};
 
 /// How many ended sessions are remembered, so that their holders learn why.
 const REMEMBERED_ENDS: usize = 4096;
@@ -48,6 +48,7 @@ impl Book {
             match due {
                 Due::Connection(id) => self.connection_due(id, t),
                 Due::Session(id) => self.session_due(id, t),
+                Due::Quarantine => self.quarantine_due(t),
             }
         }
         t
@@ -120,7 +121,8 @@ impl Book {
     pub(super) fn end(&mut self, id: SessionId, cause: EndCause, t: Tick) {
         let Some(session) = self.sessions.remove(&id) else { return };
         let active = session.is_active();
-        let SessionRecord { series, seat, identity, .. } = session.record;
+        let record = session.record;
+        let (series, identity) = (record.series, &record.identity);
         if let Some(tally) = self.tallies.get_mut(&series) {
             tally.sessions -= 1;
         }
@@ -135,8 +137,9 @@ impl Book {
             }
         }
         if let Some(table) = self.tables.get_mut(&series) {
-            table.leave(&seat, id, active, t.plus(self.leases.detached_kept));
+            table.leave(&record.seat, id, active, t.plus(self.leases.detached_kept));
         }
+        self.note_end(&record, cause);
         let error = cause.error(series.key_id);
         if let SessionState::Attached(holder) = session.state
             && let Some(connection) = self.connections.get_mut(&holder)

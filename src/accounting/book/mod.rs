@@ -6,18 +6,21 @@
 mod claim;
 mod expiry;
 mod pools;
+mod quarantine;
 mod record;
 mod table;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
+use self::quarantine::Quarantine;
 use self::table::SeatTable;
 use super::control::{Demands, Terms, Wants};
 use super::denial::{Applicant, Denial, Denials};
 use super::history::Sample;
 use super::limit::SeatLimits;
 use super::pool::Pools;
+use super::receipt::Receipt;
 use super::seat::SessionIdentity;
 use crate::error::{Code, Error, Result};
 use crate::id::{ComputerId, ConnectionId, SeriesId, SessionId};
@@ -69,6 +72,8 @@ impl Session {
 enum Due {
     Connection(ConnectionId),
     Session(SessionId),
+    /// After all else of the same moment: restored sessions end first.
+    Quarantine,
 }
 
 /// Where one computer identifier was seen.
@@ -106,6 +111,10 @@ pub struct Book {
     skipped: u64,
     /// How far the wall clock is ahead of the machine's ticks, see [`Book::ahead`].
     ahead: i128,
+    /// Since the store went back, for one lease.
+    quarantine: Option<Quarantine>,
+    /// Whether one has ended here.
+    was_quarantined: bool,
     changes: Vec<Change>,
     denials: Denials,
     /// All that the book has decided.
@@ -133,6 +142,8 @@ impl Book {
             seen: None,
             skipped: 0,
             ahead: 0,
+            quarantine: None,
+            was_quarantined: false,
             changes: Vec::new(),
             denials: Denials::default(),
             denied: 0,
@@ -153,9 +164,11 @@ impl Book {
         let t = self.at(now);
         let mut before = std::mem::take(&mut self.sessions);
         self.changes.clear();
+        // Its end may have been what could not be written.
+        self.changes.extend(self.was_quarantined.then_some(Change::QuarantineEnded));
         self.identities.clear();
         self.tallies.values_mut().for_each(|tally| tally.sessions = 0);
-        self.deadlines.retain(|(_, due)| matches!(due, Due::Connection(_)));
+        self.deadlines.retain(|(_, due)| !matches!(due, Due::Session(_)));
         let clients: Vec<_> = self.tables.iter_mut().map(|(series, table)| (*series, table.clear())).collect();
         self.sessions.reserve(records.len());
         self.identities.reserve(records.len());

@@ -4,6 +4,7 @@ use core::net::IpAddr;
 use std::time::Duration;
 
 use crate::accounting::control::Demands;
+use crate::accounting::receipt::Receipt;
 use crate::accounting::seat::{Asker, ExternalSession, InfobaseSession, ParentSession, Seat, SessionIdentity};
 use crate::error::{Code, Error};
 use crate::id::{ComputerId, ConnectionId, KeyId, KeyNo, SeriesId, SessionId};
@@ -94,6 +95,8 @@ pub struct Claim {
     /// Hash of the secret that the session was given before, if the client has one: proves that the session is its own when
     /// the terminal or the computer that it names has changed.
     pub previous_secret: Option<[u8; 32]>,
+    /// The receipt that the client presents, if this server made it. Counts together with the secret only.
+    pub receipt: Option<Box<Receipt>>,
     /// Identifier for the session, if it becomes a new one: random.
     pub new_id: SessionId,
     /// Hash of the secret that the answer will carry unless the grant is [`Granted::Again`].
@@ -181,6 +184,8 @@ pub enum EndCause {
     Ending,
     /// Its detached seat was given to another.
     GivenAway,
+    /// After the store went back its seat went to one that was certainly held; it may come back.
+    Displaced,
     /// The store did not accept it, so nobody was told of it.
     NotStored,
 }
@@ -196,6 +201,10 @@ impl EndCause {
             EndCause::GivenAway => {
                 unknown.with_text("его место отдано другому сеансу", "its seat was given to another session")
             }
+            EndCause::Displaced => unknown.with_text(
+                "его место занял сеанс, который точно работал",
+                "its seat went to a session that was certainly at work",
+            ),
             EndCause::Dropped => Error::new(Code::SessionDropped),
             EndCause::Ending => Error::new(Code::SessionEnding).with(series),
         }
@@ -207,8 +216,10 @@ impl EndCause {
 pub enum Change {
     /// The session exists, in this form.
     Put(Box<SessionRecord>),
-    /// The session has ended.
+    /// The session has ended. One that was displaced is kept apart from the others.
     Delete(SessionId, EndCause),
+    /// The store that went back is as good as any again: displaced sessions are forgotten.
+    QuarantineEnded,
 }
 
 impl Change {
@@ -216,7 +227,7 @@ impl Change {
     pub fn put(&self) -> Option<SessionId> {
         match self {
             Change::Put(record) => Some(record.id),
-            Change::Delete(..) => None,
+            Change::Delete(..) | Change::QuarantineEnded => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 mod control;
 mod limits;
+mod quarantine;
 
 use std::time::Duration;
 
@@ -78,7 +79,18 @@ impl Desk {
         let new_id = SessionId(self.id());
         let secret_hash = [self.made; 32];
         let (parent, access_code, previous_secret, demands) = (None, None, None, Demands::default());
-        Claim { connection, asker, identity, parent, access_code, demands, previous_secret, new_id, secret_hash }
+        Claim {
+            connection,
+            asker,
+            identity,
+            parent,
+            access_code,
+            demands,
+            previous_secret,
+            receipt: None,
+            new_id,
+            secret_hash,
+        }
     }
 
     fn claim(&mut self, connection: ConnectionId, asker: Asker, number: u32) -> Result<Grant> {

@@ -460,6 +460,7 @@ impl Server {
         Ok(Outcome::Granted(Granted {
             session: *session,
             secret: (!again).then(|| Secret::new([5; 16])),
+            receipt: (!again).then(|| format!("receipt {session}")),
             generation: 1,
             key_no: 7,
             lease_ms: LEASE.as_millis() as u64,

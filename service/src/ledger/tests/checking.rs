@@ -29,7 +29,7 @@ fn a_good_store_has_no_problems_and_is_left_as_it_is() {
     let before = fs::read(folder.store()).unwrap();
     let report = check::inspect(&folder.0).unwrap();
     assert_eq!((report.problems.as_slice(), report.sessions, report.notes), (&[][..], 3, 1));
-    assert_eq!((report.schema, report.sequence), (Some(3), Some(3)));
+    assert_eq!((report.schema, report.sequence), (Some(4), Some(3)));
     assert_eq!((report.keys[0].key_no, report.keys[0].seats), (7, 3));
     assert_eq!(fs::read(folder.store()).unwrap(), before);
 }
@@ -92,7 +92,7 @@ fn every_kind_of_damage_is_told() {
         ),
         (
             "INSERT INTO session SELECT 99, id, key_id, root, key_no, seat, ordinal, generation, secret_hash, granted,
-            connection, access_code, asker, identity FROM session LIMIT 1"
+            connection, access_code, asker, identity, displaced FROM session LIMIT 1"
                 .to_owned(),
             "is there twice",
         ),

@@ -56,7 +56,7 @@ fn a_migration_that_fails_leaves_the_old_store_as_it_was_and_no_copy() {
     let folder = first();
     let mut connection = rusqlite::Connection::open(folder.store()).unwrap();
     let steps = [MIGRATIONS[1], "INSERT INTO nowhere VALUES (1)"];
-    assert!(schema::upgrade(&mut connection, &folder.store(), 1, &steps, Time(0)).is_err());
+    assert!(schema::upgrade(&mut connection, &folder.store(), (1, &steps), StoreId([1; 16]), Time(0)).is_err());
     drop(connection);
     assert_eq!(fs::read(folder.store()).unwrap(), FIRST);
     assert!(copies(&folder).is_empty());
@@ -70,7 +70,8 @@ fn without_a_copy_nothing_is_changed() {
     let taken = schema::beside(&folder.store(), "v1", Time(0));
     fs::create_dir(&taken).unwrap();
     let mut connection = rusqlite::Connection::open(folder.store()).unwrap();
-    let error = schema::upgrade(&mut connection, &folder.store(), 1, &MIGRATIONS[1..], Time(0)).unwrap_err();
+    let error = schema::upgrade(&mut connection, &folder.store(), (1, &MIGRATIONS[1..]), StoreId([1; 16]), Time(0))
+        .unwrap_err();
     assert!(error.to_string().contains("ledger.db.v1-"), "{error}");
     drop(connection);
     assert_eq!((fs::read(folder.store()).unwrap(), taken.is_dir()), (FIRST.to_vec(), true));

@@ -150,7 +150,7 @@ fn refusals_are_bounded_by_number_and_age_and_the_oldest_go_first() {
     assert_eq!(denials[KEPT - 1].last, Time(sample.last.0 - KEPT as i64 + 1));
     drop(desk);
     // Time goes on in steps that a typo can't make.
-    let store = Store::open(&folder.0, None, Time(0)).unwrap();
+    let store = Store::open(&folder.0, None, StoreId([1; 16]), Time(0)).unwrap();
     store
         .query(|connection| connection.execute("UPDATE counter SET value = ?1 WHERE name = 'trimmed'", [200 * DAY_MS]))
         .unwrap();

@@ -128,6 +128,43 @@ impl SeatTable {
         Some(to)
     }
 
+    /// This key alone, if it is one of a choice and has room for one more seat.
+    pub fn only(&self, key_no: KeyNo, choice: &Choice) -> Option<Choice> {
+        let rank = *self.ranks.get(&key_no)?;
+        let fits = self.room.contains(&rank) && self.counted() < self.total && self.places(choice).any(|r| r == rank);
+        fits.then(|| Choice::Of(vec![rank]))
+    }
+
+    /// Which of these seats must go before one more fits, whoever sits there: none when there is room, or when it can't be made.
+    pub fn displaceable<'a>(&self, seats: impl Iterator<Item = &'a Seat> + Clone, choice: &Choice) -> Vec<Seat> {
+        let key_of = |seat: &Seat| self.seats.get(seat).and_then(|held| self.ranks.get(&held.key_no).copied());
+        let excess = usize::try_from((self.counted() + 1).saturating_sub(self.total)).unwrap_or(usize::MAX);
+        let mut found = Vec::new();
+        if self.total == 0 {
+            return found;
+        }
+        // One of them must make room on a key of the choice.
+        if self.free(choice).is_none() {
+            let places: Vec<usize> = self.places(choice).collect();
+            let makes_room =
+                |seat: &&Seat| !self.is_ending(seat) && key_of(seat).is_some_and(|key| places.contains(&key));
+            let Some(first) = seats.clone().find(makes_room) else { return found };
+            found.push(first.clone());
+        }
+        let wanted = excess.saturating_sub(found.len());
+        let counts = |seat: &&Seat| {
+            self.seats.contains_key(*seat)
+                && key_of(seat).is_none_or(|key| !self.keys[key].kept)
+                && !found.contains(seat)
+        };
+        let others: Vec<Seat> = seats.filter(counts).take(wanted).cloned().collect();
+        if others.len() < wanted {
+            return Vec::new();
+        }
+        found.extend(others);
+        found
+    }
+
     /// Seats that must be given away before one more fits: none when there is room; `None` when it can't be made.
     pub fn victims(&self, now: Tick, choice: &Choice) -> Option<Vec<Seat>> {
         let excess = (self.counted() + 1).saturating_sub(self.total);

@@ -44,8 +44,7 @@ impl Book {
         let client = Client { address: peer, computer: claim.asker.computer().or(info.computer) };
         let identity = SessionIdentity::Infobase(claim.identity.clone());
         let shared = claim.asker.shared_seat(&identity);
-        let receipt = claim.receipt.as_deref().filter(|receipt| claim.previous_secret == Some(receipt.secret_hash));
-        let receipt = receipt.map(|receipt| (receipt.session, receipt.generation));
+        let receipt = claim.proved_receipt().map(|receipt| (receipt.session, receipt.generation));
         let own = Own { connection: Some(claim.connection), secret: claim.previous_secret, receipt };
         let known = match self.known(series, &identity, shared.as_ref(), own) {
             Some(id) => Some(Ok(id)),
@@ -280,6 +279,9 @@ impl Book {
         if holder == Some(claim.connection) {
             return Ok(granted(&session.record, Granted::Again));
         }
+        // Where the store has gone back its generation has too.
+        let receipt = claim.proved_receipt().filter(|receipt| receipt.session == id);
+        let reached = receipt.map_or(0, |receipt| receipt.generation);
         // A process that destroyed its object and made another is still the same holder.
         let again = holder.is_none() && session.record.connection == Some(claim.connection);
         if let Some(old) = holder.and_then(|holder| self.connections.get_mut(&holder)) {
@@ -300,7 +302,7 @@ impl Book {
         }
         if !again {
             let record = &mut session.record;
-            record.generation = record.generation.saturating_add(1);
+            record.generation = record.generation.max(reached).saturating_add(1);
             record.secret_hash = claim.secret_hash;
             record.connection = Some(claim.connection);
             record.access_code.clone_from(&claim.access_code);

@@ -134,12 +134,11 @@ impl Book {
         let (record, key_no) = match displaced {
             Some(record) => (record.clone(), record.key_no),
             None => {
-                let receipt = claim.receipt.as_deref().filter(|receipt| {
+                let receipt = claim.proved_receipt().filter(|receipt| {
                     let later = receipt.sequence > quarantine.base && receipt.series == series;
-                    let proved = claim.previous_secret == Some(receipt.secret_hash);
                     let over =
                         quarantine.ended.contains(&receipt.session) || self.sessions.contains_key(&receipt.session);
-                    later && proved && !over
+                    later && !over
                 })?;
                 (record_of(receipt, claim, identity, now.wall), receipt.key_no)
             }

@@ -103,6 +103,13 @@ pub struct Claim {
     pub secret_hash: [u8; 32],
 }
 
+impl Claim {
+    /// The receipt, if the claim has the secret that belongs to it.
+    pub(super) fn proved_receipt(&self) -> Option<&Receipt> {
+        self.receipt.as_deref().filter(|receipt| self.previous_secret == Some(receipt.secret_hash))
+    }
+}
+
 /// A claim through the API; the same `client_session_id` means the same session and renews its lease.
 #[derive(Debug, Clone)]
 pub struct ExternalClaim {

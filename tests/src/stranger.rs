@@ -123,6 +123,7 @@ impl Mind {
                 key_no: 7,
                 lease_ms: 900_000,
                 heartbeat_ms: 10_000,
+                receipt: None,
             }),
             Call::Heartbeat => Reply::Alive(Alive::default()),
             Call::Counters => Reply::Counters(Counters::default()),

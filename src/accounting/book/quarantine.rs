@@ -203,7 +203,7 @@ impl Book {
             table.only(key_no, &choice)
         });
         let (Some(choice), Some(table)) = (same_key, self.tables.get_mut(&series)) else {
-            return self.occupy(series, seat, id, wants, t);
+            return self.occupy(series, seat, id, wants, None, t);
         };
         let ordinal = self.next_ordinal;
         let key_no = table.take(series.key_id, seat.clone(), ordinal, id, &choice)?;

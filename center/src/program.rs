@@ -166,6 +166,7 @@ fn run(serve: &Serve, lang: Lang) -> Outcome {
     let lines = std::io::LineWriter::new(output::remarks());
     let logger = log_lines::logger(log::LevelFilter::Info, simplelog::Config::default(), lines);
     let _ = simplelog::CombinedLogger::init(vec![logger]);
+    files::remove_leftovers(&serve.center);
     let centre = Arc::new(folder::centre(&serve.center)?);
     let source = Source { file: serve.passphrase_file.clone(), variable: "SLK_PASSPHRASE", lang };
     let mut keys = Keys::new(&serve.center, source);

@@ -1,7 +1,8 @@
 //! The server's life: log, socket, service, front, and an orderly end.
 
-use std::io;
+use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ use crate::{CRYPTO, Outcome, listen, manager, response_key};
 
 /// Handlers only decide and enqueue, so a few threads are enough on any machine.
 const MAX_WORKERS: usize = 4;
+/// Longest PEM file that is read, in bytes.
+const MAX_PEM: u64 = 1024 * 1024;
 /// How often a renewed certificate is looked for.
 const RENEWAL: Duration = Duration::from_secs(30);
 
@@ -171,10 +174,17 @@ fn tls(paths: &Paths, settings: &settings::Tls) -> Result<Option<Arc<Tls>>> {
         return Ok(None);
     }
     let place = |name: &str| paths.settings.join(name);
-    match Tls::open(&place(&settings.certificate), &place(&settings.key)) {
+    match Tls::open(&place(&settings.certificate), &place(&settings.key), read_pem) {
         Ok(tls) => Ok(Some(Arc::new(tls))),
         Err(cause) => Err(Error::new(Code::CertificateUnusable).with(cause)),
     }
+}
+
+/// The bytes of a PEM file.
+fn read_pem(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    files::open(path)?.take(MAX_PEM).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn limits(settings: &settings::Limits) -> Limits {

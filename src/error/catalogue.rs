@@ -485,6 +485,15 @@ catalogue! {
     633 SettingsNotInForce "EConfig" 400
         ru "Не действует так, как записано в файле настроек: {0}.", "Что не так и что действует, говорят журнал сервера и GET /api/settings.";
         en "Not in force as the settings file has it: {0}.", "What is wrong and what is in force is told by the server's log and GET /api/settings.";
+    634 SettingsIncomplete "EConfig" 400
+        ru "{0}: {1}. Вместо того, чего в файле больше нет, действуют прежние настройки, ограничения и пароли.", "Восстановите файл. Если нужны значения по умолчанию, оставьте в нём заголовки всех разделов: такой файл печатает licenceserver conf.";
+        en "{0}: {1}. In place of what is no longer in the file the former settings, restrictions and passwords are in force.", "Restore the file. If you want the defaults, leave the headers of all sections in it: licenceserver conf prints such a file.";
+    635 FileLocked "EConfig" 503
+        ru "{0}: другая программа занимает файл дольше {1} с.", "Повторите; если не поможет, найдите программу, которая его держит: fuser или lsof.";
+        en "{0}: another program has held this file for more than {1} s.", "Try again; if that does not help, find the program that holds it: fuser or lsof.";
+    636 NotRegularFile "EFile" 400
+        ru "{0}: это не обычный файл, а {1}.", "Уберите это и положите на его место файл.";
+        en "{0}: not a regular file but {1}.", "Remove it and put a file in its place.";
     620 ClockBehind "EClock" 409
         ru "Часы сервера отстают: сроки ключей считаются по времени {0}.", "Установите часы; отставание срок ключей не продлевает.";
         en "The server's clock is behind: periods of keys are judged at {0}.", "Set the clock; a clock that is behind gives keys no more time.";

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::files::failed;
+use super::files::{self, failed};
 use crate::datafile::{Piece, Place};
 use crate::error::{Code, Error, Result};
 use crate::time::Deadline;
@@ -29,15 +29,10 @@ impl OnDisk {
     /// Opens a regular file; `None` when there is none of this name.
     pub fn find(path: &Path) -> Result<Option<OnDisk>> {
         let fail = |e: io::Error| failed(path, &e);
-        // Looked at before it is opened: opening a pipe would wait for ever.
-        let facts = match std::fs::metadata(path) {
+        let file = match files::open(path) {
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
-            facts => facts.map_err(fail)?,
+            opened => opened.map_err(fail)?,
         };
-        if !facts.is_file() {
-            return Err(Error::new(Code::DocumentDamaged).with(path.display()).with("not a regular file"));
-        }
-        let file = File::open(path).map_err(fail)?;
         let facts = file.metadata().map_err(fail)?;
         let mark = FileMark { size: facts.len(), modified: facts.modified().ok() };
         Ok(Some(OnDisk { path: path.to_owned(), file, mark }))

@@ -1,28 +1,24 @@
 //! Log files as the guide names them: `licenceserver.{YYYYMMDD-HHNNSS}.{pid}.log`, written by one process each. A full file is closed with a
 //! line that names the next one, and a process keeps its last two; logs of processes that are gone are deleted at the next start
-//! unless they are to be kept. A folder that can't be written is no error.
+//! unless they are to be kept. A folder that can't be written is no error. Owner and group may read them, nobody else.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use log::LevelFilter;
 use simplelog::{CombinedLogger, Config, ConfigBuilder, SharedLogger};
 
 use crate::host::clock::SystemClock;
 use crate::host::log_lines::logger;
-use crate::host::os;
+use crate::host::{files, os};
 use crate::time::{Clock, Time};
 
 /// A file that has reached this size, in bytes, is closed: with the one before it, a process keeps twice as much at most.
 const FULL: u64 = 8 * 1024 * 1024;
 /// Longest line, in bytes; what is longer is cut.
 const MAX_LINE: usize = 64 * 1024;
-/// A process that was started so much later than a log was written last is another one with the same number. Clocks may be set
-/// by less than that meanwhile.
-const SLACK: Duration = Duration::from_secs(60);
 
 /// Where a program writes its log.
 #[derive(Debug, Clone)]
@@ -67,12 +63,12 @@ pub fn format() -> Config {
 
 /// Opens the log that begins `now`, and deletes those of processes that are gone; for a program that has a logger of its own.
 pub fn open(journal: &Journal<'_>, now: Time) -> Option<Pages> {
-    fs::create_dir_all(journal.folder).ok()?;
+    files::create_closed_folder(journal.folder).ok()?;
     if !journal.keep_previous {
         let today = journal.keep_current_date.then(|| stamp(now).0);
         delete(journal.folder, |name, path| {
             let written = day_and_process(name, journal.program);
-            written.is_some_and(|(day, pid)| today.as_deref() != Some(day) && is_abandoned(pid, path))
+            written.is_some_and(|(day, pid)| today.as_deref() != Some(day) && os::writer_is_gone(pid, path))
         });
     }
     let module = journal.module.map(|module| format!(".{module}")).unwrap_or_default();
@@ -183,7 +179,7 @@ impl Page {
         self.turn_to(now)?;
         let own = std::process::id();
         delete(&self.folder, |name, path| {
-            self.is_own(name) && path != self.path && path != former && !is_abandoned(own, path)
+            self.is_own(name) && path != self.path && path != former && !os::writer_is_gone(own, path)
         });
         Ok(())
     }
@@ -199,7 +195,7 @@ impl Page {
     fn turn_to(&mut self, now: Time) -> io::Result<()> {
         self.path = self.folder.join(self.name(now));
         self.file = None;
-        let file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+        let file = files::open_log(&self.path)?;
         self.written = file.metadata()?.len();
         (self.file, self.began) = (Some(file), now);
         Ok(())
@@ -233,7 +229,7 @@ fn stamp(now: Time) -> (String, String) {
 
 /// The whole lines at the end of a file, `limit` bytes at most; nothing of a file that is not there.
 fn end_of(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let mut file = match File::open(path) {
+    let mut file = match files::open(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         opened => opened?,
     };
@@ -258,16 +254,6 @@ fn delete(folder: &Path, which: impl Fn(&str, &Path) -> bool) {
     }
 }
 
-/// Whether the process that wrote a log is gone: there is none of its number, or that one was started after the log was written.
-fn is_abandoned(pid: u32, path: &Path) -> bool {
-    if !os::process_lives(pid) {
-        return true;
-    }
-    let written = fs::metadata(path).and_then(|facts| facts.modified()).unwrap_or_else(|_| SystemTime::now());
-    let written = Time(0).plus(written.duration_since(UNIX_EPOCH).unwrap_or_default());
-    os::process_started(pid).is_some_and(|started| started > written.plus(SLACK))
-}
-
 /// Day and process number in a log's name, if it is a log of `program`.
 fn day_and_process<'a>(name: &'a str, program: &str) -> Option<(&'a str, u32)> {
     let mut parts = name.strip_suffix(".log")?.strip_prefix(program)?.strip_prefix('.')?.split('.');
@@ -277,6 +263,8 @@ fn day_and_process<'a>(name: &'a str, program: &str) -> Option<(&'a str, u32)> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
 
     fn folder(name: &str) -> PathBuf {

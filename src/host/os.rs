@@ -2,9 +2,14 @@
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::time::Time;
+
+/// A process that was started so much later than a file was written last is another one with the same number. Clocks may be set
+/// by less than that meanwhile.
+const SLACK: Duration = Duration::from_secs(60);
 
 /// Network name of the computer.
 pub fn computer_name() -> String {
@@ -19,7 +24,7 @@ pub fn computer_name() -> String {
 /// Name and version of the system: `Debian GNU/Linux 12 6.1.0 (x86_64)`.
 pub fn os_version() -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let release = super::files::read_text(Path::new("/etc/os-release"), 64 * 1024).unwrap_or_default();
     let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
     let name = name.map_or(env::consts::OS, |name| name.trim_matches('"'));
     format!("{name} {} ({})", kernel.trim(), env::consts::ARCH)
@@ -169,6 +174,17 @@ pub fn local_ips() -> Vec<std::net::Ipv4Addr> {
 /// Whether a process of this number lives.
 pub fn process_lives(pid: u32) -> bool {
     if cfg!(target_os = "linux") { fs::metadata(format!("/proc/{pid}")).is_ok() } else { true }
+}
+
+/// Whether the process that has written a file is gone: there is none of its number, or that one was started after the file was
+/// written.
+pub fn writer_is_gone(pid: u32, path: &Path) -> bool {
+    if !process_lives(pid) {
+        return true;
+    }
+    let written = fs::metadata(path).and_then(|facts| facts.modified()).unwrap_or_else(|_| SystemTime::now());
+    let written = Time(0).plus(written.duration_since(UNIX_EPOCH).unwrap_or_default());
+    process_started(pid).is_some_and(|started| started > written.plus(SLACK))
 }
 
 /// When a live process was started, by the system's clock; `None` when it can't be known.

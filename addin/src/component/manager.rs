@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use licence::crypto::Crypto;
 use licence::crypto::ring::PROVIDER;
 use licence::error::{Code, Error, Result};
+use licence::host::files;
 use licence::host::paths::Paths;
 use licence::id::hex;
 use licence::version::VERSION;
@@ -63,7 +64,7 @@ impl Drop for Placed {
 /// Whether the file is still the one that was written, and no link to another.
 fn is_intact(path: &Path) -> bool {
     let is_file = fs::symlink_metadata(path).is_ok_and(|facts| facts.is_file() && facts.len() == MANAGER.len() as u64);
-    is_file && fs::read(path).is_ok_and(|bytes| bytes == MANAGER)
+    is_file && files::read(path, MANAGER.len() as u64).is_ok_and(|bytes| bytes == MANAGER)
 }
 
 fn write(folder: &Path) -> Result<PathBuf> {

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use licence::error::{Code, Error, Result};
+use licence::host::files;
 use licence::host::volume::network_file_system;
 use parking_lot::{Mutex, MutexGuard};
 use rusqlite::config::DbConfig;
@@ -211,7 +212,7 @@ impl Database for Sqlite {
         let connection = Connection::open(&self.path).map_err(failed)?;
         connection.busy_timeout(PATIENCE).map_err(failed)?;
         connection.execute("VACUUM INTO ?1", [to.to_string_lossy()]).map(drop).map_err(failed)?;
-        std::fs::File::open(to).and_then(|file| file.sync_all()).map_err(wrong)
+        files::open(to).and_then(|file| file.sync_all()).map_err(wrong)
     }
 }
 
@@ -353,14 +354,10 @@ fn looks_again(looked: i32) -> bool {
 
 /// Codes are worth money: a store that we make is for its owner only. SQLite gives its other files the same rights.
 fn create_private(path: &Path) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
+    match files::create_new(path, 0o600) {
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => files::open(path).map(drop),
+        made => made.map(drop),
     }
-    options.open(path).map(drop)
 }
 
 #[cfg(test)]

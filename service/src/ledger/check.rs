@@ -148,6 +148,7 @@ pub fn inspect(folder: &Path) -> Result<Report> {
 }
 
 fn look(path: &Path, report: &mut Report) -> Result<()> {
+    licence::host::files::open(path).map_err(|e| licence::host::files::failed(path, &e))?;
     let failed = |e| failed(path, e);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;

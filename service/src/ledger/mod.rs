@@ -40,6 +40,7 @@ pub(crate) use self::marks::FILE as MARK;
 pub use self::marks::Marks;
 pub use self::notes::{AuditFilter, DenialFilter, HistoryFilter};
 pub use self::parameters::Assignment;
+pub(crate) use self::schema::remove_leftovers;
 pub(crate) use self::store::{FILE, OWNER, own};
 
 /// How often leases are looked at when none runs out earlier; well below [`Leases::gap`].

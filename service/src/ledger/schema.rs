@@ -1,14 +1,14 @@
 //! The shape of the ledger's file: how it is made, and how an older one becomes the present one. An older file is copied
 //! before it is changed, changed in one transaction, and left as it was when anything of this fails.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use licence::id::StoreId;
 use licence::{Error, Time};
 use rusqlite::Connection;
 
-use super::store::{FILE, damaged, failed};
+use super::store::{COPY, FILE, damaged, failed};
 
 /// `application_id` of the file's header: "SLKL".
 pub const APPLICATION: i64 = 0x534C_4B4C;
@@ -118,16 +118,8 @@ pub const MIGRATIONS: [&str; 4] = [
 /// The first schema whose stores have an identifier of their own.
 const WITH_IDENTIFIER: i64 = 4;
 
-/// Options for a file that only its owner may read.
-pub fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
-/// Makes an empty store with the identifier `id` beside its final name and moves it there whole, so that a half-made one never bears that name.
+/// Makes an empty store with the identifier `id` beside its final name and moves it there whole, so that a half-made one
+/// never bears that name.
 pub fn create(folder: &Path, path: &Path, id: StoreId) -> Result<(), Error> {
     let journal = folder.join(format!("{FILE}-wal"));
     if journal.exists() {
@@ -135,7 +127,7 @@ pub fn create(folder: &Path, path: &Path, id: StoreId) -> Result<(), Error> {
     }
     let new = folder.join(format!("{FILE}.new"));
     let _ = fs::remove_file(&new);
-    private().create_new(true).open(&new).map_err(|e| licence::host::files::failed(&new, &e))?;
+    licence::host::files::create_new(&new, 0o600).map_err(|e| licence::host::files::failed(&new, &e))?;
     let made = Connection::open(&new).and_then(|mut connection| {
         connection.pragma_update(None, "application_id", APPLICATION)?;
         migrate(&mut connection, 0, &MIGRATIONS, id)?;
@@ -185,10 +177,10 @@ pub fn beside(path: &Path, what: &str, now: Time) -> PathBuf {
 fn copy_to(connection: &Connection, path: &Path, copy: &Path) -> Result<(), Error> {
     let unwritable = |e| licence::host::files::failed(copy, &e);
     // SQLite fills an empty file, and so it has the rights that it was made with.
-    private().create_new(true).open(copy).map_err(unwritable)?;
+    licence::host::files::create_new(copy, 0o600).map_err(unwritable)?;
     let name = copy.to_str().ok_or_else(|| unwritable(std::io::ErrorKind::InvalidFilename.into()))?;
     connection.execute("VACUUM INTO ?1", [name]).map_err(|e| failed(path, e))?;
-    let synced = private().open(copy).and_then(|file| file.sync_all());
+    let synced = licence::host::files::open_private(copy).and_then(|file| file.sync_all());
     synced.and_then(|()| sync(copy.parent().unwrap_or(Path::new(".")))).map_err(unwritable)
 }
 
@@ -204,6 +196,17 @@ fn migrate(connection: &mut Connection, version: i64, steps: &[&str], id: StoreI
     }
     transaction.pragma_update(None, "user_version", version)?;
     transaction.commit()
+}
+
+/// Removes what a killed process has left of stores and copies that it was making. The folder must be owned, and no copy in the making.
+pub fn remove_leftovers(folder: &Path) {
+    for name in [format!("{FILE}.new"), COPY.to_owned()] {
+        for path in ["", "-journal", "-wal", "-shm"].map(|suffix| folder.join(format!("{name}{suffix}"))) {
+            if fs::symlink_metadata(&path).is_ok_and(|facts| facts.is_file()) && fs::remove_file(&path).is_ok() {
+                log::info!("{}: left by a process that was killed; removed", path.display());
+            }
+        }
+    }
 }
 
 /// Makes names in `folder` durable.

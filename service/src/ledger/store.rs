@@ -19,10 +19,12 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
 use super::notes::{self, Notes};
 use super::origin::{self, Rollback};
 use super::parameters::{self, Assignment, Parameters};
-use super::schema::{self, APPLICATION, MIGRATIONS, private};
+use super::schema::{self, APPLICATION, MIGRATIONS};
 
 /// Name of the store in the data folder.
 pub const FILE: &str = "ledger.db";
+/// Name of the copy that a backup is made of, while it is made.
+pub const COPY: &str = "ledger.copy";
 /// Name of the file whose lock makes a process the owner of the folder.
 pub const OWNER: &str = "owner.lock";
 /// Largest store that is copied, in bytes.
@@ -39,14 +41,14 @@ pub type CommitHook = Arc<dyn Fn(usize) -> Result<(), Error> + Send + Sync>;
 /// `File::try_lock` is `flock` on Linux and `LockFileEx` on Windows: both belong to the open file, as an OFD lock does, so closing
 /// another handle of the same file doesn't give it up, and the system gives it up when the process ends.
 pub fn own(folder: &Path) -> Result<File, Error> {
-    fs::create_dir_all(folder).map_err(|e| licence::host::files::failed(folder, &e))?;
+    licence::host::files::create_folder(folder)?;
     match licence::host::volume::network_file_system(folder) {
         Ok(None) => {}
         Ok(Some(kind)) => return Err(Error::new(Code::NetworkStore).with(folder.display()).with(kind)),
         Err(e) => log::warn!("{}: the kind of file system is not known: {e}", folder.display()),
     }
     let path = folder.join(OWNER);
-    let file = private().create(true).truncate(false).open(&path);
+    let file = licence::host::files::open_private(&path);
     let file = file.map_err(|e| licence::host::files::failed(&path, &e))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -82,6 +84,7 @@ impl Store {
         if !path.try_exists().map_err(|e| licence::host::files::failed(&path, &e))? {
             schema::create(folder, &path, id)?;
         }
+        licence::host::files::open(&path).map_err(|e| licence::host::files::failed(&path, &e))?;
         let failed = |e| failed(&path, e);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(&path, flags).map_err(failed)?;
@@ -206,10 +209,10 @@ impl Store {
 
     /// The bytes of a copy: one database file without a journal.
     pub fn copy(&self) -> Result<Vec<u8>, Error> {
-        let path = self.path.with_extension("copy");
+        let path = self.path.with_file_name(COPY);
         // What a crash has left behind; SQLite writes into no file that has something in it.
         let _ = fs::remove_file(&path);
-        private().create(true).truncate(true).open(&path).map_err(|e| licence::host::files::failed(&path, &e))?;
+        licence::host::files::create_new(&path, 0o600).map_err(|e| licence::host::files::failed(&path, &e))?;
         let copied = self.query(|connection| connection.execute("VACUUM INTO ?1", [path.to_string_lossy()]));
         let bytes = copied.and_then(|_| licence::host::files::read(&path, MAX_COPY));
         let _ = fs::remove_file(&path);

@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::telling;
 use crate::fingerprint::{Machine, PartKind};
+use crate::host::files;
+
+/// Longest value that is read, in bytes.
+const MAX_VALUE: u64 = 64 * 1024;
 
 /// Reads the parts from a system tree below `root`.
 pub fn read_below(root: &Path) -> Machine {
@@ -51,7 +55,7 @@ fn folders(path: &Path) -> Vec<PathBuf> {
 }
 
 fn value(path: &Path) -> Option<String> {
-    let value = fs::read_to_string(path).ok()?;
+    let value = files::read_text(path, MAX_VALUE).ok()?;
     // One digit is an answer here, not a serial number.
     if value.trim().len() == 1 { Some(value.trim().to_owned()) } else { telling(&value) }
 }

@@ -11,7 +11,7 @@ mod tls;
 mod transport;
 
 pub use accept::serve;
-pub use tls::Tls;
+pub use tls::{ReadFile, Tls};
 
 use std::time::Duration;
 

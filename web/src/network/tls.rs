@@ -16,10 +16,14 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 /// First byte of a TLS connection: a handshake record (RFC 8446, 5.1). No HTTP method begins with it.
 pub(super) const HANDSHAKE: u8 = 0x16;
 
+/// Reads a file of a certificate or key: the program knows what it may open, and how.
+pub type ReadFile = fn(&Path) -> io::Result<Vec<u8>>;
+
 /// A certificate and its key.
 pub struct Tls {
     certificate: PathBuf,
     key: PathBuf,
+    read: ReadFile,
     current: Mutex<Current>,
 }
 
@@ -34,10 +38,10 @@ impl Tls {
     ///
     /// # Errors
     /// When a file can't be read, holds none, or the two don't fit; the text names the file.
-    pub fn open(certificate: &Path, key: &Path) -> io::Result<Tls> {
+    pub fn open(certificate: &Path, key: &Path, read: ReadFile) -> io::Result<Tls> {
         let state = state(certificate, key);
-        let current = Mutex::new(Current { config: read(certificate, key)?, state });
-        Ok(Tls { certificate: certificate.to_owned(), key: key.to_owned(), current })
+        let current = Mutex::new(Current { config: config(certificate, key, read)?, state });
+        Ok(Tls { certificate: certificate.to_owned(), key: key.to_owned(), read, current })
     }
 
     /// Reads the files again if they have changed; whether new ones are in force.
@@ -51,7 +55,7 @@ impl Tls {
             return Ok(false);
         }
         current.state = state;
-        current.config = read(&self.certificate, &self.key)?;
+        current.config = config(&self.certificate, &self.key, self.read)?;
         Ok(true)
     }
 
@@ -60,11 +64,13 @@ impl Tls {
     }
 }
 
-fn read(certificate: &Path, key: &Path) -> io::Result<Arc<ServerConfig>> {
+fn config(certificate: &Path, key: &Path, read: ReadFile) -> io::Result<Arc<ServerConfig>> {
     let failed = |path: &Path, cause: &dyn std::fmt::Display| io::Error::other(format!("{}: {cause}", path.display()));
-    let chain = CertificateDer::pem_file_iter(certificate).map_err(|e| failed(certificate, &e))?;
-    let chain: Vec<_> = chain.collect::<Result<_, _>>().map_err(|e| failed(certificate, &e))?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|e| failed(key, &e))?;
+    let chain = read(certificate).map_err(|e| failed(certificate, &e))?;
+    let chain = CertificateDer::pem_slice_iter(&chain).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(|e| failed(certificate, &e))?;
+    let private = read(key).map_err(|e| failed(key, &e))?;
+    let private = PrivateKeyDer::from_pem_slice(&private).map_err(|e| failed(key, &e))?;
     let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(|e| failed(certificate, &e))?;
     let config = builder.with_no_client_auth().with_single_cert(chain, private);

@@ -38,7 +38,7 @@ impl Pair {
     }
 
     fn open(&self) -> std::io::Result<Tls> {
-        Tls::open(&self.0.join("crt"), &self.0.join("key"))
+        Tls::open(&self.0.join("crt"), &self.0.join("key"), |path| fs::read(path))
     }
 }
 

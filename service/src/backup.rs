@@ -20,7 +20,7 @@ use crate::access::Pass;
 use crate::activation::PENDING_FILE;
 use crate::keys::state::{self, State};
 use crate::keys::statements;
-use crate::{ledger, timekeeper};
+use crate::{ledger, settings, timekeeper};
 
 const MANIFEST: &str = "backup.json";
 const KIND: &str = "SLK-BACKUP";
@@ -132,7 +132,7 @@ fn names(folder: &Path) -> Result<Vec<String>> {
             let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
             let passing = name.starts_with('.')
                 || name.starts_with(ledger::FILE)
-                || [ledger::OWNER, ledger::MARK, Pass::FILE, "ledger.copy"].contains(&name.as_str());
+                || [ledger::OWNER, ledger::MARK, Pass::FILE, settings::LAST_GOOD, "ledger.copy"].contains(&name.as_str());
             if is_file && !passing {
                 names.push(format!("{prefix}{name}"));
             }
@@ -175,7 +175,7 @@ pub fn restore(
         let mut restored = State::parse(&path, &String::from_utf8_lossy(bytes))?;
         if path.exists() {
             files::create_folder(&aside)?;
-            fs::copy(&path, aside.join(name)).map_err(|e| files::failed(&path, &e))?;
+            files::write_atomically(&aside.join(name), &files::read(&path, MAX_FILE)?, Access::Private)?;
             moved = true;
             // A damaged one is what a backup is restored for.
             restored.absorb(State::read(folder).unwrap_or_default());
@@ -223,7 +223,7 @@ fn ledger_files(folder: &Path) -> impl Iterator<Item = String> {
 fn unpack(archive: &Path, crypto: Provider) -> Result<(Manifest, Contents)> {
     let wrong = |cause: &str| Error::new(Code::BackupWrong).with(archive.display()).with(cause);
     let broken = |e: std::io::Error| wrong(&e.to_string());
-    let file = fs::File::open(archive).map_err(|e| files::failed(archive, &e))?;
+    let file = files::open(archive).map_err(|e| files::failed(archive, &e))?;
     let mut reader = tar::Archive::new(file);
     let mut entries = reader.entries().map_err(broken)?;
     let mut read = |limit: u64| -> Result<Option<(String, Vec<u8>)>> {

@@ -139,6 +139,7 @@ impl LicenceService {
         files::create_folder(&paths.data)?;
         // The folder is locked, so that two first starts at once don't make two identities.
         let owner = ledger::own(&paths.data)?;
+        remove_leftovers(&paths);
         let identity = identity(&paths, crypto)?;
         let name = identity.lock_name(crypto);
         let instance = instance::take(&name)
@@ -152,9 +153,9 @@ impl LicenceService {
         let signing = make_response_key.map(|make| Signing::open(&paths.data, crypto, make)).transpose()?;
         let lang = settings.lang;
         if scope == Scope::Full {
-            access::hash_plain_passwords(&paths, crypto, &mut settings)?;
+            access::hash_plain_passwords(&paths, crypto, &mut settings);
         }
-        let settings = Arc::new(Live::new(settings, &paths));
+        let settings = Arc::new(Live::new(settings, &paths, crypto));
         let sources = Sources {
             folder: paths.data.clone(),
             crypto,
@@ -342,6 +343,14 @@ impl Core {
     pub fn lang(&self, request: &Request) -> Lang {
         console::language(request, self.settings.get().lang)
     }
+}
+
+/// Removes what killed processes have left in the folders of this installation. The data folder is owned by this process.
+fn remove_leftovers(paths: &Paths) {
+    for folder in [&paths.data, &paths.data.join(keys::OLD), &paths.settings, &paths.machine] {
+        files::remove_leftovers(folder);
+    }
+    ledger::remove_leftovers(&paths.data);
 }
 
 /// The identity of the data folder, made at the first start.

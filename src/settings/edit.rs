@@ -54,6 +54,17 @@ pub(super) fn line_of(text: &str, section: &str, key: &str) -> usize {
     lines.assignments(section, key).filter(set).last().map_or(0, |at| at + 1)
 }
 
+/// Headers of sections, with the places where their lines begin, in bytes.
+pub(super) fn headers(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let skipped = if text.starts_with(BOM) { BOM.len_utf8() } else { 0 };
+    let mut at = skipped;
+    text[skipped..].split_inclusive('\n').filter_map(move |line| {
+        let start = at;
+        at += line.len();
+        header(line).map(|name| (start, name))
+    })
+}
+
 /// An ini text as lines.
 struct Lines {
     bom: bool,
@@ -121,7 +132,8 @@ impl Lines {
 }
 
 fn header(line: &str) -> Option<&str> {
-    Some(line.trim().strip_prefix('[')?.split(']').next()?.trim())
+    let (name, _) = line.trim().strip_prefix('[')?.split_once(']')?;
+    Some(name.trim())
 }
 
 fn sets(line: &str, key: &str) -> bool {

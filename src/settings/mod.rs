@@ -3,6 +3,7 @@
 
 mod component;
 mod edit;
+mod last_good;
 mod network;
 mod remark;
 mod server;
@@ -12,6 +13,7 @@ use crate::error::{Code, Error, Result};
 
 pub use component::{Connect, Endpoint, component_parameters};
 pub use edit::{with_value, without_value};
+pub use last_good::LastGood;
 pub use network::Network;
 pub use remark::Remark;
 pub use server::{Authorization, Limits, Role, ServerSettings, Tls, USERS, User};

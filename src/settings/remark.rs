@@ -17,6 +17,16 @@ pub struct Remark {
 }
 
 impl Remark {
+    /// Something about the file as a whole.
+    pub fn of_file(error: Error) -> Remark {
+        Remark { section: String::new(), key: String::new(), error }
+    }
+
+    /// Whether it is about the file as a whole.
+    pub fn is_of_file(&self) -> bool {
+        self.section.is_empty() && self.key.is_empty()
+    }
+
     /// Whether the administrator should do something: a setting of the original server that has no meaning here needs nothing.
     pub fn matters(&self) -> bool {
         self.error.code != Code::SettingUnused

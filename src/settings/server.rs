@@ -281,6 +281,14 @@ impl ServerSettings {
         differs
     }
 
+    /// Takes over from `file` what restricts access, accounts and passwords among it, and can change while the server runs.
+    pub fn restrict_as(&mut self, file: &ServerSettings) {
+        let fits = |setting: &&Setting| setting.restricts && setting.effect == Effect::AtOnce;
+        settings().iter().filter(fits).for_each(|setting| setting.copy(file, self));
+        self.users.clone_from(&file.users);
+        self.access_codes.clone_from(&file.access_codes);
+    }
+
     fn wrong(&self, ini: &Ini, setting: &Setting, value: &str) -> Error {
         let Setting { section, key, allowed, .. } = setting;
         let in_force = setting.value(self);

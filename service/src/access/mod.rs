@@ -22,8 +22,8 @@ use web::{Access, Crew, Request, origin};
 use zeroize::Zeroizing;
 
 pub use password::{
-    DEFAULT, acceptable, hash_password, hash_plain_passwords, is_default, remove_account, set_account, set_password,
-    verify,
+    DECOY, DEFAULT, acceptable, hash_in_memory, hash_password, hash_plain_passwords, is_default, remove_account,
+    set_account, set_password, verify,
 };
 
 pub use pass::Pass;

@@ -89,29 +89,70 @@ pub fn remove_account(paths: &Paths, user: &str) -> Result<()> {
     crate::settings::edit(paths, |text| Ok(settings::without_value(&text, USERS, user)))
 }
 
-/// Replaces passwords that stand in the settings in plain text by their hashes, in memory and in the file; the default one
-/// stays, for it opens nothing. A file that can't be written is no reason not to start.
-pub fn hash_plain_passwords(paths: &Paths, crypto: Provider, settings: &mut ServerSettings) -> Result<()> {
-    let mut changes = Vec::new();
+/// One password of the settings in plain text, and the value with its hash that comes in place of it.
+struct Hashed {
+    section: &'static str,
+    key: String,
+    plain: String,
+    value: String,
+}
+
+impl Hashed {
+    /// Whether this password still stands in the file.
+    fn stands_in(&self, ini: &settings::Ini) -> bool {
+        let password = |value: &str| match self.section {
+            USERS => value.split_once([' ', '\t']).map_or("", |(_, password)| password).trim().to_owned(),
+            _ => value.to_owned(),
+        };
+        ini.get(self.section, &self.key).is_some_and(|value| password(value) == self.plain)
+    }
+}
+
+/// Replaces passwords in plain text by their hashes, in memory; the default one stays, for it opens nothing. A password that could not
+/// be hashed fits nothing any more.
+pub fn hash_in_memory(crypto: Provider, settings: &mut ServerSettings) {
+    drop(hash_each(crypto, settings));
+}
+
+fn hash_each(crypto: Provider, settings: &mut ServerSettings) -> Vec<Hashed> {
+    let hash = |password: &str| {
+        hash_password(crypto, password).unwrap_or_else(|error| {
+            log::error!("{error}");
+            DECOY.to_owned()
+        })
+    };
+    let mut all = Vec::new();
     if !is_hash(&settings.password) && !is_default(settings) {
-        settings.password = hash_password(crypto, &settings.password)?;
-        changes.push(("Console", "Password".to_owned(), settings.password.clone()));
+        let value = hash(&settings.password);
+        let plain = std::mem::replace(&mut settings.password, value.clone());
+        all.push(Hashed { section: "Console", key: "Password".into(), plain, value });
     }
     for (name, user) in settings.users.iter_mut().filter(|(_, user)| !is_hash(&user.password)) {
-        user.password = hash_password(crypto, &user.password)?;
-        changes.push((USERS, name.clone(), format!("{} {}", user.role, user.password)));
+        let hash = hash(&user.password);
+        let value = format!("{} {hash}", user.role);
+        let plain = std::mem::replace(&mut user.password, hash);
+        all.push(Hashed { section: USERS, key: name.clone(), plain, value });
     }
+    all
+}
+
+/// Replaces passwords that stand in the settings in plain text by their hashes, in memory and in the file; the default one
+/// stays, for it opens nothing. What somebody has changed in the file meanwhile stays as he has it. A file that can't be written is no
+/// reason not to start.
+pub fn hash_plain_passwords(paths: &Paths, crypto: Provider, settings: &mut ServerSettings) {
+    let changes = hash_each(crypto, settings);
     if changes.is_empty() {
-        return Ok(());
+        return;
     }
     let all = |text: String| {
-        changes.iter().try_fold(text, |text, (section, key, value)| settings::with_value(&text, section, key, value))
+        let ini = settings::Ini::parse("", &text)?;
+        let mut same = changes.iter().filter(|one| one.stands_in(&ini));
+        same.try_fold(text, |text, one| settings::with_value(&text, one.section, &one.key, &one.value))
     };
     match crate::settings::edit(paths, all) {
         Ok(()) => log::info!("{}: plain passwords are replaced by their hashes", paths.server_conf().display()),
         Err(error) => log::warn!("plain passwords stay in the settings: {error}"),
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::state::State;
 use super::{KeyStore, News, Snapshot, root_mark, statements};
 
 /// Folder below the data folder for licences that were replaced or removed.
-const OLD: &str = "old";
+pub const OLD: &str = "old";
 
 impl KeyStore {
     /// Puts a genuine key for this server and the certificate of its API key into the data folder: see [`KeyStore::take_up`].

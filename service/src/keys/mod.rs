@@ -30,6 +30,7 @@ use licence::{KeyNo, SeriesId};
 use parking_lot::{Mutex, RwLock};
 
 pub use carriers::{Carriers, NoCarriers};
+pub(crate) use change::OLD;
 pub use load::Entry;
 use load::Loaded;
 pub use memory::{Asker, Memories};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::edit;
 use super::server::{ServerSettings, USERS};
-use super::table::{self, FREE_SECTIONS, settings};
+use super::table::{self, FREE_SECTIONS, Restricts, settings};
 use super::{Ini, with_value};
 use crate::error::{Code, Error, Result};
 
@@ -69,7 +69,7 @@ impl LastGood {
     /// What is in force when nobody can tell what was: console and API for this computer, and a password that is none:
     /// `hash` fits nothing.
     pub fn closed(hash: &str) -> LastGood {
-        let mut closed = LastGood::default();
+        let mut closed = LastGood { whole_lines: false, ..LastGood::default() };
         for setting in settings() {
             if let Some(value) = setting.closed {
                 closed.put(setting.section, setting.key, value.to_owned());
@@ -145,6 +145,21 @@ impl LastGood {
         edit::headers(text).next().map_or("", |(at, _)| &text[at..])
     }
 
+    /// Whether a file has lost a restriction. Of who gets in always; of what is served only where the rest of the file is as it
+    /// was, for switching a part of the server on again is an everyday change.
+    fn is_opened_by(&self, ini: &Ini) -> bool {
+        let read = ServerSettings::read(ini).0;
+        let is_as_it_was = |line: &Line| match table::setting(&line.section, &line.key) {
+            Some(setting) if !setting.secret => !line.is_in(ini) || setting.value(&read) == line.value,
+            _ => true,
+        };
+        self.values.iter().filter(|line| !line.is_in(ini)).any(|line| match line.restricts() {
+            Restricts::Access => true,
+            Restricts::Use => self.values.iter().all(is_as_it_was),
+            Restricts::Nothing => false,
+        })
+    }
+
     fn is_unfinished(&self, text: &str) -> bool {
         self.whole_lines && !text.ends_with('\n')
     }
@@ -172,7 +187,7 @@ impl LastGood {
             .filter(|name| !headers.iter().any(|header| header.eq_ignore_ascii_case(name)))
             .map(|name| format!("[{name}]"))
             .collect();
-        let loses = ini.as_ref().is_none_or(|ini| self.values.iter().any(|line| line.restricts() && !line.is_in(ini)));
+        let loses = ini.as_ref().is_none_or(|ini| self.is_opened_by(ini));
         if loses && !missing.is_empty() {
             let missing = missing.join(", ");
             return words(
@@ -191,10 +206,11 @@ impl LastGood {
 }
 
 impl Line {
-    /// Whether the default would open what this line closes.
-    fn restricts(&self) -> bool {
+    /// What this line closes and the default would open.
+    fn restricts(&self) -> Restricts {
         let setting = table::setting(&self.section, &self.key);
-        setting.is_some_and(|one| one.restricts && one.value(&ServerSettings::default()) != self.value)
+        let differs = setting.filter(|one| one.value(&ServerSettings::default()) != self.value);
+        differs.map_or(Restricts::Nothing, |one| one.restricts)
     }
 
     fn is_in(&self, ini: &Ini) -> bool {
@@ -281,6 +297,10 @@ mod tests {
         assert!(read_again.users.is_empty() && !cut, "an account that was removed");
         let (open, cut) = read(Some(&file().replace("[Users]\n", "").replace(&format!("anna=viewer {HASH}\n"), "")));
         assert!(open.users.is_empty() && !cut, "a section without restrictions may go");
+        let end = file().find("[API]").unwrap();
+        let (_, cut) = read(Some(&file()[..end]));
+        let (open, changed) = read(Some(&file()[..end].replace("Lang=en", "Lang=ru")));
+        assert!(cut && open.api && !changed, "who changes the rest as well means it");
         assert_eq!(
             read(Some(&table::example())),
             (ServerSettings::default(), false),
@@ -319,5 +339,7 @@ mod tests {
         let closed = ServerSettings::read(&ini).0;
         assert!(cut.is_some() && closed.local_only && closed.password == HASH);
         assert_eq!((closed.authorization, closed.tls.required), (Authorization::Always, true));
+        let (_, cut) = LastGood::closed(HASH).complete("x", Some("[Common]\nLang=en")).unwrap();
+        assert!(cut.is_none(), "a file that says something is believed");
     }
 }

@@ -17,7 +17,7 @@ pub use last_good::LastGood;
 pub use network::Network;
 pub use remark::Remark;
 pub use server::{Authorization, Limits, Role, ServerSettings, Tls, USERS, User};
-pub use table::{Effect, Setting, example, setting, settings};
+pub use table::{Effect, Restricts, Setting, example, setting, settings};
 
 /// The standard port of a server.
 pub const DEFAULT_PORT: u16 = 9099;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::remark::{self, Remark};
-use super::table::{Effect, Setting, settings};
+use super::table::{Effect, Restricts, Setting, settings};
 use super::{DEFAULT_PORT, Ini, Network};
 use crate::accounting::{AccessCodes, SeatLimits};
 use crate::error::{Code, Error, Lang};
@@ -283,7 +283,7 @@ impl ServerSettings {
 
     /// Takes over from `file` what restricts access, accounts and passwords among it, and can change while the server runs.
     pub fn restrict_as(&mut self, file: &ServerSettings) {
-        let fits = |setting: &&Setting| setting.restricts && setting.effect == Effect::AtOnce;
+        let fits = |setting: &&Setting| setting.restricts != Restricts::Nothing && setting.effect == Effect::AtOnce;
         settings().iter().filter(fits).for_each(|setting| setting.copy(file, self));
         self.users.clone_from(&file.users);
         self.access_codes.clone_from(&file.access_codes);

@@ -18,6 +18,17 @@ pub enum Effect {
     AfterRestart,
 }
 
+/// What a setting can close that its default leaves open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restricts {
+    /// Nothing.
+    Nothing,
+    /// What is served.
+    Use,
+    /// Who gets in.
+    Access,
+}
+
 /// One key.
 pub struct Setting {
     /// Section.
@@ -36,8 +47,8 @@ pub struct Setting {
     pub file_only: bool,
     /// What is in force at a start in place of a wrong value, where the default would open what was to be closed.
     pub closed: Option<&'static str>,
-    /// Whether it can close what its default leaves open.
-    pub restricts: bool,
+    /// What it can close.
+    pub restricts: Restricts,
     /// A value for the example file, where the default is no value.
     sample: Option<&'static str>,
     set: fn(&mut ServerSettings, &str) -> Option<()>,
@@ -97,7 +108,7 @@ const fn plain(
         secret: false,
         file_only: false,
         closed: None,
-        restricts: false,
+        restricts: Restricts::Nothing,
         sample: None,
         set,
         value,
@@ -114,7 +125,7 @@ impl Setting {
     }
 
     const fn closed(self, closed: &'static str) -> Setting {
-        Setting { closed: Some(closed), restricts: true, ..self }
+        Setting { closed: Some(closed), restricts: Restricts::Access, ..self }
     }
 
     const fn file_only(self) -> Setting {
@@ -122,11 +133,11 @@ impl Setting {
     }
 
     const fn secret(self) -> Setting {
-        Setting { secret: true, restricts: true, ..self }
+        Setting { secret: true, restricts: Restricts::Access, ..self }
     }
 
-    const fn restricts(self) -> Setting {
-        Setting { restricts: true, ..self }
+    const fn restricts(self, restricts: Restricts) -> Setting {
+        Setting { restricts, ..self }
     }
 }
 
@@ -136,7 +147,7 @@ static SETTINGS: &[Setting] = &[
         &["Addresses to listen on, separated by commas: addresses of this computer, localhost for this computer only,",
           "* for all of them, IPv4 and IPv6."],
         ["адреса через запятую, localhost или *", "addresses separated by commas, localhost or *"],
-        |s, text| put(&mut s.addresses, addresses(text)), |s| shown_addresses(&s.addresses)).after_restart().restricts(),
+        |s, text| put(&mut s.addresses, addresses(text)), |s| shown_addresses(&s.addresses)).after_restart().restricts(Restricts::Access),
     plain("Common", "ServerPort",
         &["Port of the console, the API and the components."],
         ["число от 0 до 65535; 0 берёт свободный порт", "a number from 0 to 65535; 0 takes a free port"],
@@ -188,7 +199,7 @@ static SETTINGS: &[Setting] = &[
         &["Name and password of an administrator. The default pair works on this computer only and opens nothing but a new",
           "password: run \"licenceserver passwd\", which writes a hash here. A password in plain text is accepted too, and",
           "replaced by its hash when the server starts."],
-        ANY, |s, text| put(&mut s.user, Some(text.to_owned())), |s| s.user.clone()).restricts(),
+        ANY, |s, text| put(&mut s.user, Some(text.to_owned())), |s| s.user.clone()).restricts(Restricts::Access),
     plain("Console", "Password", &[],
         ANY, |s, text| put(&mut s.password, Some(text.to_owned())), |s| s.password.clone()).secret(),
     plain("Console", "LocalAccessOnly",
@@ -208,11 +219,11 @@ static SETTINGS: &[Setting] = &[
         .sample("licence.example.com"),
     plain("Console", "EnableAccessCodes",
         &["Whether the keys that section [AccessCodes] names are set aside for sessions that present a code."],
-        YES_NO, |s, text| put(&mut s.enable_access_codes, flag(text)), |s| digit(s.enable_access_codes)).restricts(),
+        YES_NO, |s, text| put(&mut s.enable_access_codes, flag(text)), |s| digit(s.enable_access_codes)),
 
     plain("API", "Enabled",
         &["Whether the external API (/api) answers."],
-        YES_NO, |s, text| put(&mut s.api, flag(text)), |s| digit(s.api)).restricts(),
+        YES_NO, |s, text| put(&mut s.api, flag(text)), |s| digit(s.api)).restricts(Restricts::Use),
 
     plain("TLS", "Certificate",
         &["Certificate chain and private key, both PEM. With them the same port serves https:// beside http://; renewed files",

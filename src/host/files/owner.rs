@@ -73,6 +73,7 @@ fn give(file: &File, old: Option<&Metadata>, folder: &Path, account: Option<&Pat
 
 /// Owner and group of what root writes: the former ones, those of the folder, those of the service's account; the first that are
 /// not root's own.
+#[cfg(unix)]
 fn heir(former: Option<(u32, u32)>, folder: Option<(u32, u32)>, account: Option<(u32, u32)>) -> Option<(u32, u32)> {
     let all = [former, folder, account];
     all.into_iter().flatten().find(|(uid, _)| *uid != 0).or(former).or(folder)
@@ -99,7 +100,7 @@ mod elsewhere {
 #[cfg(not(unix))]
 pub(super) use elsewhere::{inherit, inherit_folder, keep, mend, private_mode};
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::heir;
 

@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use e2e::component::{Kind, Process, server_session};
+use e2e::host::Value;
 use e2e::{Outcome, Root, SERIES, Site, check};
 
 /// The longest that the document lets a start take.
@@ -27,7 +28,7 @@ fn within<T>(limit: Duration, what: &str, act: impl FnOnce() -> Outcome<T>) -> O
 #[test]
 fn a_start_keeps_its_limit_with_two_hundred_names_that_hang_and_finds_the_server_behind_them() -> Outcome {
     let site = Site::new("names")?;
-    let server = site.server_with("names", 3, &[])?;
+    let mut server = site.server_with("names", 3, &[])?;
     let root = Root::new("names-1c")?;
     let mut process = Process::with_hanging_names(Kind::Server, root.path(), HANGS)?;
     let anchor = site.vendor.anchor()?;
@@ -55,6 +56,20 @@ fn a_start_keeps_its_limit_with_two_hundred_names_that_hang_and_finds_the_server
     within(limit, "a session", || process.set_session(&attached, &server_session(1)))?.map_err(|r| r.failure())?;
     within(START, "a licence", || process.licence(&attached))?.map_err(|r| r.failure())?;
     assert_eq!(server.seats()?, (1, 3));
+    // Every name but one hangs, and that one's server goes: other members keep their limits too.
+    server.stop()?;
+    let key = || vec![SERIES.into(), "".into()];
+    let members: [(&str, Vec<Value>, Duration); 5] = [
+        ("ПолучитьЛицензии", vec![], START),
+        ("ПрочитатьПамять", key(), START),
+        ("ОбнулитьПамять", key(), START),
+        ("УстановитьКодДоступа", vec!["код".into()], limit),
+        ("СоздатьФайловыйЗапросОбновления", vec![], START),
+    ];
+    for (member, arguments, limit) in members {
+        within(limit, member, || Ok(process.call(&attached, member, &arguments)?))?;
+        check(process.refusal(attached.object)?.code != 0, || format!("{member} was not refused"))?;
+    }
     within(Duration::from_secs(10), "the end of 1C", || {
         process.detach(attached)?;
         process.finish().map(drop)

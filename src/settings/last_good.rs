@@ -53,7 +53,8 @@ impl LastGood {
         last.sections = edit::headers(text).map(|(_, name)| name.to_owned()).collect();
         for setting in settings().iter().filter(|setting| ini.get(setting.section, setting.key).is_some()) {
             let value = setting.value(read);
-            if !value.is_empty() && !(setting.secret && value == setting.value(&defaults)) {
+            let is_default_password = setting.secret && value == setting.value(&defaults);
+            if !value.is_empty() && !is_default_password {
                 last.put(setting.section, setting.key, value);
             }
         }

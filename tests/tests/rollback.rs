@@ -294,6 +294,8 @@ fn a_component_works_on_after_a_rollback_without_an_error() -> Outcome {
     for number in 1..=2 {
         objects.push(process.work(&parameters, &anchor, &session_of_1c(number))?.map_err(|refusal| refusal.failure())?);
     }
+    // 1C drops an object of a session that goes on.
+    process.detach(objects.remove(0))?;
     let before: Vec<Value> = server.sessions()?.iter().map(|session| session["ID"].clone()).collect();
     server.kill9()?;
     for name in ["ledger.db", "ledger.db-wal"] {
@@ -304,6 +306,8 @@ fn a_component_works_on_after_a_rollback_without_an_error() -> Outcome {
     for object in &objects {
         process.licence(object)?.map_err(|refusal| refusal.failure())?;
     }
+    let again = process.work(&parameters, &anchor, &session_of_1c(1))?;
+    objects.push(again.map_err(|refusal| refusal.failure())?);
     let after: Vec<Value> = server.sessions()?.iter().map(|session| session["ID"].clone()).collect();
     check(after.len() == 2 && after.iter().all(|id| before.contains(id)), || format!("{before:?}, {after:?}"))?;
     let refused = process.work(&parameters, &anchor, &session_of_1c(3))?;

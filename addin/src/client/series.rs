@@ -2,6 +2,7 @@
 //! sessions when a server is lost and back when it returns; a claim is sent to one server at a time.
 //! Holds no lock across I/O but [`Turn`], which is waited for within the caller's own limit.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, Weak};
 
 use licence::api::LicenceInfo;
@@ -16,9 +17,12 @@ use licence::time::{Deadline, Tick};
 
 use super::connection::{Connection, Wanted};
 use super::search::Search;
-use super::session::{Held, Session, Terms};
+use super::session::{Held, Identity, Proofs, Session, Terms};
 use super::turn::Turn;
 use super::{FAREWELL_LIMIT, Net, RESTART_LIMIT, RESTART_PAUSE, SERVER_LIMIT, TOTAL_LIMIT, Trouble, locked};
+
+/// How many sessions without objects are remembered.
+const MAX_FORMER: usize = 256;
 
 /// A started series.
 pub struct Series {
@@ -42,6 +46,8 @@ pub(super) struct State {
     /// When a server that had been there was found out of reach last.
     pub lost: Option<Tick>,
     pub sessions: Vec<(Arc<Session>, usize)>,
+    /// Sessions whose last object has gone and that may go on with the next one, the latest last.
+    former: VecDeque<(Identity, Proofs)>,
 }
 
 impl Series {
@@ -141,7 +147,10 @@ impl Series {
                 Arc::clone(session)
             }
             None => {
-                let session = Arc::new(Session::new(claim));
+                let identity = Session::identity(&claim.session);
+                let at = state.former.iter().position(|(former, _)| *former == identity);
+                let proofs = at.and_then(|at| state.former.remove(at)).map(|(_, proofs)| proofs);
+                let session = Arc::new(Session::new(claim, proofs.unwrap_or_default()));
                 state.sessions.push((Arc::clone(&session), 1));
                 session
             }
@@ -159,6 +168,12 @@ impl Series {
                 return;
             }
             state.sessions.swap_remove(at);
+            let proofs = session.proofs();
+            if !gives_back && !proofs.is_empty() {
+                state.former.push_back((Session::identity(&session.claim.session), proofs));
+                let excess = state.former.len().saturating_sub(MAX_FORMER);
+                state.former.drain(..excess);
+            }
         }
         if let Some(held) = session.held() {
             let id = held.id;

@@ -14,6 +14,12 @@ use licence::time::{Tick, Time};
 use super::connection::Connection;
 use super::locked;
 
+/// What makes two descriptions the same session: infobase, number, start.
+pub type Identity = (String, String, Option<Time>);
+
+/// What proves that a session was held, for each server that held it.
+pub type Proofs = Vec<(Bytes32, Resume)>;
+
 /// A session of 1C, shared by all objects of this process that speak for it.
 pub struct Session {
     /// Who asks, without proof of an earlier hold and without terms.
@@ -48,7 +54,7 @@ struct State {
     /// Why it is not held, when it was and isn't.
     lost: Option<Error>,
     /// Proofs of having held it, by server.
-    proofs: Vec<(Bytes32, Resume)>,
+    proofs: Proofs,
     /// Place of the server that it belongs to: the one that it would be on had none been out of reach.
     home: usize,
     /// No claim by ourselves before this moment: a server that refuses need not be asked at every heartbeat.
@@ -100,13 +106,18 @@ impl Held {
 }
 
 impl Session {
-    /// A session that is not held yet.
-    pub fn new(claim: Acquire) -> Session {
-        let (proofs, rests_until) = (Vec::new(), Tick(0));
+    /// A session that is not held yet, or not any more: with what proves that it was.
+    pub fn new(claim: Acquire, proofs: Proofs) -> Session {
+        let rests_until = Tick(0);
         let terms = Terms::of(&claim);
         let claim = Terms::default().apply(claim);
         let state = State { terms, held: None, lost: None, proofs, home: 0, rests_until, licence: None };
         Session { claim, state: Mutex::new(state) }
+    }
+
+    /// What proves that it was held.
+    pub fn proofs(&self) -> Proofs {
+        locked(&self.state).proofs.clone()
     }
 
     /// The claim on the terms in force.
@@ -127,7 +138,7 @@ impl Session {
     }
 
     /// What makes two descriptions the same session.
-    pub fn identity(data: &SessionData) -> (String, String, Option<Time>) {
+    pub fn identity(data: &SessionData) -> Identity {
         let base = data.info_base_connection_string.trim();
         // What names no base is refused by the server; until then it is told apart as it is.
         let base = base.parse().map_or_else(|_| base.to_owned(), |base: InfoBase| base.key());

@@ -1,7 +1,7 @@
 //! A small record in a file of its own, written again and again where it lies: one write each, no new file, no sync unless asked for.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 use super::files::{self, Access};
@@ -11,12 +11,19 @@ use super::files::{self, Access};
 pub struct Record(File);
 
 impl Record {
-    /// What is there, at most `limit` bytes; `None` when nothing is.
+    /// What is there, at most `limit` bytes; `None` when nothing is. What can't be written can't be relied on, as it may be old: that is
+    /// an error too.
     pub fn read(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
-        match regular(path)? {
-            true => files::read(path, limit).map(Some).map_err(io::Error::other),
-            false => Ok(None),
+        if !regular(path)? {
+            return Ok(None);
         }
+        let mut bytes = Vec::new();
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > limit {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(Some(bytes))
     }
 
     /// Opens the file and writes `bytes` at its begin. One that is not there is made for its owner only, and is durable then.

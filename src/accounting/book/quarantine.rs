@@ -24,10 +24,40 @@ pub(super) struct Quarantine {
     until: Tick,
     /// Seats of which no session was heard since the start, by series and the order of their grants.
     unheard: BTreeMap<(SeriesId, u64), Seat>,
-    /// Sessions whose seats were needed by others. A few: they are searched one by one.
-    displaced: HashMap<SessionId, SessionRecord>,
+    /// Sessions whose seats were needed by others.
+    displaced: Displaced,
     /// Sessions that have ended meanwhile: their receipts are worth nothing more.
     ended: HashSet<SessionId>,
+}
+
+/// Sessions without seats, by what their identities have in common; a few at most share one key.
+#[derive(Debug, Default)]
+struct Displaced(HashMap<(SeriesId, Box<str>), Vec<SessionRecord>>);
+
+impl Displaced {
+    fn new(records: Vec<SessionRecord>) -> Displaced {
+        let mut displaced = Displaced::default();
+        records.into_iter().for_each(|record| displaced.insert(record));
+        displaced
+    }
+
+    fn of(&self, series: SeriesId, identity: &SessionIdentity) -> &[SessionRecord] {
+        self.0.get(&(series, identity.key())).map_or(&[], Vec::as_slice)
+    }
+
+    fn insert(&mut self, record: SessionRecord) {
+        self.0.entry((record.series, record.identity.key())).or_default().push(record);
+    }
+
+    fn remove(&mut self, record: &SessionRecord) {
+        let key = (record.series, record.identity.key());
+        if let Some(records) = self.0.get_mut(&key) {
+            records.retain(|other| other.id != record.id);
+            if records.is_empty() {
+                self.0.remove(&key);
+            }
+        }
+    }
 }
 
 impl Book {
@@ -43,7 +73,7 @@ impl Book {
             base,
             until,
             unheard: self.sessions.values().map(|session| unheard(session)).collect(),
-            displaced: displaced.into_iter().map(|record| (record.id, record)).collect(),
+            displaced: Displaced::new(displaced),
             ended: HashSet::new(),
         });
         self.deadlines.insert((until, Due::Quarantine));
@@ -57,15 +87,15 @@ impl Book {
     /// Takes the displaced sessions from the store again, after [`Book::reload`].
     pub fn reload_displaced(&mut self, displaced: Vec<SessionRecord>) {
         let Some(quarantine) = &mut self.quarantine else { return };
-        let before = std::mem::take(&mut quarantine.displaced);
-        quarantine.displaced = displaced.into_iter().map(|record| (record.id, record)).collect();
+        let before = std::mem::replace(&mut quarantine.displaced, Displaced::new(displaced));
         let tables = &self.tables;
         quarantine.unheard.retain(|(series, ordinal), seat| {
             tables.get(series).and_then(|table| table.get(seat)).is_some_and(|held| held.ordinal == *ordinal)
         });
         // Those whose displacement was not written down are what they were.
-        for record in before.into_values().filter(|record| !quarantine.displaced.contains_key(&record.id)) {
-            if self.sessions.get(&record.id).is_some_and(|session| session.state == SessionState::Orphaned) {
+        for record in before.0.into_values().flatten() {
+            let is_back = self.sessions.get(&record.id).is_some_and(|session| session.state == SessionState::Orphaned);
+            if is_back && !quarantine.displaced.of(record.series, &record.identity).contains(&record) {
                 quarantine.unheard.insert((record.series, record.ordinal), record.seat);
             }
         }
@@ -125,11 +155,9 @@ impl Book {
         (t, now): (Tick, Moment),
     ) -> Option<Result<SessionId>> {
         let quarantine = self.quarantine.as_ref()?;
-        let key = identity.key();
-        let displaced = quarantine.displaced.values().find(|record| {
-            let same = record.series == series && record.identity.key() == key;
-            same && record.identity.same_session(identity)
-                && (record.asker.shared_seat(&record.identity).as_ref() == shared || is_own(record, own))
+        let displaced = quarantine.displaced.of(series, identity).iter().find(|record| {
+            let same_seat = || record.asker.shared_seat(&record.identity).as_ref() == shared;
+            record.identity.same_session(identity) && (same_seat() || is_own(record, own))
         });
         let (record, key_no) = match displaced {
             Some(record) => (record.clone(), record.key_no),
@@ -153,7 +181,7 @@ impl Book {
         self.make_room(series, &record.seat, wants, t)?;
         (record.key_no, record.ordinal) = self.occupy_on(key_no, series, &record.seat, id, wants, t)?;
         if let Some(quarantine) = &mut self.quarantine {
-            quarantine.displaced.remove(&id);
+            quarantine.displaced.remove(&record);
         }
         self.identify(series, &record.identity, id);
         self.changes.push(Change::Put(Box::new(record.clone())));
@@ -182,7 +210,7 @@ impl Book {
             let record = self.sessions.get(&id).map(|session| session.record.clone());
             self.end(id, EndCause::Displaced, t);
             if let (Some(record), Some(quarantine)) = (record, &mut self.quarantine) {
-                quarantine.displaced.insert(id, record);
+                quarantine.displaced.insert(record);
             }
         }
         Ok(())

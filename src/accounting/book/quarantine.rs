@@ -157,7 +157,9 @@ impl Book {
         let quarantine = self.quarantine.as_ref()?;
         let displaced = quarantine.displaced.of(series, identity).iter().find(|record| {
             let same_seat = || record.asker.shared_seat(&record.identity).as_ref() == shared;
-            record.identity.same_session(identity) && (same_seat() || is_own(record, own))
+            // Its receipt may have brought it back under another identity.
+            let is_back = || self.sessions.contains_key(&record.id);
+            record.identity.same_session(identity) && (same_seat() || is_own(record, own)) && !is_back()
         });
         let (record, key_no) = match displaced {
             Some(record) => (record.clone(), record.key_no),

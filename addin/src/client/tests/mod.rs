@@ -311,6 +311,30 @@ fn a_server_that_does_not_know_the_connection_is_connected_again_and_the_session
 }
 
 #[test]
+fn secret_and_receipt_stay_with_a_session_until_it_is_given_back_or_lost() {
+    let network = Network::new();
+    let a = network.add("a");
+    let series = series(&network, &["a"]);
+    let _other = series.join(claim(2)).unwrap();
+    let shown = || a.claims.lock().unwrap().pop().unwrap().resume.map(|resume| (resume.session, resume.receipt));
+    let session = series.join(claim(1)).unwrap();
+    let id = session.held().unwrap().id;
+    let receipt = Some(format!("receipt {id}"));
+    assert_eq!(shown(), None);
+    // 1C drops the object and makes another one.
+    series.leave(&session, false);
+    a.restart();
+    let session = series.join(claim(1)).unwrap();
+    assert_eq!(shown(), Some((id, receipt)));
+    series.release(&session).unwrap();
+    series.rejoin(&session, Terms::default()).unwrap();
+    assert_eq!(shown(), Some((id, None)), "a session that was given back has no receipt");
+    series.leave(&session, true);
+    series.join(claim(1)).unwrap();
+    assert_eq!(shown(), None);
+}
+
+#[test]
 fn work_goes_on_at_the_next_server_and_comes_back_acquiring_first_and_releasing_then() {
     let network = Network::new();
     let (a, b) = (network.add("a"), network.add("b"));

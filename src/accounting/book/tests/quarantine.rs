@@ -123,6 +123,23 @@ fn who_was_not_heard_makes_room_and_comes_back_all_the_same() {
 }
 
 #[test]
+fn a_session_comes_back_once_whatever_it_calls_itself() {
+    let mut desk = Desk::new(&[(1, 1)]);
+    let connection = desk.connect();
+    let first = desk.serve(connection, 1).unwrap();
+    let mut desk = desk.rolled_back(&[(1, 1)]);
+    assert!(desk.comes_back(9).is_ok());
+    desk.book.set_pools(pools(&[(1, 3)]), desk.now());
+    // The displaced session by its receipt, as another one, and then as itself.
+    let own = Receipt { session: first.session, seat: first.seat.clone(), ..receipt(7, 11) };
+    assert_eq!(desk.resume(5, own, [7; 32]).unwrap().session, first.session);
+    let connection = desk.connect();
+    assert_eq!(code(desk.serve(connection, 1)), Code::LedgerRolledBack);
+    assert_eq!(desk.used(), 2);
+    desk.book.check_tables();
+}
+
+#[test]
 fn a_session_joins_a_seat_that_was_heard_and_no_other() {
     let mut desk = Desk::new(&[(1, 1)]);
     let connection = desk.connect();

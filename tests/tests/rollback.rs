@@ -205,6 +205,19 @@ fn a_store_without_any_mark_comes_from_a_copy() -> Outcome {
 }
 
 #[test]
+fn a_damaged_store_that_was_set_aside_costs_nobody_his_session() -> Outcome {
+    let mut stage = Stage::new("store-set-aside")?;
+    let store = stage.data().join("ledger.db");
+    let length = usize::try_from(fs::metadata(&store)?.len())?;
+    fs::write(&store, vec![0xA5; length])?;
+    let output = stage.server.run(&["check", "--set-aside"], "")?;
+    check(output.status.success(), || format!("{output:?}"))?;
+    stage.server.restart()?;
+    stage.is_told("ledger.db is gone")?;
+    stage.works_on()
+}
+
+#[test]
 fn what_is_no_true_receipt_gives_nothing() -> Outcome {
     let mut stage = Stage::new("receipts")?;
     // Sessions 3 to 5 are later than the copy.

@@ -6,6 +6,7 @@
 pub mod assets;
 pub mod crew;
 pub mod events;
+pub mod fair_queue;
 pub mod headers;
 pub mod limits;
 mod multipart;
@@ -17,15 +18,18 @@ pub mod request;
 pub mod response;
 pub mod route;
 pub mod status;
+pub mod workers;
 
 #[cfg(feature = "network")]
 pub mod network;
 
 pub use crew::Crew;
 pub use events::{Event, Events, Feed};
+pub use fair_queue::Lane;
 pub use headers::Headers;
 pub use percent::encode as percent_encode;
 pub use reply::{Completer, Pending, Rejection, Reply, Service};
 pub use request::{BodyError, Language, Method, Request, RequestId};
 pub use response::Response;
 pub use route::{Access, Found, Params, Route, Router};
+pub use workers::{Turn, Workers};

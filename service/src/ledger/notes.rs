@@ -1,6 +1,8 @@
 //! What the ledger keeps for people: refusals, usage over time, the audit trail. No grant rests on any of it, so it is written
 //! in batches; how long it is kept is told here and in `licence::accounting`.
 
+use core::net::IpAddr;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use licence::accounting::denial::{self, Applicant, Denial};
@@ -96,10 +98,50 @@ pub fn write(connection: &Connection, notes: &Notes) -> rusqlite::Result<()> {
             .execute(params![act.at.0, act.user, address, act.act, act.object, act.status, error])?;
     }
     if !notes.denials.is_empty() {
-        let excess = "DELETE FROM denial WHERE last < (SELECT last FROM denial ORDER BY last DESC LIMIT 1 OFFSET ?1)";
-        connection.prepare_cached(excess)?.execute([stored(denial::KEPT as u64 - 1)])?;
+        drop_denials_beyond_shares(connection)?;
     }
     connection.prepare_cached("UPDATE counter SET value = value + 1 WHERE name = 'notes'")?.execute([])?;
+    Ok(())
+}
+
+/// Keeps as many refusals as are kept: of those clients who have the most the oldest go, so that nobody drives out others.
+fn drop_denials_beyond_shares(connection: &Connection) -> rusqlite::Result<()> {
+    let count: i64 = connection.prepare_cached("SELECT count(*) FROM denial")?.query_row([], |row| row.get(0))?;
+    if count <= stored(denial::KEPT as u64) {
+        return Ok(());
+    }
+    let mut clients: HashMap<Option<IpAddr>, (Vec<String>, u64)> = HashMap::new();
+    let mut counts = connection.prepare_cached("SELECT address, count(*) FROM denial GROUP BY address")?;
+    let mut rows = counts.query([])?;
+    while let Some(row) = rows.next()? {
+        let (addresses, count) = clients.entry(address_of(row, 0)?.map(denial::client_of)).or_default();
+        addresses.push(row.get(0)?);
+        *count += number(row, 1)?;
+    }
+    let owners = clients.into_values().collect();
+    let oldest = "DELETE FROM denial WHERE (day, key_id, root, code, kind, address, computer, user, application) IN
+        (SELECT day, key_id, root, code, kind, address, computer, user, application FROM denial
+            WHERE address IN (SELECT value FROM json_each(?1)) ORDER BY last LIMIT ?2)";
+    for (addresses, excess) in denial::excess(owners, denial::KEPT as u64) {
+        let addresses = serde_json::to_string(&addresses).map_err(json)?;
+        connection.prepare_cached(oldest)?.execute(params![addresses, stored(excess)])?;
+    }
+    Ok(())
+}
+
+/// Keeps as many acts as are kept, the same for accounts: failed sign-ins, which have none, count as one.
+fn drop_acts_beyond_shares(connection: &Connection) -> rusqlite::Result<()> {
+    let count: i64 = connection.query_row("SELECT count(*) FROM audit", [], |row| row.get(0))?;
+    if count <= ACTS_KEPT {
+        return Ok(());
+    }
+    let mut counts = connection.prepare("SELECT user, count(*) FROM audit GROUP BY user")?;
+    let owners = counts.query_map([], |row| Ok((row.get::<_, String>(0)?, number(row, 1)?)))?;
+    let owners = owners.collect::<rusqlite::Result<Vec<_>>>()?;
+    for (user, excess) in denial::excess(owners, ACTS_KEPT.unsigned_abs()) {
+        let oldest = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE user = ?1 ORDER BY id LIMIT ?2)";
+        connection.execute(oldest, params![user, stored(excess)])?;
+    }
     Ok(())
 }
 
@@ -173,7 +215,7 @@ pub fn trim(connection: &Connection, trimmed: Option<Tick>, now: Moment) -> rusq
         connection.execute(delete, [grain.span(), older_than(grain.kept())])?;
     }
     connection.execute("DELETE FROM audit WHERE at < ?1", [older_than(ACTS_KEPT_MS)])?;
-    connection.execute("DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?1", [ACTS_KEPT])?;
+    drop_acts_beyond_shares(connection)?;
     Ok(Some(now.tick))
 }
 

@@ -1,8 +1,9 @@
 //! What is kept for people: refusals, usage over time, acts.
 
-use licence::accounting::denial::{KEPT, SeatKind};
+use licence::accounting::denial::{DAILY_SHARE, KEPT, SeatKind};
 use licence::accounting::history::{Grain, Seen};
 use licence::time::DAY_MS;
+use std::net::IpAddr;
 
 use super::*;
 
@@ -135,6 +136,8 @@ fn refusals_are_bounded_by_number_and_age_and_the_oldest_go_first() {
     let desk = open(&folder, None).unwrap().with_pool(0);
     assert!(desk.claim(1).is_err());
     let mut sample = desk.denials().remove(0);
+    // Of nobody's address, so that they are nobody's share.
+    sample.applicant.address = None;
     for flush in 0..KEPT / 1000 + 2 {
         for number in 0..1000 {
             let last = 2_000_000 + i64::try_from(flush * 1000 + number).unwrap();
@@ -147,7 +150,9 @@ fn refusals_are_bounded_by_number_and_age_and_the_oldest_go_first() {
     let denials = desk.denials();
     assert_eq!(denials.len(), KEPT);
     assert_eq!(denials[0].last, sample.last);
-    assert_eq!(denials[KEPT - 1].last, Time(sample.last.0 - KEPT as i64 + 1));
+    // The first one is of another client, who has no more than his share.
+    assert_eq!(denials[KEPT - 2].last, Time(sample.last.0 - KEPT as i64 + 2));
+    assert!(denials[KEPT - 1].applicant.address.is_some());
     drop(desk);
     // Time goes on in steps that a typo can't make.
     let store = Store::open(&folder.0, None, StoreId([1; 16]), Time(0)).unwrap();
@@ -159,6 +164,57 @@ fn refusals_are_bounded_by_number_and_age_and_the_oldest_go_first() {
     desk.clock.0.store(201 * DAY_MS as u64, Ordering::SeqCst);
     desk.ledger.audit(act("x"));
     assert!(desk.denials().is_empty());
+}
+
+#[test]
+fn no_flood_of_one_address_or_account_drives_out_the_records_of_others() {
+    let folder = Folder::new();
+    let desk = open(&folder, None).unwrap().with_pool(0);
+    assert!(desk.claim(1).is_err());
+    let mut sample = desk.denials().remove(0);
+    let mut note = |network: u16, number: usize, at: i64| {
+        sample.applicant.address =
+            Some(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, network, 0, 0, 0, number as u16 % 7).into());
+        sample.applicant.user = number.to_string();
+        (sample.first, sample.last) = (Time(at), Time(at));
+        desk.ledger.note_denial(sample.clone());
+    };
+    for number in 0..50 {
+        note(1, number, 10 * DAY_MS);
+    }
+    for day in 11..11 + i64::try_from(KEPT / DAILY_SHARE).unwrap() + 3 {
+        for number in 0..DAILY_SHARE + 10 {
+            note(2, number, day * DAY_MS);
+        }
+        desk.denials();
+    }
+    let denials = desk.denials();
+    let of = |network: u16| {
+        let ours = |one: &&Denial| matches!(one.applicant.address, Some(IpAddr::V6(ip)) if ip.segments()[3] == network);
+        denials.iter().filter(ours).collect::<Vec<_>>()
+    };
+    assert_eq!((denials.len(), of(1).len()), (KEPT, 50), "the first ones are all there");
+    let several = of(2).into_iter().filter(|one| one.applicant.kind == SeatKind::Several);
+    assert!(several.map(|one| one.count).sum::<u64>() >= 200, "and what was too much is counted");
+    assert!(of(2).iter().all(|one| one.last.0 > 11 * DAY_MS), "the oldest of who had too many");
+
+    for number in 0..3 {
+        desk.ledger.audit(AuditEntry { user: "анна".into(), ..act(&number.to_string()) });
+    }
+    desk.denials();
+    drop(desk);
+    let store = Store::open(&folder.0, None, Time(0)).unwrap();
+    let flood = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100050)
+        INSERT INTO audit (at, user, address, act, object, status, error)
+        SELECT 5, 'vera', '', 'x', '', 403, NULL FROM n";
+    store.query(|connection| connection.execute(flood, [])).unwrap();
+    store.query(|connection| connection.execute("DELETE FROM counter WHERE name = 'trimmed'", [])).unwrap();
+    drop(store);
+    let desk = open(&folder, None).unwrap();
+    desk.ledger.audit(act("last"));
+    let acts = ask(|done| desk.ledger.acts(AuditFilter { since: None, limit: u32::MAX }, done)).unwrap();
+    assert_eq!(acts.iter().filter(|act| act.user == "анна").count(), 3);
+    assert!((99_999..=100_001).contains(&acts.len()), "{}", acts.len());
 }
 
 #[test]

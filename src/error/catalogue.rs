@@ -78,7 +78,7 @@ catalogue! {
     112 RecordNotFound "EHTTPNotFound" 404
         ru "Нет записи {0}.", "Обновите список: запись могла завершиться.";
         en "There is no record {0}.", "Refresh the list: the record may have ended.";
-    113 TooManyAttempts "EHTTPForbidden" 403
+    113 TooManyAttempts "EHTTPForbidden" 429
         ru "Слишком много попыток.", "Повторите через {0} с.";
         en "Too many attempts.", "Try again in {0} s.";
     120 SeriesKeyNeeded "EHTTPBadRequest" 400

@@ -80,6 +80,8 @@ fn plain_particulars<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::
 /// Result with the catalogue's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// How long whoever finds a full queue should wait, in seconds.
+const BUSY_WAIT: u64 = 5;
 /// Stands between the Russian and the English form of one particular.
 const LANGUAGES: char = '\u{1F}';
 
@@ -110,6 +112,15 @@ impl Error {
     /// What to do about it.
     pub fn remedy(&self, lang: Lang) -> String {
         self.fill(lang.pick(self.code.entry().russian[1], self.code.entry().english[1]), lang)
+    }
+
+    /// After how many seconds the same request may fare better, as HTTP's `Retry-After` tells it; `None` when waiting helps nothing.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self.code {
+            Code::TooManyAttempts => Some(self.args.first().and_then(|wait| wait.parse().ok()).unwrap_or(1).max(1)),
+            Code::Busy => Some(BUSY_WAIT),
+            _ => None,
+        }
     }
 
     /// Class in brackets, cause, remedy: the form that 1C code and the API's `Message` expect.
@@ -154,6 +165,15 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    #[test]
+    fn who_has_to_wait_is_told_how_long() {
+        let wait = |error: Error| (error.code.status(), error.retry_after());
+        assert_eq!(wait(Error::new(Code::TooManyAttempts).with(17)), (429, Some(17)));
+        assert_eq!(wait(Error::new(Code::TooManyAttempts).with(0)), (429, Some(1)));
+        assert_eq!(wait(Code::Busy.into()), (503, Some(BUSY_WAIT)));
+        assert_eq!(wait(Code::ApiDisabled.into()), (503, None), "waiting does not enable it");
+    }
 
     #[test]
     fn every_code_has_its_row_its_own_number_and_texts_in_both_languages() {

@@ -28,7 +28,7 @@ fn an_unknown_name_gets_the_answer_of_a_wrong_password_and_guesses_must_wait() -
         let heard = guess("admin", "guess")?;
         match heard.status() {
             401 => {}
-            403 => waits.push(heard.head()),
+            429 => waits.push(heard.head()),
             other => panic!("{other}: {heard:?}"),
         }
     }
@@ -52,7 +52,7 @@ fn many_guesses_at_once_are_bounded() -> Outcome {
         guesses.into_iter().map(|guess| guess.join().unwrap_or(Ok(0))).collect::<Outcome<Vec<u16>>>()
     })?;
     let count = |status: u16| outcome.iter().filter(|one| **one == status).count();
-    assert_eq!(count(401) + count(403) + count(503), 60, "{outcome:?}");
+    assert_eq!(count(401) + count(429) + count(503), 60, "{outcome:?}");
     assert!(count(401) < 20, "most of them were not even tried: {outcome:?}");
     Ok(())
 }

@@ -23,6 +23,9 @@ pub trait Service: Send + Sync + 'static {
     }
 }
 
+/// How long whoever is refused for want of room should wait, in seconds.
+const RETRY_AFTER: u64 = 5;
+
 /// Why a front refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
@@ -42,7 +45,8 @@ impl Rejection {
 
     /// The refusal as the error body of the guide.
     pub fn response(&self) -> Response {
-        Response::json(self.status, &ErrorBody::http(self.status, &self.reason))
+        let wait = (self.status == 503).then_some(RETRY_AFTER);
+        Response::json(self.status, &ErrorBody::http(self.status, &self.reason)).with_retry_after(wait)
     }
 }
 
@@ -253,7 +257,7 @@ mod tests {
         let (completer, pending) = pending();
         drop(completer);
         let response = pending.wait();
-        assert_eq!(response.status, 503);
+        assert_eq!((response.status, response.headers.get("retry-after")), (503, Some("5")));
         let (completer, pending) = super::pending();
         drop(completer.or_else(|| Response::empty(429)));
         assert_eq!(pending.wait().status, 429, "its owner has words of his own");

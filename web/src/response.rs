@@ -64,6 +64,14 @@ impl Response {
         self
     }
 
+    /// The same response, telling after how many seconds the request may be repeated, if that is known.
+    pub fn with_retry_after(self, seconds: Option<u64>) -> Self {
+        match seconds {
+            Some(seconds) => self.with_header("Retry-After", &seconds.to_string()),
+            None => self,
+        }
+    }
+
     /// The same response with a cookie for the whole service: `HttpOnly`, `SameSite=Strict`, `Secure` under TLS.
     /// `max_age` is in seconds; 0 removes the cookie. A value with characters that cookies can't hold is left out.
     pub fn with_cookie(mut self, name: &str, value: &str, max_age: u32, secure: bool) -> Self {

@@ -108,7 +108,8 @@ fn lang(language: Language) -> Lang {
 fn refusal(error: &Error, language: Language) -> Response {
     // With the error itself in it, so that a server can tell it in its own language.
     let status = error.code.status();
-    Response::json(status, &Refusal::of(error, lang(language), status::text(status)))
+    let body = Refusal::of(error, lang(language), status::text(status));
+    Response::json(status, &body).with_retry_after(error.retry_after())
 }
 
 impl CentreService {

@@ -232,6 +232,7 @@ pub(super) fn refused(request: &Request, error: &Error) -> Response {
     let code = error.code.status();
     let main = Refusal { cause: error.cause(lang), remedy: error.remedy(lang) };
     let response = framed(request, None, code, ("Отказ", status::text(code)), &main);
+    let response = response.with_retry_after(error.retry_after());
     match error.code {
         Code::TokenWrong => {
             response.with_header("WWW-Authenticate", "Basic realm=\"licencecenter\", charset=\"UTF-8\"")

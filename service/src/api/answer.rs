@@ -104,16 +104,11 @@ impl Answer {
 pub fn refusal(error: &Error, lang: Lang) -> Response {
     let status = error.code.status();
     let response = Response::json(status, &Refusal::of(error, lang, web::status::text(status)));
-    let response = response.with_header("Licence-ServerVersion", SERVER_VERSION);
+    let response = response.with_header("Licence-ServerVersion", SERVER_VERSION).with_retry_after(error.retry_after());
     match error.code {
         Code::Unauthorized => {
             response.with_header("WWW-Authenticate", "Basic realm=\"licenceserver\", charset=\"UTF-8\"")
         }
-        Code::TooManyAttempts => match error.args.first() {
-            Some(seconds) => response.with_header("Retry-After", seconds),
-            None => response,
-        },
-        Code::Busy => response.with_header("Retry-After", "5"),
         _ => response,
     }
 }

@@ -14,7 +14,7 @@ use super::query::schema_settings;
 /// Statuses that any operation may refuse with.
 const REFUSALS: [u16; 3] = [400, 500, 503];
 /// Statuses that any operation may refuse with that isn't public.
-const REFUSED_ENTRY: [u16; 2] = [401, 403];
+const REFUSED_ENTRY: [u16; 3] = [401, 403, 429];
 const SCHEME: &str = "basic";
 
 /// The document.

@@ -535,5 +535,5 @@ fn refusal(error: &Error) -> Response {
     if error.code == Code::Internal || error.code == Code::CryptoFailed {
         log::warn!("{}", error.message(Lang::English));
     }
-    Response::json(error.code.status(), error)
+    Response::json(error.code.status(), error).with_retry_after(error.retry_after())
 }

@@ -78,7 +78,7 @@ fn refusal(reader: &Reader, error: &Error) -> Response {
     let lang = reader.lang;
     let main = RefusalPage { lang, cause: error.cause(lang), remedy: error.remedy(lang), back: reader.address("/") };
     let title = lang.pick("Запрос не выполнен", "The request was refused");
-    let response = reader.framed(error.code.status(), title, &main);
+    let response = reader.framed(error.code.status(), title, &main).with_retry_after(error.retry_after());
     if error.code == Code::Unauthorized { response.with_header("WWW-Authenticate", CHALLENGE) } else { response }
 }
 

@@ -25,7 +25,7 @@ fn every_address_but_the_public_ones_asks_for_credentials() {
             assert_eq!(response.status == 401, access != Access::Public, "{} {path}", method.name());
         }
         let wrong = bench.ask(request(method.name(), &path, Some(("admin", "wrong password"))));
-        assert_eq!([401, 403].contains(&wrong.status), access != Access::Public, "{} {path}", method.name());
+        assert_eq!([401, 429].contains(&wrong.status), access != Access::Public, "{} {path}", method.name());
     }
     for (method, path) in [("GET", "/api/nothing"), ("DELETE", "/api/licences"), ("GET", "/api/licences/1/2")] {
         let response = bench.ask(request(method, path, None));
@@ -173,7 +173,7 @@ fn an_account_is_guarded_against_guesses_from_many_addresses() {
     };
     assert_eq!(from(5000, ("vera", "passwort one")), 200);
     assert!((0..30).all(|number| from(number, ("vera", "guess")) == 401));
-    assert_eq!(from(31, ("vera", "guess")), 403);
+    assert_eq!(from(31, ("vera", "guess")), 429);
     assert_eq!(from(32, ("oleg", "passwort two")), 200, "another account");
     assert_eq!(from(5000, ("vera", "passwort one")), 200, "who is signed in stays so");
     assert_eq!(log_in(&bench, ("vera", "passwort one")), 200, "nobody is locked out of the server itself");
@@ -261,15 +261,15 @@ fn whoever_guesses_waits_longer_and_longer_and_others_do_not() {
         }
         let guess = |password: &str| bench.ask(request("GET", "/api", Some(("admin", password))));
         let statuses: Vec<u16> = (0..7).map(|number| guess(&format!("guess {number}")).status).collect();
-        assert_eq!(statuses, [401, 401, 401, 401, 401, 403, 403]);
+        assert_eq!(statuses, [401, 401, 401, 401, 401, 429, 429]);
         let refused = guess("another password");
-        assert_eq!(code(&refused), (403, 113), "even the right one waits");
+        assert_eq!(code(&refused), (429, 113), "even the right one waits");
         assert_eq!(refused.headers.get("retry-after"), Some("1"));
         assert_eq!(bench.ask(request_from(REMOTE, "GET", "/api", CHANGED)).status, 200, "another address");
         bench.clock.advance(1000);
         assert_eq!(guess("another password").status, 200);
         let again: Vec<u16> = (0..7).map(|number| guess(&format!("wrong again {number}")).status).collect();
-        assert_eq!(again, [401, 401, 401, 401, 401, 403, 403], "a success ends the delay");
+        assert_eq!(again, [401, 401, 401, 401, 401, 429, 429], "a success ends the delay");
         assert_eq!(guess("another password").status, 200, "who has signed in is not locked out by a few failures");
     }
 }

@@ -22,6 +22,8 @@ use crate::{CRYPTO, response_key};
 
 /// Longer than the server takes when a centre with several addresses is out of reach.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// For what a server does by itself some seconds later anyway.
+const SHORT_PATIENCE: Duration = Duration::from_secs(10);
 /// Largest answer that is read, in bytes: that of a backup.
 const MAX_ANSWER: u64 = 1 << 30;
 /// How often somebody at a terminal is shown that work goes on.
@@ -66,12 +68,21 @@ impl Desk {
         Ok(Desk { via, pass: Pass::read(&paths.data)?, lang })
     }
 
+    /// Has the server of the data folder read its settings again, if one runs; whether it has.
+    pub fn reload_settings(paths: &Paths, lang: Lang) -> bool {
+        let nothing = serde_json::json!({ "Settings": [] }).to_string().into_bytes();
+        let asked = Pass::read(&paths.data).and_then(|pass| {
+            Desk { via: Via::Running, pass, lang }.over_network("PUT", "/api/settings", Some(nothing), SHORT_PATIENCE)
+        });
+        asked.is_ok_and(|(status, _)| (200..300).contains(&status))
+    }
+
     /// Asks the API and gives the body of its answer; its refusal is an error.
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Vec<u8>> {
         let _busy = Busy::start(self.lang);
         let body = body.map(|body| body.to_string().into_bytes());
         let (status, answer) = match &self.via {
-            Via::Running => self.over_network(method, path, body)?,
+            Via::Running => self.over_network(method, path, body, PATIENCE)?,
             Via::Own(service) => self.in_process(service, method, path, body)?,
         };
         if (200..300).contains(&status) {
@@ -89,13 +100,19 @@ impl Desk {
         serde_json::from_slice(&answer).map_err(|e| Error::new(Code::Internal).with(e))
     }
 
-    fn over_network(&self, method: &str, path: &str, body: Option<Vec<u8>>) -> Result<(u16, Vec<u8>)> {
+    fn over_network(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Vec<u8>>,
+        patience: Duration,
+    ) -> Result<(u16, Vec<u8>)> {
         let failed = |e: &dyn std::fmt::Display| {
             Error::new(Code::ServerNotFound).with(format_args!("{}: {e}", self.pass.address))
         };
         // A proxy knows nothing of this computer's own ports.
         let config =
-            ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false).proxy(None);
+            ureq::Agent::config_builder().timeout_global(Some(patience)).http_status_as_error(false).proxy(None);
         let agent = ureq::Agent::new_with_config(config.build());
         let request = ureq::http::Request::builder()
             .method(method)

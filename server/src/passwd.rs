@@ -12,6 +12,7 @@ use service::access;
 use zeroize::Zeroizing;
 
 use crate::arguments::Passwd;
+use crate::desk::Desk;
 use crate::{CRYPTO, Outcome};
 
 /// Longest line that is read from standard input, in bytes.
@@ -28,7 +29,8 @@ pub fn run(paths: &Paths, settings: &ServerSettings, lang: Lang, options: &Passw
         }
         access::remove_account(paths, user)?;
         let done = lang.pick("Учётная запись удалена:", "The account is removed:");
-        output::print(&printable::line(&format!("{done} {user}, {}", place.display())));
+        let done = printable::line(&format!("{done} {user}, {}", place.display()));
+        output::print(&format!("{done}\n{}", taken_up(paths, lang)));
         return Ok(Outcome::Done);
     }
     if user == settings.user && options.role.is_some_and(|role| role != Role::Administrator) {
@@ -44,12 +46,19 @@ pub fn run(paths: &Paths, settings: &ServerSettings, lang: Lang, options: &Passw
         None => drop(access::set_password(paths, CRYPTO, user, &password)?),
     }
     let done = format!("{} {}", lang.pick("Пароль задан:", "The password is set:"), place.display());
-    let hint = lang.pick(
-        "Работающий сервер подхватит его через несколько секунд.",
-        "A server that runs takes it up within a few seconds.",
-    );
-    output::print(&format!("{}\n{hint}", printable::line(&done)));
+    output::print(&format!("{}\n{}", printable::line(&done), taken_up(paths, lang)));
     Ok(Outcome::Done)
+}
+
+/// Tells a server that runs, so that the former account ends at once; what came of it.
+fn taken_up(paths: &Paths, lang: Lang) -> &'static str {
+    match Desk::reload_settings(paths, lang) {
+        true => lang.pick("Работающий сервер применяет это сразу.", "The server that runs takes it up now."),
+        false => lang.pick(
+            "Работающий сервер подхватит это через несколько секунд.",
+            "A server that runs takes it up within a few seconds.",
+        ),
+    }
 }
 
 fn from_stdin() -> Result<Zeroizing<String>> {

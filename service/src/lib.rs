@@ -227,6 +227,11 @@ impl LicenceService {
         self.api.routes()
     }
 
+    /// Every address of the console, the same way.
+    pub fn console_routes(&self) -> Vec<(Method, &'static str, web::Access)> {
+        self.console.routes()
+    }
+
     /// Lets a key be used or not, whatever its licence says.
     pub fn set_enabled(&self, series: SeriesId, key_no: KeyNo, enabled: bool) -> Result<()> {
         let now = self.core.timekeeper.now();

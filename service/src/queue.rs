@@ -1,24 +1,31 @@
-//! Handing work to a bounded crew without losing what it works on: a full queue gives it back, so that it can be answered.
+//! Handing work to bounded threads without losing what it works on: a full queue gives it back, so that it can be answered.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use licence::error::{Code, Error};
+use licence::error::{Code, Error, Result};
 use parking_lot::Mutex;
-use web::Crew;
+use web::{Crew, Turn, Workers};
 
-/// Queues `job`, which works on `load`; [`Code::Busy`] and the load when the queue is full.
+/// Queues `job` of a client in a lane, both in `place`; [`Code::Busy`] and the load when there is no room. The job gets
+/// [`Code::Busy`] in place of its turn when it has waited its longest.
 pub fn hand_over<T: Send + 'static>(
-    crew: &Crew,
+    workers: &Workers,
+    place: (usize, IpAddr),
     load: T,
-    job: impl FnOnce(T) + Send + 'static,
+    job: impl FnOnce(T, Result<()>) + Send + 'static,
 ) -> Result<(), (Error, T)> {
-    hand_over_then(crew, load, move |load| {
-        job(load);
-        || ()
-    })
+    let (lane, client) = place;
+    let in_turn = |turn| match turn {
+        Turn::Come => Ok(()),
+        Turn::TooLate => Err(Code::Busy.into()),
+    };
+    let queued = workers.try_run(lane, client, load, move |load, turn| job(load, in_turn(turn)));
+    queued.map_err(|load| (Code::Busy.into(), load))
 }
 
-/// The same with what hands its result over: see [`Crew::try_run_then`].
+/// Queues `job`, which works on `load` and gives what hands its result over (see [`Crew::try_run_then`]); [`Code::Busy`] and the
+/// load when the queue is full.
 pub fn hand_over_then<T, E>(crew: &Crew, load: T, job: impl FnOnce(T) -> E + Send + 'static) -> Result<(), (Error, T)>
 where
     T: Send + 'static,
@@ -52,12 +59,13 @@ mod tests {
         let hold = move |tell: mpsc::Sender<u32>| {
             tell.send(0).unwrap();
             let _ = released.recv();
+            || ()
         };
-        assert!(hand_over(&crew, tell.clone(), hold).is_ok());
+        assert!(hand_over_then(&crew, tell.clone(), hold).is_ok());
         assert_eq!(told.recv(), Ok(0));
         let say = |number: u32| {
             let tell = tell.clone();
-            hand_over(&crew, number, move |number| tell.send(number).unwrap())
+            hand_over_then(&crew, number, move |number| move || tell.send(number).unwrap())
         };
         assert!(say(1).is_ok());
         assert_eq!(say(2).unwrap_err().1, 2);

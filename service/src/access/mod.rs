@@ -3,6 +3,7 @@
 //! It owns failures and remembered sign-ins, in memory only. It must never hash a password on a front's thread, nor keep one.
 
 pub(crate) mod attempts;
+pub(crate) mod hashing;
 mod pass;
 mod password;
 mod tally;
@@ -17,8 +18,7 @@ use licence::error::{Code, Error, Result};
 use licence::settings::{Authorization, Role, ServerSettings};
 use licence::time::{Clock, Tick, Time};
 use parking_lot::Mutex;
-use web::limits::Connections;
-use web::{Access, Crew, Request, origin};
+use web::{Access, Request, origin};
 use zeroize::Zeroizing;
 
 pub use password::{
@@ -31,16 +31,9 @@ pub use pass::Pass;
 use crate::ledger::AuditEntry;
 use crate::settings::Live;
 pub(crate) use attempts::{Admission, Attempts, Subject};
+use hashing::{Hashing, Purpose};
 use tally::{Guesses, Tally};
 
-/// Passwords that may be hashed at once, each with 19 MiB, and how many may wait for it.
-const HASHERS: usize = 2;
-const WAITING: usize = 512;
-/// How many of them from one address, so that nobody takes the whole queue. After a restart a proxy's address brings all its users
-/// at once; a guesser fills no queue, for after a few failures what is left of it is refused unhashed.
-const WAITING_PER_ADDRESS: usize = 128;
-/// Who has waited for this long is told to come again: his turn would be of no use to a client that has given up.
-const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// How long a verified pair is remembered.
 const REMEMBERED: Duration = Duration::from_secs(300);
 const MAX_REMEMBERED: usize = 1024;
@@ -59,6 +52,8 @@ pub struct Visitor {
     pub role: Access,
     /// The account still has the password of a new server: it may read, and set a new one.
     pub must_change_password: bool,
+    /// The account as the settings had it, hashed; none for who needs no account: see [`Guard::still_admits`].
+    standing: Option<[u8; 32]>,
 }
 
 impl Visitor {
@@ -86,8 +81,8 @@ pub struct Guard {
     attempts: Mutex<Attempts>,
     tally: Mutex<Tally>,
     remembered: Mutex<HashMap<[u8; 32], Tick>>,
-    waiting: Mutex<Connections>,
-    crew: Crew,
+    /// Threads that hash passwords, for whatever purpose.
+    pub(crate) hashing: Hashing,
     /// What this computer's own commands show; none inside the component.
     pass: Option<Pass>,
 }
@@ -105,6 +100,8 @@ struct Claimed {
     user: String,
     password: Zeroizing<String>,
     address: IpAddr,
+    /// Whether it comes from this computer, and through no proxy.
+    is_local: bool,
     mark: [u8; 32],
     hash: String,
     role: Access,
@@ -132,6 +129,7 @@ impl Guard {
     pub fn new(crypto: Provider, clock: Arc<dyn Clock>, settings: Arc<Live>, pass: Option<Pass>) -> Result<Guard> {
         Ok(Guard {
             crypto,
+            hashing: Hashing::start(clock.clone())?,
             clock,
             settings,
             computer: licence::host::os::computer_name(),
@@ -139,16 +137,22 @@ impl Guard {
             attempts: Mutex::default(),
             tally: Mutex::default(),
             remembered: Mutex::default(),
-            waiting: Mutex::new(Connections::new(WAITING, WAITING_PER_ADDRESS)),
-            crew: Crew::new("passwords", HASHERS, WAITING).map_err(|e| Error::new(Code::Internal).with(e))?,
             pass,
         })
     }
 
-    /// Whether a command of this computer's administrator has sent the request.
+    /// Whether a command of this computer's administrator has sent the request, from this computer: a pass that got out opens
+    /// nothing to others.
     pub fn is_own_command(&self, request: &Request) -> bool {
         let given = request.headers.get("authorization");
-        self.pass.as_ref().is_some_and(|pass| pass.fits(self.crypto, given))
+        self.pass.as_ref().is_some_and(|pass| pass.fits(self.crypto, given)) && self.is_here(request)
+    }
+
+    /// Whether the request was made on this computer. A server that does not listen on loopback is reached at its own address,
+    /// which nobody else can have.
+    fn is_here(&self, request: &Request) -> bool {
+        let own = self.settings.get().nearest().ip();
+        request.is_loopback() || request.peer.ip().to_canonical() == own.to_canonical() && !request.is_forwarded()
     }
 
     /// Whether the request may come from where it comes, and calls this server by its name.
@@ -206,19 +210,10 @@ impl Guard {
             Known::Refused(error) => then(Err(error)),
             Known::Unverified(claimed) => {
                 let (guard, address) = (self.clone(), claimed.address);
-                if !self.waiting.lock().open(address) {
-                    return then(Err(Code::Busy.into()));
-                }
-                let since = self.clock.now().tick;
-                // When the queue is full the job is dropped, and what `then` holds answers for itself.
-                let job = move || {
-                    let outcome = guard.verify(claimed, since);
-                    guard.waiting.lock().close(address);
-                    then(outcome);
-                };
-                if self.crew.try_run(job).is_err() {
-                    self.waiting.lock().close(address);
+                let verify = move |(claimed, then): (Claimed, F), turn| then(guard.verify(claimed, turn));
+                if let Err((error, (_, then))) = self.hashing.run(Purpose::SignIn, address, (claimed, then), verify) {
                     log::warn!("{address}: too many passwords are waiting to be checked");
+                    then(Err(error));
                 }
             }
         }
@@ -243,19 +238,13 @@ impl Guard {
         self.tally.lock().take(self.clock.now().tick).into_iter().map(line).collect()
     }
 
-    /// Runs `job` where passwords are hashed; `false` when too many are waiting.
-    pub fn hash_later(&self, job: impl FnOnce() + Send + 'static) -> bool {
-        self.crew.try_run(job).is_ok()
-    }
-
     fn known(&self, request: &Request) -> Known {
         if self.is_own_command(request) {
-            return Known::Visitor(visitor(COMMAND.into(), Access::Administrator));
+            return Known::Visitor(anonymous(COMMAND.into()));
         }
         let settings = self.settings.get();
         if settings.authorization == Authorization::Off && request.is_loopback() {
-            let user = settings.user.clone();
-            return Known::Visitor(Visitor { user, role: Access::Administrator, must_change_password: false });
+            return Known::Visitor(anonymous(settings.user.clone()));
         }
         let Some((user, password)) = request.basic_credentials() else {
             return Known::Refused(Code::Unauthorized.into());
@@ -272,7 +261,8 @@ impl Guard {
             Err(error) => return Known::Refused(error),
         };
         let remembered = self.remembers(&mark);
-        if let Err(error) = self.admission(address, &user, remembered) {
+        let is_local = request.is_loopback();
+        if let Err(error) = self.admission((address, is_local), &user, remembered) {
             return Known::Refused(error);
         }
         let Some((role, stored)) = found else {
@@ -280,48 +270,67 @@ impl Guard {
             return match password::is_hash(&settings.password) {
                 true => {
                     let (hash, role) = (password::DECOY.to_owned(), Access::Public);
-                    Known::Unverified(Claimed { user, password, address, mark, hash, role })
+                    Known::Unverified(Claimed { user, password, address, is_local, mark, hash, role })
                 }
                 false => Known::Refused(self.failed(address, Some(&user))),
             };
         };
+        let visitor =
+            Visitor { role, must_change_password: false, standing: Some(self.standing(&user, role, stored)), user };
         if remembered {
-            return Known::Visitor(visitor(user, role));
+            return Known::Visitor(visitor);
         }
+        let user = &visitor.user;
         if password::is_hash(stored) {
-            return Known::Unverified(Claimed { user, password, address, mark, hash: stored.to_owned(), role });
+            let (user, hash) = (user.clone(), stored.to_owned());
+            return Known::Unverified(Claimed { user, password, address, is_local, mark, hash, role });
         }
-        if self.mark(address, &user, stored, stored).as_ref() != Ok(&mark) {
-            return Known::Refused(self.failed(address, Some(&user)));
+        if self.mark(address, user, stored, stored).as_ref() != Ok(&mark) {
+            return Known::Refused(self.failed(address, Some(user)));
         }
         self.attempts.lock().succeeded(&Subject::address(address));
-        let by_default = user == settings.user && password::is_default(&settings);
-        match (by_default, request.is_loopback()) {
+        let by_default = *user == settings.user && password::is_default(&settings);
+        match (by_default, is_local) {
             (true, false) => Known::Refused(Code::PasswordChangeRequired.into()),
             (false, _) => {
                 self.remember(mark);
-                Known::Visitor(visitor(user, role))
+                Known::Visitor(visitor)
             }
-            (must_change_password, true) => Known::Visitor(Visitor { must_change_password, ..visitor(user, role) }),
+            (must_change_password, true) => Known::Visitor(Visitor { must_change_password, ..visitor }),
         }
     }
 
-    /// Hashes and compares what has waited `since` then. Looks again first, for meanwhile others may have answered it.
-    fn verify(&self, claimed: Claimed, since: Tick) -> Result<Visitor> {
-        let Claimed { user, password, address, mark, hash, role } = claimed;
+    /// Hashes and compares, if its turn has come. Looks again first, for meanwhile others may have answered it.
+    fn verify(&self, claimed: Claimed, turn: Result<()>) -> Result<Visitor> {
+        let Claimed { user, password, address, is_local, mark, hash, role } = claimed;
+        let standing = Some(self.standing(&user, role, &hash));
+        let visitor = Visitor { role, must_change_password: false, standing, user: user.clone() };
+        // Both may have taken a while, in which the account may have ended.
         if self.remembers(&mark) {
-            return Ok(visitor(user, role));
+            return self.still_admits(&visitor).map(|()| visitor);
         }
-        if self.clock.now().tick.since(since) > LONGEST_WAIT {
-            return Err(Code::Busy.into());
-        }
-        self.admission(address, &user, false)?;
+        turn?;
+        self.admission((address, is_local), &user, false)?;
         if !password::verify(&hash, &password) {
             return Err(self.failed(address, Some(&user)));
         }
         self.attempts.lock().succeeded(&Subject::address(address));
+        self.still_admits(&visitor)?;
         self.remember(mark);
-        Ok(visitor(user, role))
+        Ok(visitor)
+    }
+
+    /// Whether the account that a visitor was admitted by is what it was: what has waited since then is not done for one that was
+    /// removed, or has another role, password or name.
+    pub fn still_admits(&self, visitor: &Visitor) -> Result<()> {
+        let Some(standing) = visitor.standing else { return Ok(()) };
+        let settings = self.settings.get();
+        let now = account(&settings, &visitor.user).map(|(role, stored)| self.standing(&visitor.user, role, stored));
+        if now == Some(standing) { Ok(()) } else { Err(Code::Unauthorized.into()) }
+    }
+
+    fn standing(&self, user: &str, role: Access, stored: &str) -> [u8; 32] {
+        self.crypto.sha256(&[format!("{role:?}\n{user}\n").as_bytes(), stored.as_bytes()])
     }
 
     fn remember(&self, mark: [u8; 32]) {
@@ -346,11 +355,12 @@ impl Guard {
         Code::Unauthorized.into()
     }
 
-    /// Whether a try is allowed now. Who sits at the server itself can't be locked out of an account by strangers.
-    fn admission(&self, address: IpAddr, user: &str, remembered: bool) -> Result<()> {
+    /// Whether a try is allowed now. Who sits at the server itself can't be locked out of an account by strangers; through a proxy
+    /// nobody does.
+    fn admission(&self, (address, is_local): (IpAddr, bool), user: &str, remembered: bool) -> Result<()> {
         let now = self.clock.now().tick;
         let mut attempts = self.attempts.lock();
-        let by_account = match address.to_canonical().is_loopback() {
+        let by_account = match is_local {
             true => Admission::Free,
             false => attempts.admission(&Subject::Account(user.to_owned()), now),
         };
@@ -392,6 +402,7 @@ impl Guard {
     }
 }
 
-fn visitor(user: String, role: Access) -> Visitor {
-    Visitor { user, role, must_change_password: false }
+/// An administrator who needs no account.
+fn anonymous(user: String) -> Visitor {
+    Visitor { user, role: Access::Administrator, must_change_password: false, standing: None }
 }

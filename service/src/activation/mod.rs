@@ -9,6 +9,8 @@ mod order;
 mod pending;
 
 use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
 
 use licence::activation::{Activate, Answer, CodeParameters, Granted, Purpose, Received, Request, Want};
 use licence::api::LicenceInfo;
@@ -22,7 +24,7 @@ use licence::{KeyId, KeyNo, SeriesId};
 use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::Serialize;
-use web::Crew;
+use web::{Lane, Workers};
 
 use crate::Core;
 use crate::keys::News;
@@ -33,16 +35,30 @@ use pending::Pending;
 pub use order::{Order, ReserveOrder, UpdateOrder};
 pub use pending::FILE as PENDING_FILE;
 
-const THREADS: usize = 2;
-const QUEUE: usize = 16;
+/// Whose calls wait apart, in the order of [`Caller`]. A call that is begun has a time limit of its own.
+const LANES: [Lane; 2] = [
+    Lane { waiting: 16, waiting_per_client: 16, patience: Duration::from_secs(300) },
+    Lane { waiting: 16, waiting_per_client: 4, patience: Duration::from_secs(60) },
+];
+/// Whose calls each thread makes, in turns: components are strangers, so they never have both.
+const THREADS: [&[usize]; 2] = [&[Caller::Person as usize], &[Caller::Component as usize, Caller::Person as usize]];
 /// Place of an answer in errors about it.
 const ANSWER: &str = "answer";
 
 /// The calls to centres.
 pub struct Activations {
-    crew: Crew,
+    workers: Workers,
     running: Mutex<HashSet<Subject>>,
     pending: Pending,
+}
+
+/// Who has the centre asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// Somebody who has signed in, or this server itself.
+    Person,
+    /// A component.
+    Component,
 }
 
 /// What a request is about: of two requests about the same one the later is refused while the first is on its way.
@@ -82,13 +98,22 @@ impl Drop for Running<'_> {
 impl Activations {
     /// Threads for calls, over the requests of a data folder.
     pub fn new(folder: &std::path::Path) -> Result<Activations> {
-        let crew = Crew::new("activation", THREADS, QUEUE).map_err(|e| Error::new(Code::Internal).with(e))?;
-        Ok(Activations { crew, running: Mutex::default(), pending: Pending::open(folder) })
+        let started = Instant::now();
+        let workers = Workers::start("activation", &LANES, &THREADS, move || started.elapsed());
+        let workers = workers.map_err(|e| Error::new(Code::Internal).with(e))?;
+        Ok(Activations { workers, running: Mutex::default(), pending: Pending::open(folder) })
     }
 
-    /// Runs `job` with `load` on those threads; an error with the load when too many wait.
-    pub fn run<T: Send + 'static>(&self, load: T, job: impl FnOnce(T) + Send + 'static) -> Result<(), (Error, T)> {
-        hand_over(&self.crew, load, job)
+    /// Runs `job` with `load` of somebody at `address` on those threads; an error with the load when too many wait, and an error in
+    /// place of its turn for a job that has waited its longest.
+    pub fn run<T: Send + 'static>(
+        &self,
+        caller: Caller,
+        address: IpAddr,
+        load: T,
+        job: impl FnOnce(T, Result<()>) + Send + 'static,
+    ) -> Result<(), (Error, T)> {
+        hand_over(&self.workers, (caller as usize, address), load, job)
     }
 
     fn start(&self, purpose: &Purpose) -> Result<Running<'_>> {
@@ -342,9 +367,11 @@ pub fn update_daily(core: &std::sync::Arc<Core>) {
     if let Err(error) = pending.note_update(now) {
         return log::error!("{error}");
     }
-    let queued = core.activations.run(core.clone(), |core| match update(&core, UpdateOrder::default()) {
-        Ok(_) => {}
-        Err(error) => log::warn!("the daily update: {error}"),
+    let here = Ipv4Addr::LOCALHOST.into();
+    let queued = core.activations.run(Caller::Person, here, core.clone(), |core, turn| {
+        if let Err(error) = turn.and_then(|()| update(&core, UpdateOrder::default())) {
+            log::warn!("the daily update: {error}");
+        }
     });
     if let Err((error, _)) = queued {
         log::warn!("the daily update: {error}");

@@ -19,9 +19,10 @@ mod settings;
 mod summary;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use licence::error::{Code, Error, Lang, Result};
-use web::{Access, Crew, Found, Method, Params, Reply, Request, Route};
+use web::{Access, Found, Lane, Method, Params, Reply, Request, Route, Workers};
 
 use crate::Core;
 use crate::access::Visitor;
@@ -39,14 +40,14 @@ pub use routes::{LICENCES, METRICS, READY};
 pub use server::server_info;
 pub use sessions::{connection_info, end_session, session_info};
 
-/// Lists and changes of files that are worked on at once, and how many may wait.
-const WORKERS: usize = 2;
-const WAITING: usize = 64;
+/// Threads for lists and changes of files, and how many may wait; addresses take turns.
+const THREADS: [&[usize]; 2] = [&[0]; 2];
+const WAITING: Lane = Lane { waiting: 64, waiting_per_client: 48, patience: Duration::from_secs(300) };
 
 /// What the calls share beside the service.
 struct Shared {
     /// What takes long runs here.
-    crew: Crew,
+    workers: Workers,
     codes: Codes,
 }
 
@@ -57,6 +58,15 @@ struct Call {
     request: Request,
     params: Params,
     lang: Lang,
+    /// Whoever has signed in for it; nobody where the route is public.
+    visitor: Option<Visitor>,
+}
+
+impl Call {
+    /// Whether it may still be carried out, when its turn has come.
+    fn still_admitted(&self) -> Result<()> {
+        self.visitor.as_ref().map_or(Ok(()), |visitor| self.core.guard.still_admits(visitor))
+    }
 }
 
 /// Whether a path is served here.
@@ -77,8 +87,10 @@ pub struct Api {
 impl Api {
     /// The API over the service.
     pub fn new(core: Arc<Core>) -> Result<Api> {
-        let crew = Crew::new("api", WORKERS, WAITING).map_err(|e| Error::new(Code::Internal).with(e))?;
-        Ok(Api { core, shared: Arc::new(Shared { crew, codes: Codes::default() }) })
+        let started = Instant::now();
+        let workers = Workers::start("api", &[WAITING], &THREADS, move || started.elapsed());
+        let workers = workers.map_err(|e| Error::new(Code::Internal).with(e))?;
+        Ok(Api { core, shared: Arc::new(Shared { workers, codes: Codes::default() }) })
     }
 
     /// The addresses.
@@ -114,17 +126,17 @@ impl Api {
         if let Found::Route { route, params } = routes::table().find(request.method, &request.path)
             && route.access == Access::Public
         {
-            return route.handler.serve(Call { core, shared, request, params, lang }, answer);
+            return route.handler.serve(Call { core, shared, request, params, lang, visitor: None }, answer);
         }
         let asked = request.clone();
         self.core.guard.admit(&asked, move |visitor| match visitor {
-            Ok(visitor) => dispatch(core, shared, request, &visitor, lang, answer.known()),
+            Ok(visitor) => dispatch(core, shared, request, visitor, lang, answer.known()),
             Err(error) => answer.refuse(&error),
         });
     }
 }
 
-fn dispatch(core: Arc<Core>, shared: Arc<Shared>, request: Request, visitor: &Visitor, lang: Lang, answer: Answer) {
+fn dispatch(core: Arc<Core>, shared: Arc<Shared>, request: Request, visitor: Visitor, lang: Lang, answer: Answer) {
     let (route, params) = match routes::table().find(request.method, &request.path) {
         Found::Route { route, params } => (route, params),
         Found::NotFound => return answer.refuse(&Error::new(Code::NotFound).with(&request.path)),
@@ -134,7 +146,7 @@ fn dispatch(core: Arc<Core>, shared: Arc<Shared>, request: Request, visitor: &Vi
         }
     };
     let answer = match request.method.is_write() && !route.handler.everyday {
-        true => answer.audited(act(&core, route, &request, visitor)),
+        true => answer.audited(act(&core, route, &request, &visitor)),
         false => answer,
     };
     // The one change that the default password is good for; settings it does not even show.
@@ -146,7 +158,7 @@ fn dispatch(core: Arc<Core>, shared: Arc<Shared>, request: Request, visitor: &Vi
     if request.method.is_write() {
         log::info!("{} {} by {:?} from {}", request.method.name(), request.path, visitor.user, request.peer.ip());
     }
-    route.handler.serve(Call { core, shared, request, params, lang }, answer);
+    route.handler.serve(Call { core, shared, request, params, lang, visitor: Some(visitor) }, answer);
 }
 
 /// What is written into the audit trail of a request that changes something.

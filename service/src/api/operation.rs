@@ -13,6 +13,7 @@ use web::Response;
 use super::Call;
 use super::answer::{Answer, body};
 use super::query::{Table, object_of};
+use crate::activation::Caller;
 use crate::queue::hand_over;
 
 /// Largest list that is answered at once, in bytes.
@@ -155,11 +156,12 @@ impl Operation {
                 Ok(body) => body,
                 Err(error) => return answer.refuse(&error),
             };
-            let core = call.core.clone();
-            let queued = core.activations.run(answer, move |answer| {
+            let (core, address) = (call.core.clone(), call.request.peer.ip());
+            let queued = core.activations.run(Caller::Person, address, answer, move |answer, turn| {
                 // Who has gone away may come back and ask again: then he gets the same.
                 if !answer.is_abandoned() {
-                    answer.here().result(status, act(&call, asked));
+                    let admitted = turn.and_then(|()| call.still_admitted());
+                    answer.here().result(status, admitted.and_then(|()| act(&call, asked)));
                 }
             });
             if let Err((error, answer)) = queued {
@@ -327,10 +329,12 @@ fn list_parameters(table: &Table, own: &[(&str, &str)]) -> Vec<Parameter> {
 
 /// Runs what takes long on the API's own threads; a full queue is refused.
 fn later(call: Call, answer: Answer, job: impl FnOnce(Call, Answer) + Send + 'static) {
-    let shared = call.shared.clone();
-    let queued = hand_over(&shared.crew, answer, move |answer| {
-        if !answer.is_abandoned() {
-            job(call, answer.here());
+    let (shared, place) = (call.shared.clone(), (0, call.request.peer.ip()));
+    let queued = hand_over(&shared.workers, place, answer, move |answer, turn| {
+        match turn.and_then(|()| call.still_admitted()) {
+            Ok(()) if answer.is_abandoned() => {}
+            Ok(()) => job(call, answer.here()),
+            Err(error) => answer.refuse(&error),
         }
     });
     if let Err((error, answer)) = queued {

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::licences::{root_of, series_key_needed, series_of};
 use super::operation::Given;
 use super::{Call, openapi, routes};
+use crate::access::hashing::Purpose;
 use crate::{Core, access};
 
 /// `GET /api`.
@@ -115,10 +116,11 @@ pub fn set_password(call: Call, account: Account, given: Given<AccountInfo>) {
     if let Err(error) = access::acceptable(&user_name, &password) {
         return given.refuse(&error);
     }
-    let core = Arc::clone(&call.core);
-    // Dropped unrun when too many passwords are waiting, which answers 503.
-    call.core.guard.hash_later(move || {
-        let set = access::set_password(&core.paths, core.crypto, &user_name, &password);
+    let (core, address) = (Arc::clone(&call.core), call.request.peer.ip());
+    let guard = core.guard.clone();
+    let set = move |given: Given<AccountInfo>, turn: Result<()>| {
+        let admitted = turn.and_then(|()| call.still_admitted());
+        let set = admitted.and_then(|()| access::set_password(&core.paths, core.crypto, &user_name, &password));
         given.result(
             202,
             set.map(|hash| {
@@ -129,5 +131,8 @@ pub fn set_password(call: Call, account: Account, given: Given<AccountInfo>) {
                 AccountInfo { user_name }
             }),
         );
-    });
+    };
+    if let Err((error, given)) = guard.hashing.run(Purpose::NewPassword, address, given, set) {
+        given.refuse(&error);
+    }
 }

@@ -16,7 +16,8 @@ pub fn list(call: &Call) -> Result<Vec<SettingInfo>> {
     Ok(known.chain(lines.map(|remark| SettingInfo::of_line(remark, call.lang))).collect())
 }
 
-/// `PUT /api/settings`: all changes or none; comments and order of the file stay.
+/// `PUT /api/settings`: all changes or none; comments and order of the file stay. No change at all has the file read again at once,
+/// as commands do that have changed it.
 pub fn change(call: &Call, asked: ChangeSettings) -> Result<ChangedSettings> {
     let mut checked = ServerSettings::default();
     let mut changes: Vec<(&Setting, Option<String>)> = Vec::new();
@@ -31,12 +32,14 @@ pub fn change(call: &Call, asked: ChangeSettings) -> Result<ChangedSettings> {
         }
         changes.push((setting, value));
     }
-    edit(&call.core.paths, |text| {
-        changes.iter().try_fold(text, |text, (setting, value)| match value {
-            Some(value) => settings::with_value(&text, setting.section, setting.key, value),
-            None => Ok(settings::without_value(&text, setting.section, setting.key)),
-        })
-    })?;
+    if !changes.is_empty() {
+        edit(&call.core.paths, |text| {
+            changes.iter().try_fold(text, |text, (setting, value)| match value {
+                Some(value) => settings::with_value(&text, setting.section, setting.key, value),
+                None => Ok(settings::without_value(&text, setting.section, setting.key)),
+            })
+        })?;
+    }
     call.core.look_around();
     let (current, remarks) = (call.core.settings.get(), call.core.settings.remarks());
     let told = changes.iter().map(|(setting, _)| SettingInfo::of(setting, &current, &remarks, call.lang));

@@ -18,7 +18,8 @@ use web::{Access, Headers, Request};
 use zeroize::Zeroizing;
 
 use super::{Connection, Core};
-use crate::activation::{self, Done, Order, ReserveOrder, UpdateInfo, UpdateOrder};
+use crate::access::hashing::Purpose;
+use crate::activation::{self, Caller, Done, Order, ReserveOrder, UpdateInfo, UpdateOrder};
 use crate::keys::Asker;
 
 /// Calls of one address that ask the centre, or write to the disk: so many at once, and one more each time that the interval has passed.
@@ -66,11 +67,16 @@ impl Core {
                 }
                 let asker = Asker { address, now: self.clock.now().tick };
                 let core = self.clone();
-                self.life.guard.hash_later(move || slot.give(core.memory(&series, call, asker)));
+                let act = move |slot: Slot, turn: Result<()>| {
+                    slot.give(turn.and_then(|()| core.memory(&series, call, asker)))
+                };
+                if let Err((error, slot)) = self.life.guard.hashing.run(Purpose::KeyMemory, address, slot, act) {
+                    slot.give(Err(error));
+                }
             }
             KeyCall::Deactivate(Deactivate { ref login, ref password, .. })
             | KeyCall::Request { wish: Wish::Deactivate(Deactivate { ref login, ref password, .. }) } => {
-                let request = match signed_in(address, login, password) {
+                let request = match signed_in(&slot.connection, login, password) {
                     Ok(request) => request,
                     Err(error) => return slot.give(Err(error)),
                 };
@@ -97,8 +103,9 @@ impl Core {
 
     fn ask_centre(&self, slot: Slot, call: KeyCall) {
         let life = self.life.clone();
-        let queued = self.life.activations.run(slot, move |slot| {
-            let outcome = carry_out(&life, slot.connection.series, call);
+        let address = slot.connection.peer;
+        let queued = self.life.activations.run(Caller::Component, address, slot, move |slot, turn| {
+            let outcome = turn.and_then(|()| carry_out(&life, slot.connection.series, call));
             slot.give(outcome);
         });
         if let Err((error, slot)) = queued {
@@ -137,14 +144,17 @@ impl Core {
 }
 
 /// A request as a browser would send it with that name and password: so the guard counts, waits and refuses as it always does.
-fn signed_in(address: std::net::IpAddr, login: &str, password: &Hidden) -> Result<Request> {
+fn signed_in(connection: &Connection, login: &str, password: &Hidden) -> Result<Request> {
     let wrong = |_| Error::new(Code::Unauthorized);
     let pair = Zeroizing::new(format!("{login}:{}", password.0));
     let mut headers = Headers::new();
     headers
         .set("Authorization", &format!("Basic {}", STANDARD.encode(pair.as_bytes())))
         .map_err(|_| Code::Unauthorized)?;
-    let peer = SocketAddr::new(address, 0);
+    if connection.is_forwarded {
+        headers.set("Via", "1.1 proxy").map_err(|_| Code::Unauthorized)?;
+    }
+    let peer = SocketAddr::new(connection.peer, 0);
     Request::build("POST", licence::protocol::CALL_PATH, headers, peer, false).map_err(wrong)
 }
 

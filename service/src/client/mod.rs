@@ -28,7 +28,7 @@ use licence::time::Clock;
 use licence::{Code, ConnectionId, Error, KeyNo, Lang, Moment, Result, SeriesId, SessionId, Tick};
 use parking_lot::{Mutex, RwLock};
 use web::limits::Buckets;
-use web::{Completer, Crew, Reply, Request, Response};
+use web::{Completer, Lane, Reply, Request, Response, Workers};
 use zeroize::Zeroizing;
 
 use crate::datafiles::Datafiles;
@@ -53,9 +53,9 @@ const MAX_LICENCES: usize = 512 * 1024;
 /// How often forgotten channels are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
 
-/// Threads that read files of the data folder, and calls that may wait for them.
-const READERS: usize = 2;
-const READS_WAITING: usize = 256;
+/// Threads that read files of the data folder, and calls that may wait for them; addresses take turns.
+const READERS: [&[usize]; 2] = [&[0]; 2];
+const READS: Lane = Lane { waiting: 256, waiting_per_client: 128, patience: Duration::from_secs(20) };
 
 /// The endpoint.
 pub struct Clients {
@@ -74,7 +74,7 @@ struct Core {
     datafiles: Datafiles,
     defaults: Defaults,
     /// Threads that read both.
-    readers: Crew,
+    readers: Workers,
     /// Authenticates receipts.
     receipts: Box<dyn Mac>,
     /// The service, for calls about keys, and how many of them each address has made.
@@ -94,6 +94,8 @@ struct Connection {
     /// does not know it, as the series may be anything.
     brings_key: bool,
     peer: std::net::IpAddr,
+    /// A proxy has forwarded the handshake, so the peer is not the client's computer.
+    is_forwarded: bool,
     channel: Channel,
     /// What the client said in its first call; nothing else is answered before.
     opened: Mutex<Option<ClientInfo>>,
@@ -111,7 +113,10 @@ impl Clients {
     ) -> Result<Clients> {
         let swept = Mutex::new(clock.now().tick);
         let computer = licence::host::os::computer_name();
-        let readers = Crew::new("datafiles", READERS, READS_WAITING).map_err(|e| Error::new(Code::Internal).with(e))?;
+        let ticks = clock.clone();
+        let now = move || Duration::from_millis(ticks.now().tick.0);
+        let readers = Workers::start("datafiles", &[READS], &READERS, now);
+        let readers = readers.map_err(|e| Error::new(Code::Internal).with(e))?;
         let core = Arc::new(Core {
             crypto: life.crypto,
             clock,
@@ -168,6 +173,7 @@ impl Clients {
             series,
             brings_key,
             peer,
+            is_forwarded: request.is_forwarded(),
             channel,
             opened: Mutex::new(None),
             answers: Mutex::new(Answers::new()),
@@ -316,11 +322,12 @@ impl Core {
     /// Answers what a parameter is worth that no licence has, beside the others' calls: a file is looked at.
     fn look_up_default(self: Arc<Core>, connection: Arc<Connection>, id: u64, name: String) {
         let core = self.clone();
-        let look = move |connection: Arc<Connection>| {
-            let value = core.defaults.value(&connection.series, &name);
+        let place = (0, connection.peer);
+        let look = move |connection: Arc<Connection>, turn: Result<()>| {
+            let value = turn.and_then(|()| core.defaults.value(&connection.series, &name));
             core.answer(&connection, id, value.map(|value| Outcome::Value { value }));
         };
-        if let Err((error, connection)) = hand_over(&self.readers, connection, look) {
+        if let Err((error, connection)) = hand_over(&self.readers, place, connection, look) {
             self.answer(&connection, id, Err(error));
         }
     }
@@ -328,13 +335,14 @@ impl Core {
     /// Reads a piece of a datafile beside the others' calls: it waits for a disk.
     fn hand_out(self: Arc<Core>, connection: Arc<Connection>, id: u64, query: DatafileQuery, completer: Completer) {
         let core = self.clone();
-        let read = move |completer: Completer| {
-            let result = core.datafiles.piece(&connection.series, &query).map(Outcome::Datafile);
+        let place = (0, connection.peer);
+        let read = move |completer: Completer, turn: Result<()>| {
+            let result = turn.and_then(|()| core.datafiles.piece(&connection.series, &query)).map(Outcome::Datafile);
             if let Some(answer) = core.reply(id, result) {
                 completer.complete(connection.seal(&answer));
             }
         };
-        if let Err((error, completer)) = hand_over(&self.readers, completer, read) {
+        if let Err((error, completer)) = hand_over(&self.readers, place, completer, read) {
             completer.complete(refusal(&error));
         }
     }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use licence::error::{Code, Error, Result};
-use web::{Completer, Crew, Params, Response};
+use web::{Completer, Params, Response, Workers};
 
 use super::fields::Fields;
 use super::site::Page;
 use super::{Reader, activation, life, refusal};
 use crate::Core;
+use crate::access::Visitor;
+use crate::activation::Caller;
 use crate::ledger::AuditEntry;
 use crate::queue::hand_over;
 
@@ -17,11 +19,13 @@ pub struct Call {
     /// The service.
     pub core: Arc<Core>,
     /// Threads for what waits for a disk.
-    pub crew: Arc<Crew>,
+    pub workers: Arc<Workers>,
     /// What is asked for.
     pub page: Page,
     /// By whom.
     pub reader: Reader,
+    /// Whoever has signed in for it.
+    pub visitor: Option<Visitor>,
     /// Of what.
     pub params: Params,
     /// With which fields.
@@ -47,24 +51,34 @@ impl Call {
 
     /// The same on the console's own threads: it waits for a disk.
     pub fn work(self, make: fn(&Call) -> Result<Response>) {
-        let crew = self.crew.clone();
-        if let Err((error, call)) = hand_over(&crew, self, move |call| call.unless_abandoned(make)) {
+        let (workers, place) = (self.workers.clone(), (self.lane(), self.reader.request.peer.ip()));
+        if let Err((error, call)) = hand_over(&workers, place, self, move |call, turn| call.in_turn(turn, make)) {
             call.finish(Err(error));
         }
     }
 
     /// The same on the threads for calls: the centre is asked.
     pub fn centre(self, make: fn(&Call) -> Result<Response>) {
-        let core = self.core.clone();
-        if let Err((error, call)) = core.activations.run(self, move |call| call.unless_abandoned(make)) {
+        let (core, address) = (self.core.clone(), self.reader.request.peer.ip());
+        let queued = core.activations.run(Caller::Person, address, self, move |call, turn| call.in_turn(turn, make));
+        if let Err((error, call)) = queued {
             call.finish(Err(error));
         }
     }
 
+    /// Who has signed in waits apart from those who need not.
+    fn lane(&self) -> usize {
+        usize::from(self.visitor.is_none())
+    }
+
     /// Who has gone away may come back and ask again: then he gets the same.
-    fn unless_abandoned(self, make: fn(&Call) -> Result<Response>) {
-        if !self.completer.is_abandoned() {
-            self.now(make);
+    fn in_turn(self, turn: Result<()>, make: fn(&Call) -> Result<Response>) {
+        let guard = &self.core.guard;
+        let admitted = turn.and_then(|()| self.visitor.as_ref().map_or(Ok(()), |visitor| guard.still_admits(visitor)));
+        match admitted {
+            Ok(()) if self.completer.is_abandoned() => {}
+            Ok(()) => self.now(make),
+            Err(error) => self.finish(Err(error)),
         }
     }
 

@@ -1,10 +1,11 @@
 //! The console's addresses: who may see which page, and where it is made.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use licence::error::{Code, Error, Result};
 use licence::settings::Authorization;
-use web::{Access, Crew, Found, Method, Params, Reply, Request, Response, Route, Router, assets};
+use web::{Access, Found, Lane, Method, Params, Reply, Request, Response, Route, Router, Workers, assets};
 
 use super::call::Call;
 use super::fields::Fields;
@@ -14,9 +15,13 @@ use crate::access::Visitor;
 use crate::ledger::AuditEntry;
 use crate::{Core, Scope};
 
-/// Pages that wait for a disk are made by so many threads, and so many may wait.
-const WORKERS: usize = 1;
-const WAITING: usize = 32;
+/// Pages that wait for a disk: how many may wait, of those who have signed in and of those who need not, by [`Call::lane`].
+const LANES: [Lane; 2] = [
+    Lane { waiting: 32, waiting_per_client: 24, patience: Duration::from_secs(300) },
+    Lane { waiting: 32, waiting_per_client: 8, patience: Duration::from_secs(20) },
+];
+/// One thread makes them, for both in turns.
+const THREADS: [&[usize]; 1] = [&[0, 1]];
 
 /// What a route shows or does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +82,7 @@ fn routes(scope: Scope) -> Vec<Route<Page>> {
 /// The console.
 pub struct Console {
     core: Arc<Core>,
-    crew: Arc<Crew>,
+    workers: Arc<Workers>,
     router: Router<Page>,
 }
 
@@ -85,8 +90,15 @@ impl Console {
     /// The console over the service.
     pub(crate) fn new(core: Arc<Core>) -> Result<Console> {
         let router = Router::new(routes(core.scope));
-        let crew = Crew::new("console", WORKERS, WAITING).map_err(|e| Error::new(Code::Internal).with(e))?;
-        Ok(Console { core, crew: Arc::new(crew), router })
+        let started = Instant::now();
+        let workers = Workers::start("console", &LANES, &THREADS, move || started.elapsed());
+        let workers = workers.map_err(|e| Error::new(Code::Internal).with(e))?;
+        Ok(Console { core, workers: Arc::new(workers), router })
+    }
+
+    /// The addresses.
+    pub fn routes(&self) -> Vec<(Method, &'static str, Access)> {
+        self.router.routes().iter().map(|route| (route.method, route.pattern, route.access)).collect()
     }
 
     /// Answers a request.
@@ -116,12 +128,22 @@ impl Console {
         }
     }
 
-    /// In mode 0 everybody may look; whatever else there is asks who it is.
+    /// In mode 0 everybody may look, as the guide has it; whatever changes something, and the audit trail, asks who it is.
     fn admit(&self, route: &Route<Page>, params: Params, reader: Reader) -> Reply {
         let (completer, reply) = Reply::later();
-        let (core, crew, page, access) = (self.core.clone(), self.crew.clone(), route.handler, route.access);
+        let (core, workers, page, access) = (self.core.clone(), self.workers.clone(), route.handler, route.access);
         let asked = reader.request.clone();
-        let mut call = Call { core, crew, page, reader, params, fields: Fields::default(), completer, act: None };
+        let mut call = Call {
+            core,
+            workers,
+            page,
+            reader,
+            visitor: None,
+            params,
+            fields: Fields::default(),
+            completer,
+            act: None,
+        };
         let is_open = self.core.settings.get().authorization == Authorization::ServiceOnly;
         if access == Access::Viewer && (is_open || self.core.scope == Scope::Embedded) {
             dispatch(call);
@@ -133,7 +155,7 @@ impl Console {
                 call.reader.user = Some(visitor.user.clone());
                 call.reader.may = call.reader.may.min(visitor.role);
                 match allowed(&mut call, &visitor, pattern, access) {
-                    Ok(()) => dispatch(call),
+                    Ok(()) => dispatch(Call { visitor: Some(visitor), ..call }),
                     Err(error) => call.refuse(&error),
                 }
             }

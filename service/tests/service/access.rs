@@ -344,3 +344,120 @@ fn networks_names_and_foreign_pages_are_kept_out() {
     assert_eq!(local.ask(request_from(REMOTE, "GET", "/api", CHANGED)).status, 403);
     assert_eq!(local.ask(request("GET", "/api", CHANGED)).status, 200);
 }
+
+#[test]
+fn the_pass_of_this_computers_commands_opens_nothing_to_other_computers() {
+    let bench = Bench::ready("pass");
+    let pass = service::access::Pass::read(&bench.root.join("data")).unwrap();
+    let ask =
+        |peer: &str| with(request_from(peer, "GET", "/api/settings", None), "Authorization", &pass.authorization());
+    for peer in [LOCAL, "[::1]:40000", "[::ffff:127.0.0.1]:40000"] {
+        assert_eq!(bench.ask(ask(peer)).status, 200, "{peer}");
+    }
+    assert_eq!(code(&bench.ask(ask(REMOTE))), (401, 103));
+    for name in ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"] {
+        assert_eq!(code(&bench.ask(with(ask(LOCAL), name, "127.0.0.1"))), (401, 103), "{name}");
+    }
+    // A server of one address is reached there by its own computer only.
+    let bench = Bench::new("pass-address", "[Common]\nServerAddr=192.0.2.7\n[Console]\nPassword=another password\n");
+    let pass = service::access::Pass::read(&bench.root.join("data")).unwrap();
+    let ask =
+        |peer: &str| with(request_from(peer, "GET", "/api/settings", None), "Authorization", &pass.authorization());
+    assert_eq!((bench.ask(ask(REMOTE)).status, bench.ask(ask("192.0.2.8:1")).status), (200, 401));
+    assert_eq!(bench.ask(with(ask(REMOTE), "Via", "1.1 proxy")).status, 401);
+}
+
+#[test]
+fn through_a_proxy_of_this_computer_nobody_escapes_the_limit_of_an_account() {
+    let bench = with_roles("proxied");
+    let proxied = |number: usize| {
+        let request = request("GET", "/api", Some(("vera", "guess")));
+        bench.clock.advance(400_000);
+        bench.ask(with(request, "X-Forwarded-For", &format!("192.0.2.{number}"))).status
+    };
+    assert!((0..4).all(|number| proxied(number) == 401));
+    let from =
+        |number: u32| bench.ask(request_from(&format!("10.0.0.{number}:1"), "GET", "/api", Some(("vera", "guess"))));
+    assert!((0..30).any(|number| from(number).status == 429));
+    let asked = with(request("GET", "/api", Some(("vera", "passwort one"))), "X-Forwarded-For", "192.0.2.1");
+    assert_eq!(code(&bench.ask(asked)), (429, 113), "a stranger's request through the proxy waits as well");
+    assert_eq!(log_in(&bench, ("vera", "passwort one")), 200, "who sits at the server does not");
+}
+
+#[test]
+fn an_account_ends_at_once_whatever_of_it_changes_and_what_waits_for_it_is_not_done() {
+    const USERS: usize = 40;
+    let hash = service::access::hash_password(CRYPTO, "passwort").unwrap();
+    let conf = |role: &str, count: usize| {
+        let users: String = (0..count).map(|number| format!("user{number}={role} {hash}\n")).collect();
+        format!("[Console]\nPassword=another password\n[Users]\n{users}")
+    };
+    let bench = Bench::new("ended", &conf("administrator", USERS));
+    let path = bench.root.join("settings/licenceserver.conf");
+    let become_of = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        bench.service.reload_keys();
+    };
+    let settings =
+        |user: usize| bench.ask(request("GET", "/api/settings", Some((&format!("user{user}"), "passwort")))).status;
+    assert_eq!(settings(0), 200);
+    become_of(&conf("viewer", USERS));
+    assert_eq!(settings(0), 403, "another role");
+    become_of(&conf("viewer", USERS).replace("user0=", "anna="));
+    assert_eq!(settings(0), 401, "another name");
+    become_of(&conf("administrator", USERS));
+    assert_eq!(settings(0), 200);
+    // Sign-ins that wait for their turn while the accounts are removed.
+    let asked = |user: usize| request_from(REMOTE, "GET", "/api/settings", Some((&format!("user{user}"), "passwort")));
+    let replies: Vec<Reply> = (1..USERS).map(|user| bench.service.call(asked(user))).collect();
+    become_of(&conf("administrator", 1));
+    let statuses: Vec<u16> = replies
+        .into_iter()
+        .map(|reply| match reply {
+            Reply::Later(pending) => pending.wait().status,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(statuses.iter().all(|status| [200, 401].contains(status)), "{statuses:?}");
+    assert_eq!(statuses.last(), Some(&401), "who was removed before his turn came: {statuses:?}");
+    assert_eq!(settings(0), 200);
+}
+
+#[test]
+fn an_empty_change_of_settings_reads_the_file_again_and_leaves_it_as_it_is() {
+    let bench = with_roles("reread");
+    let path = bench.root.join("settings/licenceserver.conf");
+    assert_eq!(log_in(&bench, ("vera", "passwort one")), 200);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let without: String =
+        text.lines().filter(|line| !line.starts_with("vera=")).map(|line| format!("{line}\n")).collect();
+    std::fs::write(&path, &without).unwrap();
+    assert_eq!(bench.write("PUT", "/api/settings", &json!({ "Settings": [] })).0, 202);
+    assert_eq!(log_in(&bench, ("vera", "passwort one")), 401);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), without);
+}
+
+#[test]
+fn whoever_floods_the_memory_of_keys_holds_up_nobody_who_signs_in() {
+    use licence::protocol::Call;
+    use licence::protocol::keys::{Hidden, KeyCall};
+    let bench = Bench::ready("flood");
+    bench.install(1, |_| {});
+    let mut client = crate::client::connect(&bench);
+    let hidden = |text: &str| Hidden(text.into());
+    let set =
+        |old: [&str; 2]| KeyCall::SetPasswords { key_no: Some(1), old: old.map(hidden), new: ["a", "b"].map(hidden) };
+    client.call(&bench, Call::Key(Box::new(set(["", ""])))).unwrap();
+    service::access::set_password(&paths(&bench.root), CRYPTO, "admin", "another password").unwrap();
+    bench.service.reload_keys();
+    let waits: Vec<Reply> = (0..31).map(|_| client.start(&bench, Call::Key(Box::new(set(["a", "b"]))))).collect();
+    assert_eq!(bench.ask(request("GET", "/api/settings", CHANGED)).status, 200);
+    let answered = waits
+        .into_iter()
+        .filter_map(|reply| match reply {
+            Reply::Later(pending) => pending.recv_timeout(std::time::Duration::ZERO).ok(),
+            other => panic!("{other:?}"),
+        })
+        .count();
+    assert!(answered < 16, "the administrator was answered after {answered} of 31 calls");
+}

@@ -10,7 +10,7 @@ use licence::protocol::message::{
 use licence::protocol::{CALL_PATH, CONNECT_PATH};
 use licence::subkeys::Policy;
 use licence::{Code, Error, KeyId, RootHash, SessionId, Time};
-use web::{Request, Response};
+use web::{Reply, Request, Response, Service};
 
 use crate::bench::{Bench, CRYPTO, NOW, REMOTE, ROOT, Vendor, request, request_from, start_again};
 
@@ -80,6 +80,12 @@ impl Client {
         let reply = self.send(bench, self.frame(self.next, call)).map_err(Error::new)?;
         assert_eq!(reply.id, self.next);
         reply.result
+    }
+
+    /// Sends a call and does not wait for its answer.
+    pub fn start(&mut self, bench: &Bench, call: Call) -> Reply {
+        self.next += 1;
+        bench.service.call(post(CALL_PATH, self.frame(self.next, call)))
     }
 
     pub fn acquire(&mut self, bench: &Bench, acquire: Acquire) -> Result<Granted, Error> {

@@ -76,6 +76,48 @@ fn who_may_look_and_who_must_sign_in_follows_the_mode() {
 }
 
 #[test]
+fn every_page_asks_in_every_mode_as_the_documents_say() {
+    use web::{Access, Method};
+    let users = "[Users]\nvera=viewer passwort one\noleg=operator passwort two\n";
+    for mode in 0..3 {
+        let conf = format!("[Console]\nPassword=another password\nAuthorization={mode}\n{users}");
+        let bench = Bench::new(&format!("console-matrix-{mode}"), &conf);
+        let routes = bench.service.console_routes();
+        assert!(routes.len() > 15, "{routes:?}");
+        for (method, pattern, access) in routes {
+            let path = pattern.replace("{KeyNo}", "1").replace("{ID}", "0").replace("{name}", "console.css");
+            let ask = |peer: &str, account, forwarded| {
+                let mut asked = request_from(peer, method.name(), &path, account);
+                if method == Method::Post {
+                    asked.headers.set("Content-Type", "application/x-www-form-urlencoded").unwrap();
+                }
+                let asked = if forwarded { with(asked, "X-Forwarded-For", "127.0.0.1") } else { asked };
+                bench.ask(asked).status
+            };
+            // Mode 0 opens what only shows, mode 2 everything on the computer itself, public is the style sheet.
+            let is_open = access == Access::Public || mode == 0 && access == Access::Viewer;
+            for (peer, forwarded) in [(LOCAL, false), (LOCAL, true), (REMOTE, false)] {
+                let told = format!("mode {mode}: {} {path} from {peer} {forwarded}", method.name());
+                let here = mode == 2 && peer == LOCAL && !forwarded;
+                assert_eq!(ask(peer, None, forwarded) == 401, !is_open && !here, "{told}");
+                for (role, account) in [
+                    (Access::Viewer, ("vera", "passwort one")),
+                    (Access::Operator, ("oleg", "passwort two")),
+                    (Access::Administrator, ("admin", "another password")),
+                ] {
+                    let status = ask(peer, Some(account), forwarded);
+                    assert_eq!(status == 403, role < access && !is_open && !here, "{told} by {}: {status}", account.0);
+                    assert_ne!(status, 401, "{told} by {}", account.0);
+                }
+            }
+            let wrong = ask(REMOTE, Some(("admin", "wrong password")), false);
+            assert_eq!([401, 429].contains(&wrong), !is_open, "mode {mode}: {} {path}: {wrong}", method.name());
+            bench.clock.advance(3_600_000);
+        }
+    }
+}
+
+#[test]
 fn networks_that_are_not_allowed_see_no_page() {
     let bench = Bench::new("console-networks", "[Console]\nAllowedAddresses=10.0.0.0/8\n");
     let look = |peer: &str| bench.ask(request_from(peer, "GET", "/", None)).status;

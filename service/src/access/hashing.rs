@@ -24,11 +24,12 @@ pub enum Purpose {
 
 /// Who has waited for this long is told to come again: his turn would be of no use to a client that has given up.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
-/// In the order of [`Purpose`]. After a restart a proxy's address brings all its users at once, so many of one address may wait to
-/// sign in; a guesser fills no queue, for after a few failures what is left of it is refused unhashed.
+/// In the order of [`Purpose`]. After a restart a proxy's address brings all its users at once, and a 1C server all its
+/// sessions, so many of one address may wait; a guesser fills no queue, for after a few failures what is left of it is refused
+/// unhashed.
 const LANES: [Lane; 3] = [
     Lane { waiting: 512, waiting_per_client: 128, patience: LONGEST_WAIT },
-    Lane { waiting: 256, waiting_per_client: 32, patience: LONGEST_WAIT },
+    Lane { waiting: 512, waiting_per_client: 128, patience: LONGEST_WAIT },
     Lane { waiting: 16, waiting_per_client: 8, patience: LONGEST_WAIT },
 ];
 /// What each thread hashes for, in turns: two passwords at once, each with 19 MiB.

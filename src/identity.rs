@@ -120,7 +120,8 @@ impl Identity {
         crypto.ed25519_signer(self.sign.bytes())
     }
 
-    /// A name for the machine-wide lock: known to the owner of the identity only, so nobody else can hold the lock first.
+    /// A name for the machine-wide lock. Nobody else can guess it; it tells nothing of the keys, for others may read it while
+    /// the lock is held.
     pub fn lock_name(&self, crypto: &dyn Crypto) -> String {
         crate::id::hex(&crypto.sha256(&[b"SLK lock 1", self.noise.bytes(), self.sign.bytes()])[..16])
     }

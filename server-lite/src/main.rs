@@ -4,7 +4,7 @@
 mod response_key;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,6 +23,10 @@ use licence::version::VERSION;
 use server_lite::{Front, Limits};
 use service::keys::NoCarriers;
 use service::{LicenceService, Options, Scope};
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 128;
 
 const HELP: &str = "\
 The licence service on 127.0.0.1.
@@ -115,9 +119,10 @@ fn serve(arguments: &Arguments, lang: &mut Lang) -> Result<Front> {
         io::ErrorKind::AddrInUse => Error::new(Code::PortBusy).with(wanted.port()).with(os::port_owner(wanted.port())),
         _ => Error::new(Code::ListenFailed).with(wanted).with(cause),
     };
-    let listener = TcpListener::bind(wanted).map_err(cannot_listen)?;
+    // A busy port is told before anything else is done; nobody can connect before the service is known to be able to serve.
+    let socket = bind(wanted).map_err(cannot_listen)?;
     settings.addresses = vec![wanted.ip()];
-    settings.port = wanted.port();
+    settings.port = socket.local_addr().ok().and_then(|address| address.as_socket()).unwrap_or(wanted).port();
     let service = LicenceService::start(Options {
         paths,
         settings,
@@ -129,11 +134,22 @@ fn serve(arguments: &Arguments, lang: &mut Lang) -> Result<Front> {
         scope: Scope::Full,
         started,
     })?;
-    let front = Front::start(listener, service, Limits::default()).map_err(cannot_listen)?;
+    socket.listen(BACKLOG).map_err(cannot_listen)?;
+    let front = Front::start(socket.into(), service, Limits::default()).map_err(cannot_listen)?;
     let url = format!("http://{}", front.address());
     if let Some(path) = &arguments.address_file {
         files::write_atomically(path, format!("{url}\n").as_bytes(), Access::Common)?;
     }
     output::announce(&url);
     Ok(front)
+}
+
+/// A socket that has the port and doesn't listen.
+fn bind(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // As `std` does it: a restart must not wait for connections of the former run. On Windows this would share the port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
 }

@@ -1,4 +1,7 @@
 //! The sockets: those of the service manager (socket activation), else one for each address of the settings.
+//!
+//! Their ports are taken first, so that a busy one is told before anything else is done; nobody can connect before
+//! [`Sockets::listen`], which is called when the service is known to be able to serve.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -12,35 +15,75 @@ const BACKLOG: i32 = 4096;
 /// How often a free port of the system's choice may turn out to be taken in the other family.
 const TRIES: usize = 16;
 
-/// Opens a socket on each address, all with one port; 0 takes a free one.
-pub fn open(addresses: &[IpAddr], port: u16) -> Result<Vec<TcpListener>> {
+/// Sockets whose ports are taken.
+pub struct Sockets {
+    bound: Vec<Socket>,
+    /// Those of the service manager: they listen already, and who connects waits.
+    handed: Vec<TcpListener>,
+}
+
+impl Sockets {
+    /// The sockets of the service manager, if there are any, else new ones on each of these addresses, all with one port; 0 takes a
+    /// free one.
+    pub fn open(addresses: impl FnOnce() -> Vec<IpAddr>, port: u16) -> Result<Sockets> {
+        let handed = handed_over()
+            .map_err(|cause| Error::new(Code::Internal).with(format_args!("socket activation: {cause}")))?;
+        let bound = if handed.is_empty() { bind(&addresses(), port)? } else { Vec::new() };
+        Ok(Sockets { bound, handed })
+    }
+
+    /// Where they are.
+    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        let bound = self.bound.iter().map(|socket| address_of(socket));
+        self.handed.iter().map(TcpListener::local_addr).chain(bound).collect()
+    }
+
+    /// Begins to listen.
+    pub fn listen(self) -> Result<Vec<TcpListener>> {
+        let mut listeners = self.handed;
+        for socket in self.bound {
+            let address = address_of(&socket)
+                .map_err(|cause| Error::new(Code::Internal).with(format_args!("sockets: {cause}")))?;
+            // Another program may have begun to listen between the two steps.
+            socket.listen(BACKLOG).map_err(|cause| cannot_listen(address, &cause))?;
+            listeners.push(socket.into());
+        }
+        Ok(listeners)
+    }
+}
+
+fn address_of(socket: &Socket) -> io::Result<SocketAddr> {
+    socket.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+}
+
+fn bind(addresses: &[IpAddr], port: u16) -> Result<Vec<Socket>> {
     let tries = if port == 0 { TRIES } else { 1 };
     for _ in 1..tries {
-        match open_all(addresses, port) {
+        match bind_all(addresses, port) {
             Err((address, cause)) if cause.kind() == io::ErrorKind::AddrInUse && address.port() != 0 => {}
             outcome => return outcome.map_err(|(address, cause)| cannot_listen(address, &cause)),
         }
     }
-    open_all(addresses, port).map_err(|(address, cause)| cannot_listen(address, &cause))
+    bind_all(addresses, port).map_err(|(address, cause)| cannot_listen(address, &cause))
 }
 
-fn open_all(addresses: &[IpAddr], mut port: u16) -> Result<Vec<TcpListener>, (SocketAddr, io::Error)> {
-    let mut listeners: Vec<TcpListener> = Vec::new();
+fn bind_all(addresses: &[IpAddr], mut port: u16) -> Result<Vec<Socket>, (SocketAddr, io::Error)> {
+    let mut sockets: Vec<Socket> = Vec::new();
     for ip in addresses {
         let address = SocketAddr::new(*ip, port);
-        match open_one(address) {
-            Ok(listener) => {
-                port = listener.local_addr().map_err(|cause| (address, cause))?.port();
-                listeners.push(listener);
+        match bind_one(address) {
+            Ok(socket) => {
+                port = address_of(&socket).map_err(|cause| (address, cause))?.port();
+                sockets.push(socket);
             }
             // A computer without IPv6 has no such sockets, or not this address.
-            Err(cause) if !listeners.is_empty() && is_general_v6(ip) && is_absent(&cause) => {
+            Err(cause) if !sockets.is_empty() && is_general_v6(ip) && is_absent(&cause) => {
                 log::info!("{ip}: not listened on, this computer has no IPv6 ({cause})");
             }
             Err(cause) => return Err((address, cause)),
         }
     }
-    Ok(listeners)
+    Ok(sockets)
 }
 
 fn is_general_v6(ip: &IpAddr) -> bool {
@@ -51,7 +94,7 @@ fn is_absent(cause: &io::Error) -> bool {
     !matches!(cause.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }
 
-fn open_one(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind_one(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         // Else a socket of IPv6 takes the port of IPv4 too on some systems and not on others.
@@ -61,12 +104,11 @@ fn open_one(address: SocketAddr) -> io::Result<TcpListener> {
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// The sockets that the service manager has opened for this process, if it has.
-pub fn handed_over() -> io::Result<Vec<TcpListener>> {
+fn handed_over() -> io::Result<Vec<TcpListener>> {
     #[cfg(unix)]
     {
         let mut handed = listenfd::ListenFd::from_env();
@@ -95,14 +137,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_port_is_listened_on_in_both_families() {
-        let listeners = open(&[Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()], 0).unwrap();
-        let ports: Vec<u16> = listeners.iter().map(|one| one.local_addr().unwrap().port()).collect();
-        assert!(ports.iter().all(|port| *port == ports[0]), "{ports:?}");
-        for listener in &listeners {
-            assert!(TcpStream::connect(listener.local_addr().unwrap()).is_ok());
-        }
-        let busy = open(&[Ipv4Addr::LOCALHOST.into()], ports[0]).unwrap_err();
+    fn one_port_is_listened_on_in_both_families_when_it_is_time_to() {
+        let addresses = || vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        let sockets = Sockets::open(addresses, 0).unwrap();
+        let places = sockets.addresses().unwrap();
+        assert!(places.iter().all(|place| place.port() == places[0].port() && place.port() > 0), "{places:?}");
+        assert!(places.iter().all(|place| TcpStream::connect(place).is_err()), "nobody serves yet");
+        let listeners = sockets.listen().unwrap();
+        assert_eq!(listeners.len(), places.len());
+        assert!(places.iter().all(|place| TcpStream::connect(place).is_ok()));
+        let busy = Sockets::open(|| vec![Ipv4Addr::LOCALHOST.into()], places[0].port()).err().unwrap();
         assert_eq!(busy.code, Code::PortBusy);
     }
 }

@@ -20,6 +20,7 @@ use service::{LicenceService, Options, Scope};
 use web::network::{self, Limits, Tls};
 
 use crate::arguments::Listen;
+use crate::listen::Sockets;
 use crate::manager::Word;
 use crate::signals::{Signal, Signals};
 use crate::{CRYPTO, Outcome, listen, manager, response_key};
@@ -53,17 +54,9 @@ pub fn run(options: &Listen, paths: Paths, mut settings: ServerSettings, remarks
 
     raise_descriptors();
 
-    let handed = listen::handed_over().map_err(|cause| failed("socket activation", &cause))?;
-    let by_manager = !handed.is_empty();
-    let listeners = match by_manager {
-        true => handed,
-        false => {
-            let addresses = options.address.map_or_else(|| settings.addresses.clone(), |address| vec![address]);
-            listen::open(&addresses, options.port.unwrap_or(settings.port))?
-        }
-    };
-    let listening: std::io::Result<Vec<SocketAddr>> = listeners.iter().map(TcpListener::local_addr).collect();
-    let listening = listening.map_err(|cause| failed("sockets", &cause))?;
+    let addresses = || options.address.map_or_else(|| settings.addresses.clone(), |address| vec![address]);
+    let sockets = Sockets::open(addresses, options.port.unwrap_or(settings.port))?;
+    let listening = sockets.addresses().map_err(|cause| failed("sockets", &cause))?;
     // The service is told where it really listens: its console warns of passwords in the clear.
     settings.addresses = listening.iter().map(SocketAddr::ip).collect();
     settings.port = listening.first().map_or(settings.port, SocketAddr::port);
@@ -84,8 +77,11 @@ pub fn run(options: &Listen, paths: Paths, mut settings: ServerSettings, remarks
         scope: Scope::Full,
         started,
     })?;
-    let front = Front { listeners, listening, tls, limits };
-    let served = runtime.block_on(serve(front, options, &service));
+    // Whoever connects finds a service whose store is sound.
+    let served = sockets.listen().and_then(|listeners| {
+        let front = Front { listeners, listening, tls, limits };
+        runtime.block_on(serve(front, options, &service))
+    });
     service.stop();
     // Connections first, then what they were served by: the ledger commits what it has accepted when it is dropped.
     drop(runtime);

@@ -110,7 +110,7 @@ pub(crate) struct Core {
     /// Held while keys change, so that pools reach the ledger in the order in which they were judged.
     changing: Mutex<Taken>,
     /// Given back last, when nothing is served any more.
-    _instance: Instance,
+    instance: Instance,
 }
 
 /// What the last pools that the ledger was given rest on, besides the keys.
@@ -132,7 +132,8 @@ pub struct LicenceService {
 impl LicenceService {
     /// Starts the service over a data folder. Bad licence files don't hinder it: they are shown.
     ///
-    /// Errors: [`Code::IdentityServedElsewhere`], [`Code::StoreOwned`], [`Code::NetworkStore`], those of [`Ledger::open`], and of files that can't be read or written.
+    /// Errors: [`Code::IdentityServedElsewhere`], [`Code::LockUnusable`], [`Code::StoreOwned`], [`Code::NetworkStore`], those of
+    /// [`Ledger::open`], and of files that can't be read or written.
     pub fn start(options: Options) -> Result<Arc<LicenceService>> {
         let Options { paths, mut settings, clock, crypto, machine, carriers, make_response_key, scope, started } =
             options;
@@ -142,9 +143,7 @@ impl LicenceService {
         remove_leftovers(&paths);
         let identity = identity(&paths, crypto)?;
         let name = identity.lock_name(crypto);
-        let instance = instance::take(&name)
-            .map_err(|e| Error::new(Code::Internal).with(e))?
-            .ok_or_else(|| Error::new(Code::IdentityServedElsewhere).with(""))?;
+        let instance = instance::take(&name, &paths, started)?;
         let elsewhere = registry::folder(&paths).map(|folder| folder.join(format!("{name}.mark")));
         let marks = Marks::new(crypto, &paths.data, elsewhere);
         let new = StoreId(crypto.random_id()?);
@@ -192,7 +191,7 @@ impl LicenceService {
             started,
             stopping: AtomicBool::new(false),
             changing: Mutex::default(),
-            _instance: instance,
+            instance,
         });
         core.change_keys(|keys| Ok(keys.snapshot()))?;
         let clients = Clients::new(core.clone(), clock, (datafiles, defaults))?;
@@ -306,6 +305,7 @@ impl Core {
 
     /// Looks for changes of files and of time.
     pub fn look_around(&self) {
+        self.instance.look_around();
         let other_settings = self.refresh_settings();
         let mut taken = self.changing.lock();
         let round = self.timekeeper.look();

@@ -51,7 +51,7 @@ pub struct Round {
     pub now: Time,
     /// It went back since the last round: a mistake was corrected.
     pub went_back: bool,
-    /// The time that has certainly passed, while a wall clock that is further ahead and not believed should end no session.
+    /// The time that has certainly passed, while a wall clock is further ahead and not believed: it ends no session.
     pub certain: Option<Time>,
 }
 
@@ -83,7 +83,7 @@ impl Timekeeper {
         }
         let went_back = look.judged < state.judged;
         state.judged = look.judged;
-        Round { now: look.judged, went_back, certain: state.rule.spares_sessions().then(|| state.rule.certain_at(now)) }
+        Round { now: look.judged, went_back, certain: state.rule.in_doubt().then(|| state.rule.certain_at(now)) }
     }
 
     /// The time by which keys are judged.

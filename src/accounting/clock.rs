@@ -58,6 +58,18 @@ impl Remembered {
             None => self.certain,
         }
     }
+
+    /// The doubt at the start of the next process. A process that had not ended properly ran longer than is written down: it
+    /// counts as far as the system shows it, so that ending one again and again doesn't keep a doubt for ever.
+    fn ahead_at(&self, uptime: Option<Uptime>) -> Option<Ahead> {
+        let passed = self.uptime.zip(uptime).and_then(|(then, now)| now.since(then));
+        let unwritten = passed.filter(|_| !self.ended).unwrap_or_default().min(REMEMBERED_EVERY);
+        self.ahead.map(|ahead| Ahead { ran_ms: ahead.ran_ms.saturating_add(milliseconds(unwritten)), ..ahead })
+    }
+}
+
+fn milliseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A wall clock that is more than a day ahead of certain time.
@@ -70,9 +82,6 @@ pub struct Ahead {
     pub least_ms: i64,
     /// The most that it was ahead in that time, in milliseconds.
     pub most_ms: i64,
-    /// Whether it came while the process ran, so that sessions were live.
-    #[serde(default)]
-    pub live: bool,
 }
 
 /// A moment at which the wall clock didn't go with the tick clock: it was set, or the machine slept.
@@ -148,22 +157,18 @@ impl Timekeeper {
     /// At the start of a process, with what the last one has remembered. Without that the wall clock is believed.
     pub fn start(remembered: Option<Remembered>, now: Moment, uptime: Option<Uptime>) -> (Timekeeper, Look) {
         let certain = remembered.as_ref().map_or(now.wall, |known| known.certain_at(now.wall, uptime));
-        let ahead = remembered.and_then(|known| known.ahead);
+        let ahead = remembered.and_then(|known| known.ahead_at(uptime));
         let mut keeper =
             Timekeeper { certain, ahead, last: now, jumps: 0, last_jump: None, standstills: 0, last_standstill: None };
         // Time while nothing ran shows as a jump only when it is negative: forward it is time switched off.
         let back = now.wall.0.saturating_sub(certain.0);
         let jump = (back < -JUMP_MS).then(|| keeper.jumped(now.wall, back));
-        let look = keeper.advance(now, false);
+        let look = keeper.look(now);
         (keeper, Look { jump, urgent: true, ..look })
     }
 
     /// Looks at the clocks. To be called every few seconds; each call counts the time since the last one.
     pub fn look(&mut self, now: Moment) -> Look {
-        self.advance(now, true)
-    }
-
-    fn advance(&mut self, now: Moment, live: bool) -> Look {
         let ran = now.tick.since(self.last.tick);
         let moved = now.wall.0.saturating_sub(self.last.wall.plus(ran).0);
         let jump = (moved.unsigned_abs() > JUMP_MS.unsigned_abs()).then(|| self.jumped(now.wall, moved));
@@ -171,13 +176,13 @@ impl Timekeeper {
         self.last = Moment { wall: now.wall, tick: self.last.tick.max(now.tick) };
         let before = (self.ahead.is_some(), self.certain.plus(ran));
         self.certain = self.certain.plus(ran);
-        self.believe(now.wall, ran, live);
+        self.believe(now.wall, ran);
         let leapt = self.certain.0.saturating_sub(before.1.0) > JUMP_MS;
         let urgent = jump.is_some() || leapt || before.0 != self.ahead.is_some();
         Look { judged: now.wall.max(self.certain), jump, standstill, urgent }
     }
 
-    fn believe(&mut self, wall: Time, ran: Duration, live: bool) {
+    fn believe(&mut self, wall: Time, ran: Duration) {
         let excess = wall.0.saturating_sub(self.certain.0);
         if excess <= BELIEVED_MS {
             self.certain = self.certain.max(wall);
@@ -185,24 +190,24 @@ impl Timekeeper {
             return;
         }
         let ahead = match self.ahead {
-            Some(Ahead { ran_ms, least_ms, most_ms, live }) => {
+            Some(Ahead { ran_ms, least_ms, most_ms }) => {
                 // A further step of a day at most is believed at once, as any: nights, with the machine switched off.
                 let step = excess.saturating_sub(most_ms);
                 let step = if (0..=BELIEVED_MS).contains(&step) { step } else { 0 };
                 self.certain = Time(self.certain.0.saturating_add(step));
                 let excess = excess.saturating_sub(step);
-                let ran_ms = ran_ms.saturating_add(u64::try_from(ran.as_millis()).unwrap_or(u64::MAX));
-                Ahead { ran_ms, least_ms: least_ms.clamp(0, excess), most_ms: most_ms.max(excess), live }
+                let ran_ms = ran_ms.saturating_add(milliseconds(ran));
+                Ahead { ran_ms, least_ms: least_ms.clamp(0, excess), most_ms: most_ms.max(excess) }
             }
             // The time before this look was not yet ahead.
-            None => Ahead { ran_ms: 0, least_ms: excess, most_ms: excess, live },
+            None => Ahead { ran_ms: 0, least_ms: excess, most_ms: excess },
         };
         self.ahead = Some(ahead);
         if Duration::from_millis(ahead.ran_ms) >= PROBATION {
             // What came on top of it meanwhile has a probation of its own.
             self.certain = Time(self.certain.0.saturating_add(ahead.least_ms));
             self.ahead = None;
-            self.believe(wall, Duration::ZERO, ahead.live);
+            self.believe(wall, Duration::ZERO);
         }
     }
 
@@ -235,14 +240,10 @@ impl Timekeeper {
         self.certain.plus(now.tick.since(self.last.tick))
     }
 
-    /// Whether the wall clock is ahead and not believed.
+    /// Whether the wall clock is ahead and not believed: then it ends no session, neither one that lives nor one that the store
+    /// brings back at a start. Nobody gains time by it, for certain time goes on as long as anything runs.
     pub fn in_doubt(&self) -> bool {
         self.ahead.is_some()
-    }
-
-    /// Whether the wall clock is ahead since a moment at which sessions were live, and not believed: then it should end none.
-    pub fn spares_sessions(&self) -> bool {
-        self.ahead.is_some_and(|ahead| ahead.live)
     }
 
     /// What the next process should know, by the last look; `ended` when this process writes nothing more.

@@ -156,8 +156,8 @@ catalogue! {
         ru "Носитель {0} не подключён.", "Подключите аппаратный носитель.";
         en "Carrier {0} is not plugged in.", "Plug the carrier in.";
     213 IdentityServedElsewhere "EIdentity" 409
-        ru "Этот сервер уже работает на данном компьютере{0}.", "Остановите другой экземпляр: копия папки данных лицензий не добавляет.";
-        en "This server already runs on this computer{0}.", "Stop the other instance: a copy of the data folder adds no licences.";
+        ru "Этот сервер уже работает на данном компьютере{0}.", "Остановите другой экземпляр: копия папки данных лицензий не добавляет. Процесс чужого пользователя может завершить root.";
+        en "This server already runs on this computer{0}.", "Stop the other instance: a copy of the data folder adds no licences. Root can end a process of another user.";
     214 RenewalOverdue "EKeyUnusable" 409
         ru "Ключ {0} нужно было обновить до {1}.", "Обновите лицензию через центр лицензирования.";
         en "Key {0} had to be renewed before {1}.", "Update the licence through the centre.";
@@ -176,6 +176,9 @@ catalogue! {
     219 ForeignDocument "ELicenceFile" 400
         ru "{0}: не файл этой системы.", "Файл оригинальной СЛК или другой программы здесь не используется и не изменяется; повреждённый свой файл восстановите из копии.";
         en "{0}: no file of this system.", "A file of the original system or of another program is neither used here nor touched; a damaged one of our own is restored from a copy.";
+    220 LockUnusable "EIdentity" 409
+        ru "Файл блокировки {0} использовать нельзя: {1}.", "Выясните, кто его создал, и удалите его: сервер создаст свой.";
+        en "Lock file {0} can't be used: {1}.", "Find out who has made it and remove it: the server makes its own.";
 
     // The settings over the API.
     150 SettingOfFile "EHTTPForbidden" 403

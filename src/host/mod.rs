@@ -6,6 +6,7 @@ pub mod datafile;
 pub mod files;
 pub mod instance;
 pub mod journal;
+pub mod lock;
 pub mod log_lines;
 pub mod machine;
 pub mod os;

@@ -211,16 +211,20 @@ pub fn process_started(_pid: u32) -> Option<Time> {
 pub fn port_owner(port: u16) -> String {
     let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| listening_inode(table, port));
     let Some(inode) = inode else { return String::new() };
+    let Some(pid) = socket_owner(&inode) else { return String::new() };
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    format!(" ({}, PID {pid})", name.trim())
+}
+
+/// The process that has the socket with this number of the kernel's tables, among those that this account may look into.
+pub fn socket_owner(inode: &str) -> Option<u32> {
     let link = format!("socket:[{inode}]");
-    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        let handles = fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten();
-        if handles.into_iter().any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() == link.as_str())) {
-            let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-            return format!(" ({}, PID {pid})", name.trim());
-        }
-    }
-    String::new()
+    fs::read_dir("/proc").into_iter().flatten().flatten().find_map(|process| {
+        let pid = process.file_name().to_str()?.parse().ok()?;
+        let mut handles = fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten();
+        let has = handles.any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() == link.as_str()));
+        has.then_some(pid)
+    })
 }
 
 /// Column 2 of the kernel's table is the local address, 4 the state (0A: listening), 10 the inode.

@@ -51,6 +51,16 @@ fn is_workable(server: &Server) -> Outcome<bool> {
     }
 }
 
+/// Waits until the key can be used again, after a mistake was corrected.
+fn until_workable(server: &Server) -> Outcome {
+    let begun = Instant::now();
+    while !is_workable(server)? {
+        check(begun.elapsed() < PATIENCE, || "the mistake is remembered".to_owned())?;
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
 #[test]
 fn a_clock_set_back_gives_no_free_time_whatever_is_killed_meanwhile() -> Outcome {
     let site = Site::new("clock-back")?;
@@ -101,17 +111,50 @@ fn a_clock_set_ahead_by_mistake_ends_no_session_and_kills_no_key() -> Outcome {
     // Restarted with the mistake, and again after it was corrected.
     server.restart_with(|command| clocks.load(command))?;
     clocks.set(-2 * YEAR)?;
-    let begun = Instant::now();
-    while !is_workable(&server)? {
-        check(begun.elapsed() < PATIENCE, || "the mistake is remembered".to_owned())?;
-        thread::sleep(Duration::from_millis(50));
-    }
+    until_workable(&server)?;
     clock(&server, |clock| number(clock, "AheadSeconds") == 0)?;
     server.restart_with(|command| clocks.load(command))?;
     let link = Link::connect(server.url(), &anchor)?;
     let again = link.resume(server_session(1), &held)??;
     assert_eq!((again.session, again.generation), (held.session, held.generation + 1));
     link.acquire(server_session(2))?;
+    Ok(())
+}
+
+#[test]
+fn a_clock_that_is_ahead_at_the_start_ends_no_session_that_the_store_brings_back() -> Outcome {
+    let site = Site::new("clock-ahead-start")?;
+    let (mut server, mut clocks) = by_clocks(&site, "clock-ahead-start")?;
+    let anchor = site.vendor.anchor_hash()?;
+    let held = Link::connect(server.url(), &anchor)?.acquire(server_session(1))?;
+    // Somebody sets the clock while nothing runs: no live session could have seen the jump.
+    server.kill9()?;
+    clocks.set(2 * YEAR)?;
+    let mut last = held;
+    for restart in 1..=3 {
+        server.restart_with(|command| clocks.load(command))?;
+        let seen = clock(&server, |clock| number(clock, "AheadSeconds") > YEAR)?;
+        check(number(&seen, "BelievedInSeconds") > 23 * HOUR, || seen.to_string())?;
+        let link = Link::connect(server.url(), &anchor)?;
+        let again = link.resume(server_session(1), &last)??;
+        assert_eq!((again.session, again.generation), (last.session, last.generation + 1), "restart {restart}");
+        assert_eq!(link.acquire(server_session(1))?.session, last.session, "it goes on");
+        match link.try_acquire(server_session(2))? {
+            Err(error) if error.code == Code::NoUsableKey => {}
+            other => return fail(format!("a new licence by a clock that is years ahead: {other:?}")),
+        }
+        last = again;
+    }
+    // Who gives it back gets none any more.
+    let link = Link::connect(server.url(), &anchor)?;
+    let again = link.resume(server_session(1), &last)??;
+    link.release(again.session)?;
+    check(link.try_acquire(server_session(1))?.is_err(), || {
+        "a key that only a clock in doubt ends gave a seat".into()
+    })?;
+    clocks.set(-2 * YEAR)?;
+    until_workable(&server)?;
+    link.acquire(server_session(1))?;
     Ok(())
 }
 

@@ -15,7 +15,6 @@ mod schema;
 mod store;
 mod writer;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -26,6 +25,7 @@ use licence::accounting::history::{self, History, Interval};
 use licence::accounting::rollback::{self, Facts, Mark};
 use licence::accounting::{Book, Change, Leases};
 use licence::id::StoreId;
+use licence::host::lock::Lock;
 use licence::time::{Clock, Moment};
 use licence::{Code, Error, SeriesId, Tick};
 use parking_lot::{Condvar, Mutex};
@@ -168,7 +168,7 @@ pub struct Ledger {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
     /// Locked until the threads are joined and the store is closed.
-    _owner: File,
+    _owner: licence::host::lock::Lock,
 }
 
 impl Ledger {
@@ -178,7 +178,7 @@ impl Ledger {
     ///
     /// Errors: [`Code::StoreDamaged`], [`Code::StoreVersion`], [`Code::StoreFailed`], [`Code::FileFailed`].
     pub fn open(
-        folder: (&Path, File),
+        folder: (&Path, Lock),
         clock: Arc<dyn Clock>,
         leases: Leases,
         (marks, id): (Marks, StoreId),
@@ -187,7 +187,7 @@ impl Ledger {
     }
 
     fn open_with(
-        (folder, owner): (&Path, File),
+        (folder, owner): (&Path, Lock),
         clock: Arc<dyn Clock>,
         leases: Leases,
         (mut marks, id): (Marks, StoreId),

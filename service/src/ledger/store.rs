@@ -4,12 +4,13 @@
 //! opened anew, for nobody can know what the system kept of a write whose sync failed.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use licence::accounting::book::EndCause;
 use licence::accounting::{Change, SessionRecord};
+use licence::host::lock::Lock;
 use licence::id::{ConnectionId, KeyId, RootHash, SeriesId, SessionId, StoreId};
 use licence::{Code, Error, Moment, Tick, Time};
 use rusqlite::config::DbConfig;
@@ -37,10 +38,7 @@ pub const COLUMNS: &str = "id, key_id, root, key_no, seat, ordinal, generation, 
 pub type CommitHook = Arc<dyn Fn(usize) -> Result<(), Error> + Send + Sync>;
 
 /// Makes this process the owner of `folder`; [`Code::StoreOwned`] while another one is.
-///
-/// `File::try_lock` is `flock` on Linux and `LockFileEx` on Windows: both belong to the open file, as an OFD lock does, so closing
-/// another handle of the same file doesn't give it up, and the system gives it up when the process ends.
-pub fn own(folder: &Path) -> Result<File, Error> {
+pub fn own(folder: &Path) -> Result<Lock, Error> {
     licence::host::files::create_folder(folder)?;
     match licence::host::volume::network_file_system(folder) {
         Ok(None) => {}
@@ -50,11 +48,8 @@ pub fn own(folder: &Path) -> Result<File, Error> {
     let path = folder.join(OWNER);
     let file = licence::host::files::open_private(&path);
     let file = file.map_err(|e| licence::host::files::failed(&path, &e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::new(Code::StoreOwned).with(folder.display())),
-        Err(TryLockError::Error(e)) => Err(licence::host::files::failed(&path, &e)),
-    }
+    let lock = Lock::take(file).map_err(|e| licence::host::files::failed(&path, &e))?;
+    lock.map_err(|_| Error::new(Code::StoreOwned).with(folder.display()))
 }
 
 /// Whether a journal with something in it lies beside the store of `folder`.

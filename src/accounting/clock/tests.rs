@@ -107,16 +107,52 @@ fn a_clock_set_ahead_by_years_by_mistake_kills_no_key_for_ever() {
 }
 
 #[test]
-fn only_a_jump_that_live_sessions_have_seen_spares_them() {
+fn a_clock_is_in_doubt_whether_it_went_ahead_under_a_process_or_between_two() {
     let mut machine = Machine::new();
     machine.set(1000);
-    assert!(machine.keeper.spares_sessions());
+    assert!(machine.keeper.in_doubt());
     machine.restart(0);
-    assert!(machine.keeper.spares_sessions(), "over a restart too");
+    assert!(machine.keeper.in_doubt(), "over a restart too");
     machine.run(24);
-    assert!(!machine.keeper.spares_sessions());
+    assert!(!machine.keeper.in_doubt());
     machine.restart(100);
-    assert!(machine.keeper.in_doubt() && !machine.keeper.spares_sessions(), "nobody lives while the server is off");
+    assert!(machine.keeper.in_doubt(), "set while nothing ran");
+    machine.run(24);
+    assert!(!machine.keeper.in_doubt());
+}
+
+#[test]
+fn restarts_with_a_clock_ahead_prolong_neither_the_doubt_nor_what_is_certain() {
+    for (ended, uptime) in [(true, false), (true, true), (false, true)] {
+        let mut machine = Machine::new();
+        let mut passed = 1000;
+        machine.uptime = uptime.then_some(Uptime { boot: 7, passed_ms: passed });
+        machine.start_again(0, true);
+        machine.set(2 * YEAR / HOUR);
+        let certain = machine.keeper.certain_at(machine.now()).0;
+        // Each process lives for fifty seconds; one that is killed has written nothing of them.
+        let lives = 24 * 3600 / 50;
+        for _ in 0..=lives {
+            let written = serde_json::to_string(&machine.keeper.remembered(machine.uptime, false)).unwrap();
+            for _ in 0..5 {
+                machine.wall += 10_000;
+                machine.tick += 10_000;
+                machine.keeper.look(machine.now());
+            }
+            passed += 50_000;
+            let then = uptime.then_some(Uptime { boot: 7, passed_ms: passed });
+            machine.uptime = then;
+            let written = match ended {
+                true => serde_json::to_string(&machine.keeper.remembered(then, true)).unwrap(),
+                false => written,
+            };
+            machine.tick = 5;
+            machine.keeper = Timekeeper::start(serde_json::from_str(&written).ok(), machine.now(), then).0;
+        }
+        assert!(!machine.keeper.in_doubt(), "a day of running: {ended} {uptime}");
+        let gone = machine.keeper.certain_at(machine.now()).0 - certain;
+        assert!(gone >= 2 * YEAR, "{ended} {uptime}: {gone}");
+    }
 }
 
 #[test]
@@ -231,7 +267,7 @@ fn extreme_times_do_not_panic() {
         machine.keeper.look(machine.now());
         machine.keeper.state(machine.now()).notices();
     }
-    let ahead = Some(Ahead { ran_ms: u64::MAX, least_ms: i64::MIN, most_ms: i64::MIN, live: true });
+    let ahead = Some(Ahead { ran_ms: u64::MAX, least_ms: i64::MIN, most_ms: i64::MIN });
     for certain in [Time(i64::MIN), Time(i64::MAX)] {
         let uptime = Some(Uptime { boot: 1, passed_ms: u64::MAX });
         let remembered = Remembered { certain, ahead, uptime: Some(Uptime { boot: 1, passed_ms: 0 }), ended: false };

@@ -1,12 +1,13 @@
 //! Full disks and read-only folders, on a small file system of the test's own. Only root may mount one: else these tests say
 //! so and do nothing.
 
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use super::*;
 
-/// A folder on a file system of its own.
-struct Disk(Folder);
+/// A folder on a file system of its own, of so many KiB.
+struct Disk(Folder, u32);
 
 impl Disk {
     fn new(kib: u32) -> Option<Disk> {
@@ -14,7 +15,7 @@ impl Disk {
         let size = format!("size={kib}k,mode=700");
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "slk-test"]).arg(&folder.0).output();
         match mount {
-            Ok(output) if output.status.success() => Some(Disk(folder)),
+            Ok(output) if output.status.success() => Some(Disk(folder, kib)),
             Ok(output) => {
                 eprintln!("skipped: no file system can be mounted: {}", String::from_utf8_lossy(&output.stderr));
                 None
@@ -31,15 +32,24 @@ impl Disk {
     }
 
     /// Takes all space but for so many pages.
+    ///
+    /// A program that another test is starting has copies of our open files for a moment, and what was removed meanwhile keeps its
+    /// space until then: so the disk is full only when its files fill it.
     fn fill_but(&self, pages: u64) {
-        let mut file = fs::File::create(self.ballast()).unwrap();
+        let file = fs::File::create(self.ballast()).unwrap();
         let page = [1; 4096];
-        while std::io::Write::write_all(&mut file, &page).is_ok() {}
+        until(|| {
+            while std::io::Write::write_all(&mut &file, &page).is_ok() {}
+            let files = fs::read_dir(&self.0.0).unwrap().map(|entry| entry.unwrap().metadata().unwrap());
+            files.map(|facts| facts.blocks() / 2).sum::<u64>() == u64::from(self.1)
+        });
         let size = file.metadata().unwrap().len() / 4096 * 4096;
         file.set_len(size.saturating_sub(pages * 4096)).unwrap();
     }
 
     fn empty(&self) {
+        // For the same reason it is cut first.
+        fs::File::create(self.ballast()).unwrap();
         fs::remove_file(self.ballast()).unwrap();
     }
 

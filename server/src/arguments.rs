@@ -22,7 +22,8 @@ Exit codes:
   3  `status`: the server does not run
   4  licenceserver.conf is wrong
   5  the port is in use, or this server already runs
-  6  refused, with the reason: the code, the key or the file is no good, and nothing was changed
+  6  refused, with the reason: the code, the key or the file is no good, and nothing was changed; for `restore`: it is
+     no backup, a damaged one, or one of another server or computer without --force
   7  the centre can't be reached or is overloaded: the same command later does the rest
 
 Signals: TERM and INT stop the server, HUP makes it read licences and settings again.";
@@ -82,7 +83,7 @@ pub enum Command {
     /// Checks the store while the server is stopped.
     Check(Check),
     /// Restores the data folder from a backup. The server must be stopped; what is replaced is put aside.
-    Restore(Backup),
+    Restore(Restore),
     #[command(flatten)]
     Desk(DeskCommand),
 }
@@ -227,6 +228,17 @@ pub struct Respond {
 pub struct Backup {
     /// The archive.
     pub file: PathBuf,
+    #[command(flatten)]
+    pub shown: Shown,
+}
+
+#[derive(Args, Debug)]
+pub struct Restore {
+    /// The backup.
+    pub file: PathBuf,
+    /// Restores it though it is a backup of another server, or was made on another computer.
+    #[arg(long)]
+    pub force: bool,
     #[command(flatten)]
     pub shown: Shown,
 }

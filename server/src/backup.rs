@@ -4,20 +4,21 @@ use licence::error::{Code, Error, Lang, Result};
 use licence::host::clock::SystemClock;
 use licence::host::output;
 use licence::host::paths::Paths;
+use licence::host::{machine, os};
 use licence::printable;
 use licence::time::Clock;
 use serde_json::json;
-use service::backup::{self, Summary};
+use service::backup::{self, Computer, Scene, Summary};
 
-use crate::arguments::{Backup, Shown};
+use crate::arguments::{Backup, Restore, Shown};
 use crate::desk::Desk;
 use crate::{CRYPTO, Outcome, say};
 
 /// Packs the data folder. Works beside a running server: each of its files is replaced whole, and the ledger gives a copy of itself.
 pub fn pack(desk: &Desk, paths: &Paths, options: &Backup, lang: Lang) -> Result<Outcome> {
     let ledger = desk.ask("POST", "/api/backup", Some(&json!({})))?;
-    let now = SystemClock.now().wall;
-    let summary = backup::pack(&paths.data, ledger, &options.file, (CRYPTO, now), &mut progress(lang))?;
+    let computer = computer();
+    let summary = backup::pack(&paths.data, &ledger, &options.file, scene(&computer), &mut progress(lang))?;
     tell(&options.shown, &summary, || {
         format!(
             "{} {}: {} {}, {} {}.\n{}",
@@ -36,9 +37,10 @@ pub fn pack(desk: &Desk, paths: &Paths, options: &Backup, lang: Lang) -> Result<
 }
 
 /// Restores the data folder. The server must be stopped.
-pub fn restore(paths: &Paths, options: &Backup, lang: Lang) -> Result<Outcome> {
-    let now = SystemClock.now().wall;
-    let summary = backup::restore(&paths.data, &options.file, (CRYPTO, now), &mut progress(lang))?;
+pub fn restore(paths: &Paths, options: &Restore, lang: Lang) -> Result<Outcome> {
+    let computer = computer();
+    let (force, scene) = (options.force, scene(&computer));
+    let summary = backup::restore(&paths.data, &options.file, force, scene, &mut progress(lang))?;
     tell(&options.shown, &summary, || {
         let mut text = format!(
             "{} {}. {}",
@@ -58,6 +60,14 @@ pub fn restore(paths: &Paths, options: &Backup, lang: Lang) -> Result<Outcome> {
         }
         text
     })
+}
+
+fn computer() -> Computer {
+    Computer { name: os::computer_name(), id: machine::read().computer_id(CRYPTO) }
+}
+
+fn scene(computer: &Computer) -> Scene<'_> {
+    Scene { crypto: CRYPTO, now: SystemClock.now().wall, computer }
 }
 
 fn tell(shown: &Shown, summary: &Summary, text: impl FnOnce() -> String) -> Result<Outcome> {

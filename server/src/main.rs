@@ -82,7 +82,8 @@ fn main() -> ExitCode {
         Err(error) => {
             log::error!("{error}");
             complain(&error, lang);
-            exit_code(error.code, matches!(arguments.command, Some(Command::Desk(_)))).into()
+            let may_refuse = matches!(arguments.command, Some(Command::Desk(_) | Command::Restore(_)));
+            exit_code(error.code, may_refuse).into()
         }
     }
 }
@@ -134,14 +135,14 @@ fn print_example() -> Outcome {
     Outcome::Done
 }
 
-/// `about_keys`: the command asks something of keys, which may be refused.
-fn exit_code(code: Code, about_keys: bool) -> u8 {
+/// `may_refuse`: the command asks for something about keys or with a backup, which may be refused.
+fn exit_code(code: Code, may_refuse: bool) -> u8 {
     match code {
         Code::SettingsWrong | Code::CertificateUnusable => exit::SETTINGS,
         Code::PortBusy | Code::IdentityServedElsewhere | Code::StoreOwned | Code::ServerRunning => exit::BUSY,
         Code::CentreUnreachable | Code::Busy | Code::TooManyAttempts => exit::UNREACHABLE,
         // What somebody asked for is no good, and nothing was changed: the numbers of keys and activation.
-        code if about_keys && matches!(code.number(), 112 | 200..=239 | 300 | 400..=479) => exit::REFUSED,
+        code if may_refuse && matches!(code.number(), 112 | 200..=239 | 300 | 400..=479) => exit::REFUSED,
         _ => exit::FAILED,
     }
 }
@@ -179,6 +180,7 @@ mod tests {
             "licenceserver respond a.answer --json",
             "licenceserver backup b.tar --json",
             "licenceserver restore b.tar",
+            "licenceserver restore b.tar --force --json",
         ] {
             assert!(Arguments::read(line.split(' ')).is_ok(), "{line}");
         }

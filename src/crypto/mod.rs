@@ -59,6 +59,15 @@ pub trait Mac: Send + Sync {
     fn verify(&self, message: &[u8], tag: &[u8]) -> bool;
 }
 
+/// SHA-256 of what comes in pieces.
+pub trait Hasher: Send {
+    /// Takes the next piece.
+    fn update(&mut self, bytes: &[u8]);
+
+    /// The hash of all of them.
+    fn finish(self: Box<Self>) -> [u8; 32];
+}
+
 /// What the rules need of a cryptographic library.
 pub trait Crypto: Send + Sync {
     /// Fills `bytes` from the system's generator.
@@ -66,6 +75,9 @@ pub trait Crypto: Send + Sync {
 
     /// SHA-256 of the parts, one after the other.
     fn sha256(&self, parts: &[&[u8]]) -> [u8; 32];
+
+    /// SHA-256 of what is too long to be in memory at once.
+    fn hasher(&self) -> Box<dyn Hasher>;
 
     /// HKDF-SHA256 (RFC 5869): 32 bytes.
     fn hkdf(&self, salt: &[u8], key: &[u8], info: &[&[u8]]) -> Result<[u8; 32]>;

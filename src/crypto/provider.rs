@@ -5,7 +5,7 @@ use library::signature::KeyPair;
 use library::{aead, digest, hkdf, hmac, rand, signature};
 use snow::resolvers::BoxedCryptoResolver;
 
-use crate::crypto::{Crypto, Mac, Signer, accepted_rsa_key, failed, modulus_len};
+use crate::crypto::{Crypto, Hasher, Mac, Signer, accepted_rsa_key, failed, modulus_len};
 use crate::error::{Code, Error, Result};
 
 /// The provider itself; it has no state.
@@ -30,6 +30,20 @@ fn zero_nonce() -> aead::Nonce {
     aead::Nonce::assume_unique_for_key([0; aead::NONCE_LEN])
 }
 
+struct Pieces(digest::Context);
+
+impl Hasher for Pieces {
+    fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(self: Box<Self>) -> [u8; 32] {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(self.0.finish().as_ref());
+        hash
+    }
+}
+
 impl Crypto for Library {
     fn random(&self, bytes: &mut [u8]) -> Result<()> {
         rand::SystemRandom::new().fill(bytes).map_err(|_| failed("random generator"))
@@ -37,6 +51,10 @@ impl Crypto for Library {
 
     fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
         sha256(parts)
+    }
+
+    fn hasher(&self) -> Box<dyn Hasher> {
+        Box::new(Pieces(digest::Context::new(&digest::SHA256)))
     }
 
     fn hkdf(&self, salt: &[u8], key: &[u8], info: &[&[u8]]) -> Result<[u8; 32]> {

@@ -361,6 +361,12 @@ catalogue! {
     455 ServerRunning "EStore" 409
         ru "Сервер работает, а для этого должен быть остановлен.", "Остановите его и повторите команду.";
         en "The server runs and must be stopped for this.", "Stop it and repeat the command.";
+    463 BackupOfOther "EBackup" 409
+        ru "{0}: это копия другого сервера: {1}.", "Если нужна именно она, повторите с --force: прежние файлы будут отложены. Ключи, выданные другому компьютеру, здесь не заработают.";
+        en "{0}: this is a backup of another server: {1}.", "If it is the one that you mean, repeat with --force: what is here will be put aside. Keys issued to another computer won't work here.";
+    464 BackupTooLarge "EBackup" 400
+        ru "{0}: для резервной копии слишком много: файлов – {1}, байт – {2}.", "Допустимо файлов – {3}, байт – {4}. Уберите лишнее из папки данных или укажите файл, созданный командой licenceserver backup.";
+        en "{0}: too much for a backup: {1} files, {2} bytes.", "At most {3} files of {4} bytes are allowed. Remove what does not belong into the data folder, or give a file that licenceserver backup has made.";
 
     // The component.
     500 AttachFailed "EAttachAddIn" 500

@@ -29,8 +29,8 @@ pub fn run(paths: &Paths, settings: &ServerSettings, lang: Lang, options: &Passw
         }
         access::remove_account(paths, user)?;
         let done = lang.pick("Учётная запись удалена:", "The account is removed:");
-        let done = printable::line(&format!("{done} {user}, {}", place.display()));
-        output::print(&format!("{done}\n{}", taken_up(paths, lang)));
+        let done = format!("{done} {user}, {}", place.display());
+        output::print(&format!("{}\n{}", printable::line(&done), taken_up(paths, lang)));
         return Ok(Outcome::Done);
     }
     if user == settings.user && options.role.is_some_and(|role| role != Role::Administrator) {

@@ -13,7 +13,7 @@ use std::path::Path;
 use crate::error::{Code, Error, Result};
 
 pub use leftovers::remove_leftovers;
-pub use lock::{Lock, lock};
+pub use lock::lock;
 pub use regular::{create_new, open, open_log, open_private};
 
 /// Who may read a file that we write.

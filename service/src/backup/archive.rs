@@ -20,11 +20,7 @@ pub type Take<'a> = &'a mut dyn FnMut(&Packed, &mut dyn Read) -> Result<()>;
 pub fn read(path: &Path, crypto: Provider, progress: Progress<'_>, take: Take<'_>) -> Result<Manifest> {
     let place = path.display().to_string();
     let broken = |e: io::Error| wrong(&place, plain(&e.to_string()));
-    // Looked at first: opening a pipe waits for its other end.
-    if !path.metadata().map_err(|e| files::failed(path, &e))?.is_file() {
-        return Err(wrong(&place, "no file"));
-    }
-    let file = File::open(path).map_err(|e| files::failed(path, &e))?;
+    let file = files::open(path).map_err(|e| files::failed(path, &e))?;
     let mut archive = tar::Archive::new(BufReader::new(file));
     // Raw: else the library would follow what headers say, at their word.
     let mut entries = archive.entries().map_err(broken)?.raw(true);

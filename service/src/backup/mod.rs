@@ -20,10 +20,8 @@ pub use pack::pack;
 pub use restore::restore;
 
 use crate::access::Pass;
-use crate::ledger;
-
-/// Folder below the data folder that belongs to it: licences that were replaced.
-const OLD: &str = "old";
+use crate::keys::OLD;
+use crate::{ledger, settings};
 
 /// The computer on which a backup is made or restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

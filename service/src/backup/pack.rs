@@ -56,7 +56,7 @@ fn write(
     for (done, name) in names.iter().enumerate() {
         progress(done + 1, total);
         let path = folder.join(name);
-        let opened = match File::open(&path) {
+        let opened = match files::open(&path) {
             // Taken away since the folder was looked at, by a server that goes on.
             Err(e) if e.kind() == ErrorKind::NotFound => continue,
             opened => opened.map_err(|e| files::failed(&path, &e))?,
@@ -123,6 +123,7 @@ pub fn names(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// A new file that belongs to whoever makes the backup, wherever it lies: it holds private keys.
 fn private(archive: &Path) -> Result<File> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);

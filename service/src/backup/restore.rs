@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use licence::crypto::Provider;
 use licence::error::{Code, Error, Result};
-use licence::host::files;
+use licence::host::files::{self, Access};
 use licence::identity::Identity;
 
-use super::manifest::{Manifest, Packed};
+use super::manifest::{MAX_FILE, Manifest, Packed};
 use super::pack::names;
 use super::{Computer, OLD, Progress, Scene, Summary, archive};
 use crate::activation::PENDING_FILE;
@@ -98,25 +98,24 @@ fn replace(folder: &Path, unpacked: &Unpacked, manifest: &Manifest, scene: Scene
         let path = folder.join(state::FILE);
         let mut restored = State::read(&unpacked.0)?;
         if path.exists() {
-            create_folder(folder, &aside)?;
-            fs::copy(&path, aside.join(state::FILE)).map_err(|e| files::failed(&path, &e))?;
+            files::create_closed_folder(&aside)?;
+            files::write_atomically(&aside.join(state::FILE), &files::read(&path, MAX_FILE)?, Access::Private)?;
             moved = true;
             // A damaged one is what a backup is restored for.
             restored.absorb(State::read(folder).unwrap_or_default());
         }
         restored.write(folder)?;
-        give(folder, &path)?;
     }
     for name in names(folder)?.into_iter().chain(ledger_files(folder)).filter(|name| !kept.contains(name)) {
         let to = aside.join(&name);
-        create_folder(folder, to.parent().unwrap_or(&aside))?;
+        files::create_closed_folder(to.parent().unwrap_or(&aside))?;
         fs::rename(folder.join(&name), &to).map_err(|e| files::failed(&to, &e))?;
         moved = true;
     }
     for Packed { name, .. } in &manifest.files {
         if name != state::FILE && !kept.contains(name) {
             let to = folder.join(name);
-            create_folder(folder, to.parent().unwrap_or(folder))?;
+            files::create_closed_folder(to.parent().unwrap_or(folder))?;
             fs::rename(unpacked.0.join(name), &to).map_err(|e| files::failed(&to, &e))?;
         }
     }
@@ -149,17 +148,16 @@ impl Unpacked {
         let unpacked = Unpacked(folder.join(UNPACKED));
         // What a restore that was killed has left.
         unpacked.remove().map_err(|e| files::failed(&unpacked.0, &e))?;
-        create_folder(folder, &unpacked.0)?;
-        create_folder(folder, &unpacked.0.join(OLD))?;
+        files::create_closed_folder(&unpacked.0)?;
+        files::create_closed_folder(&unpacked.0.join(OLD))?;
         Ok(unpacked)
     }
 
     fn take(&self, packed: &Packed, bytes: &mut dyn Read) -> Result<()> {
         let path = self.0.join(&packed.name);
         let failed = |e: io::Error| files::failed(&path, &e);
-        let mut file = create(&path).map_err(failed)?;
-        io::copy(bytes, &mut file).and_then(|_| file.sync_all()).map_err(failed)?;
-        give(self.0.parent().unwrap_or(&self.0), &path)
+        let mut file = files::create_new(&path, 0o600).map_err(failed)?;
+        io::copy(bytes, &mut file).and_then(|_| file.sync_all()).map_err(failed)
     }
 
     fn remove(&self) -> io::Result<()> {
@@ -176,52 +174,6 @@ impl Drop for Unpacked {
             log::warn!("{}: it may be removed: {e}", self.0.display());
         }
     }
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    options.open(path)
-}
-
-/// A folder for the owner of the data only.
-fn create_folder(data: &Path, path: &Path) -> Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::DirBuilderExt;
-        builder.mode(0o700);
-    }
-    builder.create(path).map_err(|e| files::failed(path, &e))?;
-    give(data, path)
-}
-
-/// What root puts into the data folder belongs to whom that belongs, so that the service can use it.
-#[cfg(unix)]
-fn give(data: &Path, path: &Path) -> Result<()> {
-    use std::os::unix::fs::{MetadataExt, lchown};
-    let given = || -> io::Result<()> {
-        let (owner, facts) = (fs::metadata(data)?, fs::symlink_metadata(path)?);
-        if (owner.uid(), owner.gid()) == (facts.uid(), facts.gid()) || licence::host::os::user_id() != 0 {
-            return Ok(());
-        }
-        lchown(path, Some(owner.uid()), Some(owner.gid()))
-    };
-    given().map_err(|e| files::failed(path, &e))
-}
-
-#[cfg(not(unix))]
-fn give(_data: &Path, _path: &Path) -> Result<()> {
-    Ok(())
 }
 
 #[cfg(unix)]

@@ -1,21 +1,16 @@
 //! A lock between processes: a file beside the one that is changed, locked by the system for as long as its holder lives.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::regular;
 use crate::error::{Code, Error, Result};
+use crate::host::lock::Lock;
 
 /// How often it is looked whether the lock is free.
 const LOOK: Duration = Duration::from_millis(10);
-
-/// The held lock; given up when dropped.
-#[derive(Debug)]
-pub struct Lock {
-    _file: File,
-}
 
 /// Takes the lock of the file `path`, made when there is none; whoever may write to its folder may take it.
 ///
@@ -23,18 +18,16 @@ pub struct Lock {
 /// [`Code::FileLocked`] when somebody else has held it for longer than `patience`; those of files.
 pub fn lock(path: &Path, patience: Duration) -> Result<Lock> {
     let failed = |e: io::Error| super::failed(path, &e);
-    let file = regular::open_or_create(path, OpenOptions::new().read(true).write(true), 0o600).map_err(failed)?;
+    let mut file = regular::open_or_create(path, OpenOptions::new().read(true).write(true), 0o600).map_err(failed)?;
     open_to_writers(&file, super::folder_of(path));
     let since = Instant::now();
     loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(Lock { _file: file }),
-            Err(TryLockError::WouldBlock) if since.elapsed() < patience => std::thread::sleep(LOOK),
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::new(Code::FileLocked).with(path.display()).with(patience.as_secs()));
-            }
-            Err(TryLockError::Error(e)) => return Err(failed(e)),
-        }
+        file = match Lock::take(file).map_err(failed)? {
+            Ok(lock) => return Ok(lock),
+            Err(file) if since.elapsed() < patience => file,
+            Err(_) => return Err(Error::new(Code::FileLocked).with(path.display()).with(patience.as_secs())),
+        };
+        std::thread::sleep(LOOK);
     }
 }
 

@@ -203,7 +203,7 @@ fn no_flood_of_one_address_or_account_drives_out_the_records_of_others() {
     }
     desk.denials();
     drop(desk);
-    let store = Store::open(&folder.0, None, Time(0)).unwrap();
+    let store = Store::open(&folder.0, None, licence::id::StoreId([7; 16]), Time(0)).unwrap();
     let flood = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100050)
         INSERT INTO audit (at, user, address, act, object, status, error)
         SELECT 5, 'vera', '', 'x', '', 403, NULL FROM n";

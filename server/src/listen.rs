@@ -34,7 +34,7 @@ impl Sockets {
 
     /// Where they are.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        let bound = self.bound.iter().map(|socket| address_of(socket));
+        let bound = self.bound.iter().map(address_of);
         self.handed.iter().map(TcpListener::local_addr).chain(bound).collect()
     }
 

@@ -60,7 +60,7 @@ fn next<'a>(entries: &mut Entries<'a, Open>, place: &str) -> Result<Option<(Vec<
     const LONGEST: u64 = 1024;
     let broken = |e: io::Error| wrong(place, plain(&e.to_string()));
     let mut long = None;
-    while let Some(entry) = entries.next() {
+    for entry in entries.by_ref() {
         let mut entry = entry.map_err(broken)?;
         match entry.header().entry_type() {
             EntryType::Regular => {

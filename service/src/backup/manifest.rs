@@ -124,7 +124,8 @@ fn is_plain(name: &str) -> bool {
         && !part.ends_with(['.', ' '])
         && !part.contains(['/', '\\', ':'])
         && !part.chars().any(|c| c.is_control() || ('\u{202A}'..='\u{202E}').contains(&c));
-    is_name && !(!below && part == OLD) && (!below && part == ledger::FILE || !is_passing(&part.to_lowercase()))
+    let is_ours = (!below && part == ledger::FILE) || !is_passing(&part.to_lowercase());
+    is_name && is_ours && (below || part != OLD)
 }
 
 #[cfg(test)]

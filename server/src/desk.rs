@@ -15,10 +15,10 @@ use licence::time::Clock;
 use serde_json::Value;
 use service::access::Pass;
 use service::keys::NoCarriers;
-use service::{LicenceService, Options, Scope};
+use service::{DataFolder, LicenceService, Options, Scope, is_loss};
 use web::{Headers, Reply, Request, Service};
 
-use crate::{CRYPTO, response_key};
+use crate::{CRYPTO, response_key, status};
 
 /// Longer than the server takes when a centre with several addresses is out of reach.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -46,20 +46,7 @@ enum Via {
 impl Desk {
     /// Finds the service of the data folder, or starts it.
     pub fn open(paths: &Paths, settings: &ServerSettings, lang: Lang) -> Result<Desk> {
-        let clock = Arc::new(SystemClock);
-        let started = clock.now().wall;
-        let own = LicenceService::start(Options {
-            paths: paths.clone(),
-            // A command does what it is told and nothing beside.
-            settings: ServerSettings { update_daily: false, ..settings.clone() },
-            clock,
-            crypto: CRYPTO,
-            machine: machine::read,
-            carriers: Box::new(NoCarriers),
-            make_response_key: Some(response_key::make),
-            scope: Scope::Full,
-            started,
-        });
+        let own = LicenceService::start(options(paths, settings));
         let via = match own {
             Ok(service) => Via::Own(service),
             Err(error) if error.code == Code::StoreOwned => Via::Running,
@@ -174,6 +161,54 @@ impl Drop for Desk {
             service.stop();
         }
     }
+}
+
+/// The service over the data folder, as commands need it.
+fn options(paths: &Paths, settings: &ServerSettings) -> Options {
+    let clock = Arc::new(SystemClock);
+    let started = clock.now().wall;
+    Options {
+        paths: paths.clone(),
+        // A command does what it is told and nothing beside.
+        settings: ServerSettings { update_daily: false, ..settings.clone() },
+        clock,
+        crypto: CRYPTO,
+        machine: machine::read,
+        carriers: Box::new(NoCarriers),
+        make_response_key: Some(response_key::make),
+        scope: Scope::Full,
+        started,
+    }
+}
+
+/// The keys of a data folder that no server uses, as the API gives them; `None` while one does. Makes and changes nothing.
+pub fn keys_at_rest(paths: &Paths, settings: &ServerSettings, lang: Lang) -> Result<Option<Value>> {
+    if DataFolder::is_owned(&paths.data) {
+        return Ok(None);
+    }
+    let settings = ServerSettings { lang, ..settings.clone() };
+    let keys = service::look_at_keys(options(paths, &settings))?;
+    Ok(Some(serde_json::json!({ "Licences": keys })))
+}
+
+/// Refuses while a server runs that has lost this data folder: what lies there now is not what it serves, and a command would make a second
+/// identity of it.
+pub fn refuse_lost(paths: &Paths, settings: &ServerSettings) -> Result<()> {
+    if DataFolder::is_owned(&paths.data) {
+        return Ok(());
+    }
+    let Some(health) = status::ask(settings.nearest()) else { return Ok(()) };
+    // It may have started while it was asked.
+    if health.folder.as_ref() != Some(&paths.data) || DataFolder::is_owned(&paths.data) {
+        return Ok(());
+    }
+    let pid = health.pid;
+    Err(health.failing.filter(is_loss).unwrap_or_else(|| {
+        Error::new(Code::FolderGone).with(paths.data.display()).with_text(
+            format_args!("сервер (PID {pid}) открыл другую папку с этим именем"),
+            format_args!("the server (PID {pid}) has opened another folder of this name"),
+        )
+    }))
 }
 
 /// Shows at a terminal that something takes long; scripts see nothing of it.

@@ -1,17 +1,22 @@
 //! `licenceserver keys`: the keys of this server and why any of them can't be used.
 
 use licence::error::{Lang, Result};
+use licence::host::paths::Paths;
 use licence::printable;
+use licence::settings::ServerSettings;
 use serde_json::Value;
 
 use crate::Outcome;
 use crate::arguments::Shown;
-use crate::desk::Desk;
+use crate::desk::{self, Desk};
 use crate::say;
 
-/// Lists them.
-pub fn run(desk: &Desk, options: &Shown, lang: Lang) -> Result<Outcome> {
-    let list = desk.json("GET", "/api/licences", None)?;
+/// Lists them: as the running server has them, else as they lie in the data folder.
+pub fn run(paths: &Paths, settings: &ServerSettings, options: &Shown, lang: Lang) -> Result<Outcome> {
+    let list = match desk::keys_at_rest(paths, settings, lang)? {
+        Some(list) => list,
+        None => Desk::open(paths, settings, lang)?.json("GET", "/api/licences", None)?,
+    };
     say(options, &list, || {
         let keys = list["Licences"].as_array().map(Vec::as_slice).unwrap_or_default();
         if keys.is_empty() {

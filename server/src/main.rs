@@ -67,10 +67,14 @@ fn main() -> ExitCode {
     }
     let outcome = match &arguments.command {
         Some(Command::Passwd(options)) => passwd::run(&paths, &settings, lang, options),
-        Some(Command::Check(options)) => check::run(&paths, lang, options),
+        Some(Command::Check(options)) => {
+            desk::refuse_lost(&paths, &settings).and_then(|()| check::run(&paths, lang, options))
+        }
         Some(Command::Status(options)) => read.and_then(|_| status::run(options, (&settings, &remarks), lang)),
         Some(Command::Conf) => Ok(print_example()),
-        Some(Command::Restore(options)) => backup::restore(&paths, options, lang),
+        Some(Command::Restore(options)) => {
+            desk::refuse_lost(&paths, &settings).and_then(|()| backup::restore(&paths, options, lang))
+        }
         Some(Command::Desk(command)) => read.and_then(|_| at_desk(command, &paths, &settings, lang)),
         None => read.and_then(|(settings, remarks)| run::run(&arguments.listen, paths, settings, &remarks)),
     };
@@ -89,16 +93,17 @@ fn main() -> ExitCode {
 }
 
 fn at_desk(command: &DeskCommand, paths: &Paths, settings: &ServerSettings, lang: Lang) -> Result<Outcome> {
-    let desk = Desk::open(paths, settings, lang)?;
+    desk::refuse_lost(paths, settings)?;
+    let desk = || Desk::open(paths, settings, lang);
     match command {
-        DeskCommand::Keys(shown) => keys::run(&desk, shown, lang),
-        DeskCommand::Activate { order, shown } => activate::run(&desk, order, shown, lang),
-        DeskCommand::Reserve { order, shown } => reserve::run(&desk, order, shown, lang),
-        DeskCommand::Memory { order, shown } => memory::run(&desk, order, shown, lang),
-        DeskCommand::Update { order, shown } => update::run(&desk, order, shown, lang),
-        DeskCommand::Request(options) => request::run(&desk, options, lang),
-        DeskCommand::Respond(options) => request::respond(&desk, options, lang),
-        DeskCommand::Backup(options) => backup::pack(&desk, paths, options, lang),
+        DeskCommand::Keys(shown) => keys::run(paths, settings, shown, lang),
+        DeskCommand::Activate { order, shown } => activate::run(&desk()?, order, shown, lang),
+        DeskCommand::Reserve { order, shown } => reserve::run(&desk()?, order, shown, lang),
+        DeskCommand::Memory { order, shown } => memory::run(&desk()?, order, shown, lang),
+        DeskCommand::Update { order, shown } => update::run(&desk()?, order, shown, lang),
+        DeskCommand::Request(options) => request::run(&desk()?, options, lang),
+        DeskCommand::Respond(options) => request::respond(&desk()?, options, lang),
+        DeskCommand::Backup(options) => backup::pack(&desk()?, paths, options, lang),
     }
 }
 

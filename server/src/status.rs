@@ -35,7 +35,7 @@ pub fn run(options: &Status, (settings, remarks): (&ServerSettings, &[Remark]), 
 }
 
 /// What the server says of itself; `None` when nobody, or somebody else, answers.
-fn ask(address: SocketAddr) -> Option<Health> {
+pub fn ask(address: SocketAddr) -> Option<Health> {
     // A proxy knows nothing of this computer's own ports.
     let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false).proxy(None);
     let agent = ureq::Agent::new_with_config(config.build());
@@ -69,7 +69,7 @@ fn running(health: &Health, address: SocketAddr, lang: Lang) -> String {
             health.used
         ),
     ];
-    for error in health.failing.iter().chain(&health.rollback).chain(&health.settings) {
+    for error in health.failing.iter().chain(&health.rollback).chain(&health.settings).chain(&health.data) {
         lines.push(format!("{} {}", error.cause(lang), error.remedy(lang)));
     }
     printable::lines(&lines)

@@ -1,5 +1,7 @@
 //! `/healthz`: whether the service can do its work. Text for everybody; for programs on this computer the numbers as well.
 
+use std::path::PathBuf;
+
 use licence::error::{Error, Lang};
 use licence::version::{SERVER_VERSION, VERSION};
 use serde::{Deserialize, Serialize};
@@ -32,6 +34,12 @@ pub struct Health {
     /// What of the settings file is not in force as it stands there, when something is not.
     #[serde(default)]
     pub settings: Option<Error>,
+    /// What stays in force though the data folder doesn't say so any more.
+    #[serde(default)]
+    pub data: Vec<Error>,
+    /// The data folder that it was started over.
+    #[serde(default)]
+    pub folder: Option<PathBuf>,
 }
 
 impl Core {
@@ -64,6 +72,8 @@ impl Core {
             failing,
             rollback: self.ledger.rolled_back(),
             settings: self.settings.not_in_force(),
+            data: self.keys.remarks(),
+            folder: Some(self.paths.data.clone()),
         }
     }
 }

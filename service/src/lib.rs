@@ -9,6 +9,7 @@ pub mod client;
 mod console;
 mod datafiles;
 mod defaults;
+mod folder;
 mod health;
 mod keeper;
 pub mod keys;
@@ -23,6 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use licence::accounting::pool::kept;
 use licence::accounting::{Leases, Terms};
+use licence::api::LicenceEntry;
 use licence::crypto::Provider;
 use licence::error::{Code, Error, Lang, Result};
 use licence::fingerprint::Machine;
@@ -39,6 +41,7 @@ use licence::{KeyNo, SeriesId};
 use parking_lot::Mutex;
 use web::{Language, Method, Rejection, Reply, Request, Response, Service};
 
+pub use folder::{DataFolder, is_loss};
 pub use health::Health;
 
 use access::{Guard, Pass};
@@ -139,7 +142,7 @@ impl LicenceService {
             options;
         files::create_folder(&paths.data)?;
         // The folder is locked, so that two first starts at once don't make two identities.
-        let owner = ledger::own(&paths.data)?;
+        let folder = Arc::new(DataFolder::own(&paths.data)?);
         remove_leftovers(&paths);
         let identity = identity(&paths, crypto)?;
         let name = identity.lock_name(crypto);
@@ -147,7 +150,8 @@ impl LicenceService {
         let elsewhere = registry::folder(&paths).map(|folder| folder.join(format!("{name}.mark")));
         let marks = Marks::new(crypto, &paths.data, elsewhere);
         let new = StoreId(crypto.random_id()?);
-        let ledger = Ledger::open((&paths.data, owner), clock.clone(), Leases::default(), (marks, new))?;
+        folder.keep_identity(crypto, identity.public())?;
+        let ledger = Ledger::open(folder, clock.clone(), Leases::default(), (marks, new))?;
         let ledger = Arc::new(ledger);
         let signing = make_response_key.map(|make| Signing::open(&paths.data, crypto, make)).transpose()?;
         let lang = settings.lang;
@@ -165,8 +169,8 @@ impl LicenceService {
             carrier_grace: settings.get().carrier_grace,
             lang,
         };
-        let timekeeper = Arc::new(Timekeeper::start(&paths.data, clock.clone()));
-        let keys = Arc::new(KeyStore::open(sources, timekeeper.now())?);
+        let timekeeper = Arc::new(Timekeeper::start(ledger.folder().clone(), clock.clone()));
+        let keys = Arc::new(KeyStore::open_in(sources, Some(ledger.folder().clone()), timekeeper.now())?);
         let pass = match scope {
             Scope::Full => Some(Pass::issue(&paths.data, crypto, settings.get().nearest_url())?),
             Scope::Embedded => None,
@@ -174,7 +178,7 @@ impl LicenceService {
         let guard = Arc::new(Guard::new(crypto, clock.clone(), settings.clone(), pass)?);
         let datafiles = Datafiles::new(crypto, paths.data.clone());
         let defaults = Defaults::new(crypto, paths.data.clone());
-        let activations = Activations::new(&paths.data)?;
+        let activations = Activations::new(ledger.folder().clone())?;
         let core = Arc::new(Core {
             paths,
             crypto,
@@ -358,13 +362,43 @@ fn remove_leftovers(paths: &Paths) {
     ledger::remove_leftovers(&paths.data);
 }
 
+/// The keys of a data folder that no server uses, as `GET /api/licences` gives them. Makes and changes nothing there: where there is no
+/// identity yet, every key is another server's.
+pub fn look_at_keys(options: Options) -> Result<Vec<LicenceEntry>> {
+    let Options { paths, settings, clock, crypto, machine, carriers, .. } = options;
+    let now = Timekeeper::judged(&paths.data, clock.as_ref());
+    if !paths.data.try_exists().map_err(|e| files::failed(&paths.data, &e))? {
+        return Ok(Vec::new());
+    }
+    let identity = match find_identity(&paths, crypto)? {
+        Some(identity) => identity,
+        None => Identity::generate(crypto)?,
+    };
+    let sources = Sources {
+        folder: paths.data,
+        crypto,
+        identity: Arc::new(identity),
+        response_key: None,
+        machine,
+        carriers,
+        carrier_grace: settings.carrier_grace,
+        lang: settings.lang,
+    };
+    Ok(keys::look(&sources, now)?.views().map(|view| view.info(now, settings.lang)).collect())
+}
+
+fn find_identity(paths: &Paths, crypto: Provider) -> Result<Option<Identity>> {
+    let path = paths.data.join(IDENTITY_FILE);
+    let text = files::read_text_if_there(&path, MAX_IDENTITY)?.map(zeroize::Zeroizing::new);
+    text.map(|text| Identity::read(crypto, &path.display().to_string(), &text)).transpose()
+}
+
 /// The identity of the data folder, made at the first start.
 fn identity(paths: &Paths, crypto: Provider) -> Result<Identity> {
-    let path = paths.data.join(IDENTITY_FILE);
-    if let Some(text) = files::read_text_if_there(&path, MAX_IDENTITY)? {
-        let text = zeroize::Zeroizing::new(text);
-        return Identity::read(crypto, &path.display().to_string(), &text);
+    if let Some(identity) = find_identity(paths, crypto)? {
+        return Ok(identity);
     }
+    let path = paths.data.join(IDENTITY_FILE);
     let identity = Identity::generate(crypto)?;
     files::write_atomically(&path, identity.write()?.as_bytes(), Access::Private)?;
     log::info!("{}: a new identity", path.display());

@@ -1,16 +1,18 @@
 //! The keeper of the time by which keys are judged: the rule of `accounting::clock` over this machine's clocks, and its small file
 //! `clock.state`. A file that is missing or damaged hinders nobody: then the clock is believed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use licence::accounting::clock::{Jump, Look, REMEMBERED_EVERY, Remembered, Standstill};
 use licence::accounting::{ClockState, Timekeeper as Rule};
 use licence::error::{Code, Error, Result};
-use licence::host::files::{self, Access};
+use licence::host::files;
 use licence::time::{Clock, Tick, Time};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+
+use crate::folder::DataFolder;
 
 /// Name of the file in the data folder.
 pub const FILE: &str = "clock.state";
@@ -31,7 +33,7 @@ struct Document {
 /// The keeper.
 pub struct Timekeeper {
     clock: Arc<dyn Clock>,
-    path: PathBuf,
+    folder: Arc<DataFolder>,
     state: Mutex<State>,
 }
 
@@ -57,18 +59,23 @@ pub struct Round {
 
 impl Timekeeper {
     /// Begins with what the data folder remembers.
-    pub fn start(folder: &Path, clock: Arc<dyn Clock>) -> Timekeeper {
-        let path = folder.join(FILE);
-        let remembered = read(&path).unwrap_or_else(|error| {
+    pub fn start(folder: Arc<DataFolder>, clock: Arc<dyn Clock>) -> Timekeeper {
+        let remembered = read(&folder.path().join(FILE)).unwrap_or_else(|error| {
             log::error!("{error} The clock is believed as it is.");
             None
         });
         let (rule, look) = Rule::start(remembered, clock.now(), clock.uptime());
         tell(&look);
         let state = Mutex::new(State { rule, saved: None, told: false, judged: look.judged });
-        let keeper = Timekeeper { clock, path, state };
+        let keeper = Timekeeper { clock, folder, state };
         keeper.save(&mut keeper.state.lock(), false);
         keeper
+    }
+
+    /// The time by which the keys of a data folder are judged now, without writing anything down.
+    pub fn judged(folder: &Path, clock: &dyn Clock) -> Time {
+        let remembered = read(&folder.join(FILE)).unwrap_or_default();
+        Rule::start(remembered, clock.now(), clock.uptime()).1.judged
     }
 
     /// Looks at the clocks and writes down what should be remembered. Called every few seconds.
@@ -114,7 +121,7 @@ impl Timekeeper {
         let document = Document { kind: KIND.into(), version: VERSION, remembered };
         let written = serde_json::to_string_pretty(&document)
             .map_err(|e| Error::new(Code::Internal).with(e))
-            .and_then(|text| files::write_atomically(&self.path, text.as_bytes(), Access::Private));
+            .and_then(|text| self.folder.write(FILE, text.as_bytes()));
         match written {
             Ok(()) => (state.saved, state.told) = (Some(self.clock.now().tick), false),
             Err(error) => {

@@ -136,6 +136,9 @@ pub struct Summary {
     pub rollback: Option<String>,
     /// What of the settings file is not in force as it stands there, when something is not; `/api/settings` tells more.
     pub settings_failure: Option<String>,
+    /// Files of the data folder that were spoilt while the server runs, so that what they said before stays in force.
+    #[serde(default)]
+    pub data_failures: Vec<String>,
 }
 
 /// One series of the summary.

@@ -482,6 +482,21 @@ catalogue! {
     609 ListenFailed "EListen" 500
         ru "Не удалось открыть {0} для приёма соединений: {1}.", "Проверьте ServerAddr, ServerPort и права.";
         en "{0} can't be opened for connections: {1}.", "Check ServerAddr, ServerPort and the rights.";
+    610 FolderGone "EStore" 503
+        ru "Папка данных {0} пропала у работающего сервера: {1}. Новые лицензии не выдаются, занятые места сохраняются.", "Верните её на место (подключите диск, снимите то, что смонтировано поверх), и сервер продолжит сам. Если вернуть нельзя, остановите сервер и восстановите папку из копии: licenceserver restore.";
+        en "The running server has lost its data folder {0}: {1}. Nothing is granted, what is held stays held.", "Bring it back (attach the disk, unmount what covers it), and the server goes on by itself. If that can't be done, stop the server and restore a backup: licenceserver restore.";
+    611 FileGone "EStore" 503
+        ru "Файл {0} удалён или переименован при работающем сервере. Новые лицензии не выдаются, занятые места сохраняются.", "Верните тот же файл на место, и сервер продолжит сам. Если вернуть нельзя, остановите сервер и восстановите папку данных из копии: licenceserver restore.";
+        en "{0} was removed or renamed while the server runs. Nothing is granted, what is held stays held.", "Put the same file back, and the server goes on by itself. If that can't be done, stop the server and restore a backup: licenceserver restore.";
+    612 FileReplaced "EStore" 503
+        ru "Файл {0} подменён при работающем сервере: {1}. Новые лицензии не выдаются, занятые места сохраняются.", "Верните прежний файл на место, и сервер продолжит сам. Если вернуть нельзя, остановите сервер и восстановите папку данных из копии: licenceserver restore.";
+        en "{0} was replaced while the server runs: {1}. Nothing is granted, what is held stays held.", "Put the former file back, and the server goes on by itself. If that can't be done, stop the server and restore a backup: licenceserver restore.";
+    613 FileAltered "EStore" 503
+        ru "Файл {0} изменён или обрезан другой программой при работающем сервере. Новые лицензии не выдаются, занятые места сохраняются.", "Остановите сервер и проверьте хранилище: licenceserver check. Если оно повреждено, восстановите папку данных из копии: licenceserver restore.";
+        en "Another program has changed or cut {0} while the server runs. Nothing is granted, what is held stays held.", "Stop the server and check its store: licenceserver check. If it is damaged, restore a backup: licenceserver restore.";
+    614 FormerInForce "EStore" 500
+        ru "Файл {0} испорчен при работающем сервере: {1}. Действует прежнее содержимое, новое не принимается.", "Исправьте или восстановите файл до перезапуска сервера: перезапущенный сервер прежнего содержимого не знает.";
+        en "{0} was spoilt while the server runs: {1}. What it said before stays in force, nothing new is taken.", "Mend or restore the file before the server is started again: a server that was started again does not know what it said.";
     630 CertificateUnusable "EConfig" 500
         ru "Сертификат TLS не подходит: {0}.", "Проверьте [TLS] Certificate и Key: цепочка и ключ в формате PEM.";
         en "The TLS certificate can't be used: {0}.", "Check [TLS] Certificate and Key: a chain and its key in PEM.";

@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use super::files::{self, failed};
+pub use super::mark::FileMark;
 use crate::datafile::{Piece, Place};
 use crate::error::{Code, Error, Result};
 use crate::time::Deadline;
@@ -14,15 +14,9 @@ use crate::time::Deadline;
 pub struct OnDisk {
     path: PathBuf,
     file: File,
+    size: u64,
     /// What it was like when it was opened.
     pub mark: FileMark,
-}
-
-/// What tells that a file has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileMark {
-    size: u64,
-    modified: Option<SystemTime>,
 }
 
 impl OnDisk {
@@ -34,14 +28,13 @@ impl OnDisk {
             opened => opened.map_err(fail)?,
         };
         let facts = file.metadata().map_err(fail)?;
-        let mark = FileMark { size: facts.len(), modified: facts.modified().ok() };
-        Ok(Some(OnDisk { path: path.to_owned(), file, mark }))
+        let (size, mark) = (facts.len(), FileMark::of(&facts));
+        Ok(Some(OnDisk { path: path.to_owned(), file, size, mark }))
     }
 
     /// What the file of this name is like now.
     pub fn look(path: &Path) -> Option<FileMark> {
-        let facts = std::fs::metadata(path).ok()?;
-        Some(FileMark { size: facts.len(), modified: facts.modified().ok() })
+        FileMark::look(path).ok()
     }
 }
 
@@ -51,11 +44,11 @@ impl Place for OnDisk {
     }
 
     fn size(&self) -> u64 {
-        self.mark.size
+        self.size
     }
 
     fn read(&self, at: u64, length: usize, _: Option<&Deadline>) -> Result<Vec<Piece>> {
-        if at.checked_add(length as u64).is_none_or(|end| end > self.mark.size) {
+        if at.checked_add(length as u64).is_none_or(|end| end > self.size) {
             return Err(Error::new(Code::DocumentDamaged).with(self.name()).with("length"));
         }
         let mut bytes = vec![0; length];

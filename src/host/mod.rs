@@ -9,6 +9,7 @@ pub mod journal;
 pub mod lock;
 pub mod log_lines;
 pub mod machine;
+pub mod mark;
 pub mod os;
 pub mod output;
 pub mod paths;

@@ -10,6 +10,7 @@ mod pending;
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use licence::activation::{Activate, Answer, CodeParameters, Granted, Purpose, Received, Request, Want};
@@ -27,6 +28,7 @@ use serde::Serialize;
 use web::{Lane, Workers};
 
 use crate::Core;
+use crate::folder::DataFolder;
 use crate::keys::News;
 use crate::queue::hand_over;
 use centre::Centre;
@@ -97,7 +99,7 @@ impl Drop for Running<'_> {
 
 impl Activations {
     /// Threads for calls, over the requests of a data folder.
-    pub fn new(folder: &std::path::Path) -> Result<Activations> {
+    pub fn new(folder: Arc<DataFolder>) -> Result<Activations> {
         let started = Instant::now();
         let workers = Workers::start("activation", &LANES, &THREADS, move || started.elapsed());
         let workers = workers.map_err(|e| Error::new(Code::Internal).with(e))?;
@@ -271,6 +273,8 @@ pub fn installed(core: &Core, series: SeriesId, key_no: KeyNo, lang: Lang) -> Re
 
 /// The request for a purpose, written down: the one that was made before if nothing has changed since.
 fn request(core: &Core, purpose: Purpose) -> Result<(Request, String)> {
+    // What the centre grants must not come to a folder that isn't ours.
+    core.ledger.folder().look()?;
     let signing = core.signing.as_ref();
     let signing = signing.ok_or_else(|| Error::new(Code::NotImplemented).with(crate::api::LICENCES))?;
     let identity = core.keys.identity();

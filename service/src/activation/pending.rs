@@ -4,16 +4,19 @@
 //! Codes stand in it in full, so it is for its owner only. It must never hold anything without which a licence would be lost: every
 //! request may be made anew.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use licence::activation::Request;
 use licence::crypto::Provider;
 use licence::error::{Code, Error, Result};
-use licence::host::files::{self, Access};
+use licence::host::files;
 use licence::id::Bytes32;
 use licence::time::Time;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+
+use crate::folder::DataFolder;
 
 /// Name of the file.
 pub const FILE: &str = "requests.state";
@@ -38,19 +41,18 @@ struct Document {
 
 /// The file.
 pub struct Pending {
-    path: PathBuf,
+    folder: Arc<DataFolder>,
     document: Mutex<Document>,
 }
 
 impl Pending {
     /// The requests of the data folder. A damaged file is told of and left behind: each of its requests may be made anew.
-    pub fn open(folder: &Path) -> Pending {
-        let path = folder.join(FILE);
-        let document = read(&path).unwrap_or_else(|error| {
+    pub fn open(folder: Arc<DataFolder>) -> Pending {
+        let document = read(&folder.path().join(FILE)).unwrap_or_else(|error| {
             log::error!("{error}");
             Document { kind: KIND.into(), version: VERSION, requests: Vec::new(), updated: None }
         });
-        Pending { path, document: Mutex::new(document) }
+        Pending { folder, document: Mutex::new(document) }
     }
 
     /// The latest request that fits, with its text.
@@ -94,7 +96,7 @@ impl Pending {
         let mut document = self.document.lock();
         edit(&mut document);
         let text = serde_json::to_string_pretty(&*document).map_err(|e| Error::new(Code::Internal).with(e))?;
-        files::write_atomically(&self.path, text.as_bytes(), Access::Private)
+        self.folder.write(FILE, text.as_bytes())
     }
 }
 

@@ -97,6 +97,7 @@ pub fn summary(call: &Call) -> Result<Summary> {
         store_failure: failure.map(|error| error.message(call.lang)),
         rollback: core.ledger.rolled_back().map(|error| error.message(call.lang)),
         settings_failure: core.settings.not_in_force().map(|error| error.message(call.lang)),
+        data_failures: core.keys.remarks().iter().map(|error| error.message(call.lang)).collect(),
     })
 }
 

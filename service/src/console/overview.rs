@@ -222,10 +222,11 @@ fn connection_row(lang: Lang, connection: &ConnectionInfo) -> ConnectionRow<'_> 
     }
 }
 
-/// What should be done soon: the settings file, the clock, keys that still work but not for long.
+/// What should be done soon: the settings file, spoilt files of the data folder, the clock, keys that still work but not for long.
 fn advice(core: &Core, now: Time) -> Vec<Error> {
     let keys = core.keys.snapshot().warnings(now).into_iter().map(|warning| warning.notice);
-    core.settings.not_in_force().into_iter().chain(core.timekeeper.shown().notices()).chain(keys).collect()
+    let data = core.keys.remarks();
+    core.settings.not_in_force().into_iter().chain(data).chain(core.timekeeper.shown().notices()).chain(keys).collect()
 }
 
 /// What the overview shows now. Long lists are cut to the latest [`ROWS`].

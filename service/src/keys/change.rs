@@ -12,7 +12,7 @@ use licence::{KeyNo, Result, SeriesId};
 
 use super::load::Loaded;
 use super::state::State;
-use super::{KeyStore, News, Snapshot, root_mark, statements};
+use super::{KeyStore, Loading, News, Snapshot, root_mark, statements};
 
 /// Folder below the data folder for licences that were replaced or removed.
 pub const OLD: &str = "old";
@@ -28,6 +28,7 @@ impl KeyStore {
     /// kept aside, any other file that has the name already is left alone. The caller puts the new pools under the ledger's
     /// seats.
     pub fn take_up(&self, news: &News<'_>, now: Time) -> Result<Arc<Snapshot>> {
+        self.intact()?;
         let mut loading = self.loading.lock();
         let folder = &self.sources.folder;
         // What takes away comes before what gives.
@@ -48,7 +49,7 @@ impl KeyStore {
             let beside = folder.join(format!("{}.{}.certificate", series.key_id, root_mark(&series)));
             files::write_atomically(&beside, certificate.as_bytes(), Access::Common)?;
         }
-        loading.reload(&self.sources)?;
+        loading.reload(&self.sources, self.guard.as_deref())?;
         Ok(self.show(&loading, now))
     }
 
@@ -85,14 +86,23 @@ impl KeyStore {
         if free(&own) { own } else { folder.join(format!("{series}.{number}.{root}.{issue}.licence")) }
     }
 
+    /// What was decided, to be changed: a damaged file takes nothing new, and one that is gone has lost nothing.
+    fn decisions(&self, loading: &Loading) -> Result<State> {
+        Ok(match State::find(&self.sources.folder)? {
+            Some(state) => state.joined_with(loading.loaded.decided.state()),
+            None => loading.loaded.decided.state().clone(),
+        })
+    }
+
     /// Enters a vendor's list of revoked keys that came by another way than a datafile beside the server. The caller puts the new
     /// pools under the ledger's seats.
     pub fn revoke(&self, list: Revocations, now: Time) -> Result<Arc<Snapshot>> {
+        self.intact()?;
         let mut loading = self.loading.lock();
-        let mut state = State::read(&self.sources.folder)?;
+        let mut state = self.decisions(&loading)?;
         if state.revoke(list) {
             state.write(&self.sources.folder)?;
-            loading.reload(&self.sources)?;
+            loading.reload(&self.sources, self.guard.as_deref())?;
         }
         Ok(self.show(&loading, now))
     }
@@ -105,17 +115,19 @@ impl KeyStore {
         enabled: bool,
         now: Time,
     ) -> Result<Arc<Snapshot>> {
+        self.intact()?;
         let mut loading = self.loading.lock();
-        let mut state = State::read(&self.sources.folder)?;
+        let mut state = self.decisions(&loading)?;
         state.set_enabled(series, key_no, enabled);
         state.write(&self.sources.folder)?;
-        loading.reload(&self.sources)?;
+        loading.reload(&self.sources, self.guard.as_deref())?;
         Ok(self.show(&loading, now))
     }
 
     /// Takes the files of a key out of use, copies and older issues too; they are kept in the folder [`OLD`]. The caller puts the
     /// new pools under the ledger's seats.
     pub(crate) fn remove(&self, series: SeriesId, key_no: KeyNo, now: Time) -> Result<Arc<Snapshot>> {
+        self.intact()?;
         let mut loading = self.loading.lock();
         for entry in loading.loaded.entries.iter() {
             let Some(key) = &entry.key else { continue };
@@ -124,7 +136,7 @@ impl KeyStore {
                 std::fs::remove_file(&entry.path).map_err(|e| files::failed(&entry.path, &e))?;
             }
         }
-        loading.reload(&self.sources)?;
+        loading.reload(&self.sources, self.guard.as_deref())?;
         Ok(self.show(&loading, now))
     }
 }

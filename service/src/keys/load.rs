@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use licence::accounting::Marks;
 use licence::accounting::pool::{KeyFacts, Pools, Standing, judge};
@@ -16,13 +15,15 @@ use licence::error::{Code, Error, Result};
 use licence::fingerprint::{Fingerprint, Machine, Match};
 use licence::host::datafile::OnDisk;
 use licence::host::files;
+use licence::host::mark::FileMark;
 use licence::key::{Binding, Key};
 use licence::revocation::Revocations;
 use licence::subkeys::Subkeys;
 use licence::time::Time;
 use licence::{KeyNo, SeriesId};
 
-use super::state::{self, State};
+use super::decided::{Decided, former_in_force};
+use super::state;
 use super::statements::{self, Statements};
 use super::{Snapshot, Sources};
 
@@ -81,16 +82,30 @@ pub struct Loaded {
     fingerprint: Fingerprint,
     /// What the centre has stated for good.
     pub(super) statements: Statements,
-    /// What administrator and vendors have decided, when datafiles or licences here brought news of it.
-    pub(super) news: Option<State>,
+    /// Statements that have lost their files: names and texts.
+    pub(super) lost: Vec<(String, String)>,
+    /// What administrator and vendors have decided.
+    pub(super) decided: Decided,
+    /// Files that are there and could not be read; another look may help.
+    pub(super) unread: Vec<PathBuf>,
+    /// What stays in force though the folder doesn't say so any more.
+    pub(super) remarks: Arc<Vec<Error>>,
     /// The folder's state at that time.
     pub(super) mark: Mark,
     /// Carriers that keys here are bound to, and whether they were plugged in.
     pub(super) carriers: BTreeMap<KeyNo, bool>,
 }
 
-/// What tells that the folder has changed: its files that matter, with time and size.
-pub type Mark = Vec<(PathBuf, Option<SystemTime>, u64)>;
+/// A file that can't be used, and why.
+pub struct Unread {
+    /// The file.
+    pub path: PathBuf,
+    /// The cause.
+    pub error: Error,
+}
+
+/// What tells that the folder has changed: its files that matter, and what they are like.
+pub type Mark = Vec<(PathBuf, Option<FileMark>)>;
 
 impl Loaded {
     /// What the keys give at a moment.
@@ -105,7 +120,16 @@ impl Loaded {
             judgement: judge(&self.facts, now),
             certificates: self.certificates.clone(),
             fingerprint: self.fingerprint.clone(),
+            remarks: self.remarks.clone(),
         }
+    }
+
+    /// The key that a file held that can't be read any more, though nobody has written to it.
+    fn unwritten(&self, mark: &Mark, path: &Path) -> Option<Arc<Key>> {
+        let of = |mark: &Mark| mark.iter().find(|(known, _)| known == path).and_then(|(_, mark)| *mark);
+        let (was, is) = (of(&self.mark)?, of(mark)?);
+        let entry = self.entries.iter().find(|entry| entry.path == path)?;
+        entry.key.clone().filter(|_| is.is_unwritten(&was))
     }
 }
 
@@ -117,12 +141,11 @@ pub fn mark(folder: &Path) -> Result<Mark> {
         .map(|file| file.path())
         .filter(|path| matters(path))
         .map(|path| {
-            let facts = fs::metadata(&path).ok();
-            let size = facts.as_ref().map_or(0, fs::Metadata::len);
-            (path, facts.and_then(|facts| facts.modified().ok()), size)
+            let mark = FileMark::look(&path).ok();
+            (path, mark)
         })
         .collect();
-    mark.sort();
+    mark.sort_by(|(one, _), (other, _)| one.cmp(other));
     Ok(mark)
 }
 
@@ -136,68 +159,74 @@ fn has_suffix(path: &Path, suffix: &str) -> bool {
     !hidden && path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(suffix))
 }
 
-/// Reads the folder. `seen` tells when each carrier that is pulled now was seen last, by the time that judges keys.
-pub fn folder(sources: &Sources, seen: &HashMap<KeyNo, Time>) -> Result<Loaded> {
+/// Reads the folder. `seen` tells when each carrier that is pulled now was seen last, by the time that judges keys. `former` is what was
+/// read before: what a file said that is damaged or gone by now stays in force, so that nothing is loosened and nobody's session ends.
+pub fn folder(sources: &Sources, seen: &HashMap<KeyNo, Time>, former: Option<&Loaded>) -> Result<Loaded> {
     // The mark is taken first: what changes while we read is read again.
     let mark = mark(&sources.folder)?;
-    let (mut state, broken) = match State::read(&sources.folder) {
-        Ok(state) => (state, None),
-        // Without it nobody knows which keys are off; a key that was revoked must not come back by a damaged file.
-        Err(error) => (State::default(), Some(error)),
-    };
-    if let Some(error) = &broken {
-        log::error!("{error}");
-    }
-    let datafiles = mark.iter().map(|(path, ..)| path).filter(|path| has_suffix(path, "datafile"));
-    let told = datafiles.filter_map(|path| revocations(sources, path)).filter(|list| state.revoke(list.clone()));
-    let has_news = told.count() > 0;
-    let stated = mark.iter().map(|(path, ..)| path);
-    let stated =
-        stated.filter(|path| has_suffix(path, statements::RETIREMENT) || has_suffix(path, statements::REVOCATIONS));
-    let statements = Statements::read(sources.crypto, stated);
+    let paths = |suffix: &'static str| mark.iter().map(|(path, _)| path).filter(move |path| has_suffix(path, suffix));
+    let mut decided = Decided::read(&sources.folder, former.map(|former| &former.decided));
+    let told = paths("datafile").filter_map(|path| revocations(sources, path));
+    told.for_each(|list| decided.revoke(list));
+    let stated = paths(statements::RETIREMENT).chain(paths(statements::REVOCATIONS));
+    let (mut statements, spoilt) = Statements::read(sources.crypto, stated);
+    let lost = former.map(|former| statements.keep(&former.statements)).unwrap_or_default();
+    let is_lost = |file: &&Unread| lost.iter().any(|(name, _)| file.path.ends_with(name));
+    let mut remarks: Vec<Error> = decided.remark().into_iter().collect();
+    remarks.extend(spoilt.iter().filter(is_lost).map(|file| former_in_force(&file.path, &file.error)));
+
     let machine = (sources.machine)();
-    let licences: Vec<&PathBuf> =
-        mark.iter().map(|(path, ..)| path).filter(|path| has_suffix(path, "licence")).collect();
+    let licences: Vec<&PathBuf> = paths("licence").collect();
     if licences.len() > MAX_FILES {
         log::error!("{}: {} licence files, only {MAX_FILES} are read", sources.folder.display(), licences.len());
     }
-    let mut facts = Vec::new();
-    let entries: Vec<Entry> = licences
-        .into_iter()
-        .take(MAX_FILES)
-        .map(|path| {
-            let (mut entry, mut fact) = entry(sources, (&state, &statements), &machine, seen, path);
-            if let (Some(fact), Some(error)) = (&mut fact, &broken)
-                && matches!(fact.standing, Standing::Good | Standing::Unplugged { .. })
-            {
-                fact.standing = Standing::Faulty(error.clone());
-            }
-            if let Some(fact) = fact {
-                entry.place = Some(facts.len());
-                facts.push(fact);
-            }
-            if let Err(error) = &entry.state {
-                log::warn!("{}: {error}", path.display());
-            }
-            entry
-        })
-        .collect();
-    let mut noted = state;
+    let (mut facts, mut entries, mut unread) = (Vec::new(), Vec::new(), spoilt);
+    for path in licences.into_iter().take(MAX_FILES) {
+        let key = read_key(sources, path).or_else(|error| {
+            let key =
+                former.filter(|_| error.code == Code::FileFailed).and_then(|former| former.unwritten(&mark, path));
+            remarks.extend(key.iter().map(|_| former_in_force(path, &error)));
+            unread.push(Unread { path: path.clone(), error: error.clone() });
+            key.ok_or(error)
+        });
+        let (mut entry, fact) = entry(sources, (&decided, &statements), &machine, seen, (path, key));
+        if let Some(fact) = fact {
+            entry.place = Some(facts.len());
+            facts.push(fact);
+        }
+        if let Err(error) = &entry.state {
+            log::warn!("{}: {error}", path.display());
+        }
+        entries.push(entry);
+    }
     let own = entries.iter().filter_map(|entry| entry.key.as_ref()).filter(|key| is_own(sources, key));
-    let higher = own.filter(|key| noted.see(key.series, key.licence.key_no, key.licence.issue)).count();
-    let certificates = mark.iter().map(|(path, ..)| path).filter(|path| has_suffix(path, "certificate"));
+    own.for_each(|key| decided.see(key.series, key.licence.key_no, key.licence.issue));
+    decided.cover(facts.iter().map(|fact| (fact.series, fact.key_no)));
     let carriers = entries.iter().filter_map(Entry::carrier);
-    let carriers = carriers.map(|carrier| (carrier, sources.carriers.is_present(carrier))).collect();
     Ok(Loaded {
-        carriers,
-        news: ((has_news || higher > 0) && broken.is_none()).then_some(noted),
+        carriers: carriers.map(|carrier| (carrier, sources.carriers.is_present(carrier))).collect(),
+        lost,
+        unread: passing(unread, &decided, &sources.folder),
+        decided,
+        remarks: Arc::new(remarks),
         statements,
         entries: Arc::new(entries),
         facts,
-        certificates: Arc::new(latest_certificates(sources, certificates)),
+        certificates: Arc::new(latest_certificates(sources, paths("certificate"), former)),
         fingerprint: machine.fingerprint(sources.crypto, sources.identity.salt()),
         mark,
     })
+}
+
+/// Files that another look may help with: what kept them from being read is not in them.
+fn passing(unread: Vec<Unread>, decided: &Decided, folder: &Path) -> Vec<PathBuf> {
+    let passing = unread.into_iter().filter(|file| file.error.code == Code::FileFailed).map(|file| file.path);
+    passing.chain(decided.is_passing().then(|| folder.join(state::FILE))).collect()
+}
+
+fn read_key(sources: &Sources, path: &Path) -> Result<Arc<Key>> {
+    let key = text(path).and_then(|text| Key::read(sources.crypto, &path.display().to_string(), &text));
+    key.map(Arc::new)
 }
 
 /// The vendor's list in a datafile; a file that is no good is only told of, for components say so to whoever needs it.
@@ -215,10 +244,10 @@ fn revocations(sources: &Sources, path: &Path) -> Option<Revocations> {
 
 fn entry(
     sources: &Sources,
-    decided: (&State, &Statements),
+    decided: (&Decided, &Statements),
     machine: &Machine,
     seen: &HashMap<KeyNo, Time>,
-    path: &Path,
+    (path, key): (&Path, Result<Arc<Key>>),
 ) -> (Entry, Option<KeyFacts>) {
     let mut entry = Entry {
         path: path.to_owned(),
@@ -229,8 +258,7 @@ fn entry(
         state: Ok(()),
         place: None,
     };
-    let place = path.display().to_string();
-    let key = match text(path).and_then(|text| Key::read(sources.crypto, &place, &text)) {
+    let key = match key {
         Ok(key) => key,
         Err(error) => {
             entry.state = Err(error);
@@ -241,10 +269,16 @@ fn entry(
     if let Binding::Computer(print) = &licence.binding {
         entry.fits = Some(print.compare(sources.crypto, machine));
     }
-    entry.enabled = decided.0.is_enabled(key.series, licence.key_no);
+    entry.enabled = decided.0.state().is_enabled(key.series, licence.key_no);
     let standing = match standing(sources, decided, seen, &key, entry.fits.as_ref()) {
         standing @ (Standing::Good | Standing::Unplugged { .. }) => {
-            match key.subkeys(sources.crypto, &sources.identity) {
+            match decided
+                .0
+                .doubt(key.series, licence.key_no)
+                .cloned()
+                .map_or(Ok(()), Err)
+                .and_then(|()| key.subkeys(sources.crypto, &sources.identity))
+            {
                 Ok(subkeys) => {
                     entry.subkeys = Some(subkeys);
                     standing
@@ -266,7 +300,7 @@ fn entry(
         enabled: entry.enabled,
         standing,
     };
-    entry.key = Some(Arc::new(key));
+    entry.key = Some(key);
     (entry, Some(facts))
 }
 
@@ -276,7 +310,7 @@ fn is_own(sources: &Sources, key: &Key) -> bool {
 
 fn standing(
     sources: &Sources,
-    (state, statements): (&State, &Statements),
+    (decided, statements): (&Decided, &Statements),
     seen: &HashMap<KeyNo, Time>,
     key: &Key,
     fits: Option<&Match>,
@@ -285,7 +319,7 @@ fn standing(
     if !is_own(sources, key) {
         return Standing::Elsewhere(Error::new(Code::OtherServer).with(licence.key_no));
     }
-    if state.is_revoked(key.series, licence.key_no) {
+    if decided.state().is_revoked(key.series, licence.key_no) {
         return Standing::Faulty(Error::new(Code::KeyRevoked).with(licence.key_no));
     }
     match statements.ended(&key.series, licence.key_no, licence.issue) {
@@ -294,7 +328,7 @@ fn standing(
         Some(error) => return Standing::Faulty(error),
         None => {}
     }
-    let newest = state.seen(key.series, licence.key_no);
+    let newest = decided.state().seen(key.series, licence.key_no);
     if licence.issue < newest {
         return Standing::Elsewhere(
             Error::new(Code::KeyOutdated).with(licence.key_no).with(newest).with(licence.issue),
@@ -327,8 +361,12 @@ fn text(path: &Path) -> Result<String> {
     String::from_utf8(bytes).map_err(|e| damaged(format!("byte {}: not UTF-8", e.utf8_error().valid_up_to())))
 }
 
-/// The latest genuine certificate of the API key for each series.
-fn latest_certificates<'a>(sources: &Sources, paths: impl Iterator<Item = &'a PathBuf>) -> Vec<(SeriesId, String)> {
+/// The latest genuine certificate of the API key for each series. One that was read before serves on without its file.
+fn latest_certificates<'a>(
+    sources: &Sources,
+    paths: impl Iterator<Item = &'a PathBuf>,
+    former: Option<&Loaded>,
+) -> Vec<(SeriesId, String)> {
     let mut latest: HashMap<SeriesId, (Time, String)> = HashMap::new();
     let own = sources.identity.public();
     for path in paths {
@@ -348,5 +386,9 @@ fn latest_certificates<'a>(sources: &Sources, paths: impl Iterator<Item = &'a Pa
             Err(error) => log::warn!("{error}"),
         }
     }
-    latest.into_iter().map(|(series, (_, text))| (series, text)).collect()
+    let mut latest: HashMap<SeriesId, String> = latest.into_iter().map(|(series, (_, text))| (series, text)).collect();
+    for (series, text) in former.iter().flat_map(|former| former.certificates.iter()) {
+        latest.entry(*series).or_insert_with(|| text.clone());
+    }
+    latest.into_iter().collect()
 }

@@ -6,17 +6,21 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use licence::activation::Memory;
 use licence::crypto::Provider;
 use licence::error::{Code, Error, Result};
 use licence::host::files::{self, Access};
+use licence::host::mark::FileMark;
 use licence::time::Tick;
 use licence::{KeyNo, SeriesId};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use super::decided::former_in_force;
 use crate::access::{self, Admission, Attempts, Subject};
+use crate::folder::DataFolder;
 
 /// Name of the file.
 pub const FILE: &str = "keys.memory";
@@ -52,9 +56,22 @@ struct Entry {
 pub struct Memories {
     crypto: Provider,
     path: PathBuf,
+    guard: Option<Arc<DataFolder>>,
+    /// What the file said when it could be read last.
+    former: Mutex<Former>,
     /// Held through every change, slow as hashing is: changes are rare, and none may be lost.
     writing: Mutex<()>,
     attempts: Mutex<Attempts>,
+}
+
+/// The file as it was good last.
+#[derive(Default)]
+struct Former {
+    keys: Vec<Entry>,
+    /// The file as it was looked at last.
+    mark: Option<FileMark>,
+    /// Why that stays in force, when the file can't be read any more.
+    remark: Option<Error>,
 }
 
 /// Who asks: guesses are counted by address.
@@ -68,8 +85,36 @@ pub struct Asker {
 
 impl Memories {
     /// The memories of a data folder.
-    pub fn open(folder: &Path, crypto: Provider) -> Memories {
-        Memories { crypto, path: folder.join(FILE), writing: Mutex::default(), attempts: Mutex::default() }
+    pub(super) fn open(folder: &Path, guard: Option<Arc<DataFolder>>, crypto: Provider) -> Memories {
+        let (former, writing, attempts) = Default::default();
+        let memories = Memories { crypto, path: folder.join(FILE), guard, former, writing, attempts };
+        memories.look();
+        memories
+    }
+
+    /// Looks whether the file has changed, so that damage is told before somebody needs it; one that is gone is written again.
+    pub(super) fn look(&self) {
+        let mark = FileMark::look(&self.path).ok();
+        if std::mem::replace(&mut self.former.lock().mark, mark) == mark {
+            return;
+        }
+        let _writing = self.writing.lock();
+        let looked = self.keys().and_then(|keys| {
+            let is_gone = !keys.is_empty() && std::fs::symlink_metadata(&self.path).is_err();
+            if is_gone {
+                log::warn!("{}: gone while the server runs; it is written again", self.path.display());
+                self.store(keys)?;
+            }
+            Ok(())
+        });
+        if let Err(error) = looked {
+            log::error!("{error}");
+        }
+    }
+
+    /// Why what the file said before stays in force.
+    pub(super) fn remark(&self) -> Option<Error> {
+        self.former.lock().remark.clone()
     }
 
     /// The whole memory of a key, to be moved with it; `None` when nothing was written and no password was set.
@@ -167,30 +212,62 @@ impl Memories {
     }
 
     fn entry(&self, series: &SeriesId, key_no: KeyNo) -> Result<Entry> {
-        let known = self.document()?.keys.into_iter().find(|entry| entry.series == *series && entry.key_no == key_no);
+        let known = self.keys()?.into_iter().find(|entry| entry.series == *series && entry.key_no == key_no);
         Ok(known.unwrap_or(Entry { series: *series, key_no, issue: 0, memory: Memory::default() }))
     }
 
     fn put(&self, entry: Entry) -> Result<()> {
-        let mut document = self.document()?;
-        document.keys.retain(|known| (known.series, known.key_no) != (entry.series, entry.key_no));
-        document.keys.push(entry);
+        let mut keys = self.keys()?;
+        // A damaged file takes nothing new: somebody may mend it.
+        if let Some(error) = self.remark() {
+            return Err(error);
+        }
+        keys.retain(|known| (known.series, known.key_no) != (entry.series, entry.key_no));
+        keys.push(entry);
+        self.store(keys)
+    }
+
+    fn store(&self, keys: Vec<Entry>) -> Result<()> {
+        self.guard.as_deref().map_or(Ok(()), DataFolder::look)?;
+        let document = Document { kind: KIND.into(), version: VERSION, keys };
         let text = serde_json::to_string_pretty(&document).map_err(|e| Error::new(Code::Internal).with(e))?;
         files::write_atomically(&self.path, text.as_bytes(), Access::Private)
     }
 
-    fn document(&self) -> Result<Document> {
-        let Some(text) = files::read_text_if_there(&self.path, LIMIT)? else {
-            return Ok(Document { kind: KIND.into(), version: VERSION, keys: Vec::new() });
+    /// What the file says, or said before it was damaged or went.
+    fn keys(&self) -> Result<Vec<Entry>> {
+        // In a folder that isn't ours nothing is said.
+        let found = match self.guard.as_deref().map(DataFolder::look) {
+            Some(Err(_)) => Ok(None),
+            _ => read(&self.path),
         };
-        // The parser's own message is not passed on: it may quote what is protected.
-        let damaged = |e: serde_json::Error| {
-            Error::new(Code::DocumentDamaged).with(self.path.display()).with(format_args!("line {}", e.line()))
-        };
-        let document: Document = serde_json::from_str(&text).map_err(damaged)?;
-        if document.kind != KIND || document.version != VERSION {
-            return Err(Error::new(Code::DocumentVersion).with(self.path.display()).with(document.version));
+        let mut former = self.former.lock();
+        match found {
+            Ok(Some(keys)) => (former.keys, former.remark) = (keys, None),
+            Ok(None) => former.remark = None,
+            Err(error) if former.keys.is_empty() => return Err(error),
+            Err(error) => {
+                let remark = former_in_force(&self.path, &error);
+                if former.remark.as_ref() != Some(&remark) {
+                    log::error!("{remark}");
+                }
+                former.remark = Some(remark);
+            }
         }
-        Ok(document)
+        Ok(former.keys.clone())
     }
+}
+
+/// What the file says; `None` without one.
+fn read(path: &Path) -> Result<Option<Vec<Entry>>> {
+    let Some(text) = files::read_text_if_there(path, LIMIT)? else { return Ok(None) };
+    // The parser's own message is not passed on: it may quote what is protected.
+    let damaged = |e: serde_json::Error| {
+        Error::new(Code::DocumentDamaged).with(path.display()).with(format_args!("line {}", e.line()))
+    };
+    let document: Document = serde_json::from_str(&text).map_err(damaged)?;
+    if document.kind != KIND || document.version != VERSION {
+        return Err(Error::new(Code::DocumentVersion).with(path.display()).with(document.version));
+    }
+    Ok(Some(document.keys))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use licence::accounting::pool::{Judgement, Pools};
 use licence::accounting::{self, Marks, Warning, Watched};
 use licence::api::{LicenceEntry, LicenceInfo, UnreadableLicence};
-use licence::error::{Code, Lang, Result};
+use licence::error::{Code, Error, Lang, Result};
 use licence::fingerprint::Fingerprint;
 use licence::key::Key;
 use licence::time::Time;
@@ -20,6 +20,7 @@ pub struct Snapshot {
     pub(super) judgement: Judgement,
     pub(super) certificates: Arc<Vec<(SeriesId, String)>>,
     pub(super) fingerprint: Fingerprint,
+    pub(super) remarks: Arc<Vec<Error>>,
 }
 
 /// One key with its judgement.
@@ -72,6 +73,11 @@ impl Snapshot {
     /// The next moment at which time alone changes the judgement.
     pub fn next_change(&self) -> Option<Time> {
         self.judgement.next_change
+    }
+
+    /// What stays in force though the data folder doesn't say so any more.
+    pub fn remarks(&self) -> &[Error] {
+        &self.remarks
     }
 
     /// Certificates of the API key, by series.

@@ -63,9 +63,20 @@ impl Default for State {
 impl State {
     /// Reads the file of the data folder; without one nothing is decided.
     pub fn read(folder: &Path) -> Result<State> {
+        Ok(State::find(folder)?.unwrap_or_default())
+    }
+
+    /// Reads the file of the data folder; `None` when there is none.
+    pub fn find(folder: &Path) -> Result<Option<State>> {
         let path = folder.join(FILE);
-        let Some(text) = files::read_text_if_there(&path, LIMIT)? else { return Ok(State::default()) };
-        State::parse(&path, &text)
+        files::read_text_if_there(&path, LIMIT)?.map(|text| State::parse(&path, &text)).transpose()
+    }
+
+    /// The same with what can't be undone of what `former` says.
+    pub fn joined_with(&self, former: &State) -> State {
+        let mut joined = self.clone();
+        joined.absorb(former.clone());
+        joined
     }
 
     /// Reads the text of the file `path`.

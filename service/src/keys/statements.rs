@@ -10,6 +10,7 @@ use licence::error::{Code, Error};
 use licence::host::files;
 use licence::{KeyNo, Result, SeriesId};
 
+use super::load::Unread;
 use super::root_mark;
 
 /// Largest statement, in bytes: a list may name many keys.
@@ -29,15 +30,30 @@ pub struct Statements {
 }
 
 impl Statements {
-    /// Reads files; what is no genuine statement is told of and left alone.
-    pub fn read<'a>(crypto: Provider, paths: impl Iterator<Item = &'a PathBuf>) -> Statements {
-        let mut statements = Statements::default();
+    /// Reads files; what is no genuine statement is told of, left alone, and given beside.
+    pub fn read<'a>(crypto: Provider, paths: impl Iterator<Item = &'a PathBuf>) -> (Statements, Vec<Unread>) {
+        let (mut statements, mut unread) = (Statements::default(), Vec::new());
         for path in paths {
             if let Err(error) = statements.add(crypto, path) {
                 log::error!("{error}");
+                unread.push(Unread { path: path.clone(), error });
             }
         }
-        statements
+        (statements, unread)
+    }
+
+    /// Takes over what was stated before and is in no file any more; the names and texts of those files.
+    pub fn keep(&mut self, former: &Statements) -> Vec<(String, String)> {
+        let mut lost = Vec::new();
+        for retired in former.retired.values().filter(|retired| self.is_news(retired)).cloned().collect::<Vec<_>>() {
+            lost.push((retirement_file(&retired), retired.text.clone()));
+            self.retired.insert((retired.series, retired.retirement.key_no), retired);
+        }
+        for revoked in former.revoked.values().filter(|revoked| self.is_newer(revoked)).cloned().collect::<Vec<_>>() {
+            lost.push((revocations_file(&revoked), revoked.text.clone()));
+            self.revoked.insert(revoked.series, revoked);
+        }
+        lost
     }
 
     fn add(&mut self, crypto: Provider, path: &Path) -> Result<()> {

@@ -11,11 +11,13 @@ mod marks;
 mod notes;
 mod origin;
 mod parameters;
+mod recovery;
 mod schema;
 mod store;
+mod watch;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -24,7 +26,6 @@ use licence::accounting::denial::Denial;
 use licence::accounting::history::{self, History, Interval};
 use licence::accounting::rollback::{self, Facts, Mark};
 use licence::accounting::{Book, Change, Leases};
-use licence::host::lock::Lock;
 use licence::id::StoreId;
 use licence::time::{Clock, Moment};
 use licence::{Code, Error, SeriesId, Tick};
@@ -34,6 +35,8 @@ use self::notes::Notes;
 use self::origin::Rollback;
 use self::parameters::Parameters;
 use self::store::{CommitHook, Store};
+use self::watch::Watch;
+use crate::folder::DataFolder;
 
 pub use self::audit::AuditEntry;
 pub(crate) use self::marks::FILE as MARK;
@@ -75,6 +78,9 @@ struct State {
     rollback: Option<Rollback>,
     /// Why the store takes no writes now. Nothing is decided that would need one.
     failing: Option<Error>,
+    /// The writer is to look at the store's files, and when the timer asked for that last.
+    look_due: bool,
+    looked: Tick,
     closing: bool,
     /// Questions about what was written down.
     queries: Vec<Query>,
@@ -92,7 +98,7 @@ struct State {
 
 impl State {
     fn has_work(&self) -> bool {
-        !self.queue.is_empty() || !self.queries.is_empty() || self.notes_due
+        !self.queue.is_empty() || !self.queries.is_empty() || self.notes_due || self.look_due
     }
 
     /// Takes a sample when it is time for one, and tells whether notes became due.
@@ -155,7 +161,7 @@ struct Shared {
     /// Wakes the timer: the ledger closes.
     closing: Condvar,
     clock: Arc<dyn Clock>,
-    folder: PathBuf,
+    folder: Arc<DataFolder>,
     /// Identifier of the store.
     store: StoreId,
     hook: Option<CommitHook>,
@@ -167,18 +173,17 @@ struct Shared {
 pub struct Ledger {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
-    /// Locked until the threads are joined and the store is closed.
-    _owner: licence::host::lock::Lock,
 }
 
 impl Ledger {
     /// Opens the store in `folder` (made when there is none, with the identifier `id`), with all its sessions held and their leases
-    /// armed in full. `owner` is what [`own`] gave for the folder. Nothing is granted until pools are set through
-    /// [`Ledger::touch`], and nothing new for one lease when `marks` show that the store went back.
+    /// armed in full. Nothing is granted until pools are set through [`Ledger::touch`], and nothing new for one lease when `marks`
+    /// show that the store went back. The folder is owned until the last who holds it has ended; the threads hold it until the
+    /// store is closed.
     ///
     /// Errors: [`Code::StoreDamaged`], [`Code::StoreVersion`], [`Code::StoreFailed`], [`Code::FileFailed`].
     pub fn open(
-        folder: (&Path, Lock),
+        folder: Arc<DataFolder>,
         clock: Arc<dyn Clock>,
         leases: Leases,
         (marks, id): (Marks, StoreId),
@@ -187,17 +192,18 @@ impl Ledger {
     }
 
     fn open_with(
-        (folder, owner): (&Path, Lock),
+        folder: Arc<DataFolder>,
         clock: Arc<dyn Clock>,
         leases: Leases,
         (mut marks, id): (Marks, StoreId),
         retry: Duration,
         hook: Option<CommitHook>,
     ) -> Result<Ledger, Error> {
-        let opened = Opened::store(folder, &mut marks, hook.clone(), (id, &*clock))?;
+        let opened = Opened::store(folder.path(), &mut marks, hook.clone(), (id, &*clock))?;
         let Opened { mut store, store_id, rollback, is_new } = opened;
         let now = clock.now();
         let (records, parameters, noted) = (store.load()?, store.parameters()?, store.noted()?);
+        store.watch = Some(Watch::begin(&folder)?);
         let mut book = Book::restore(leases, records, now);
         if let Some(rollback) = &rollback {
             book.quarantine(rollback.base, store.displaced()?, now);
@@ -211,6 +217,8 @@ impl Ledger {
             sequence: store.sequence()?,
             rollback,
             failing: None,
+            look_due: false,
+            looked: now.tick,
             closing: false,
             queries: Vec::new(),
             history: History::default(),
@@ -225,12 +233,12 @@ impl Ledger {
             work: Condvar::new(),
             closing: Condvar::new(),
             clock,
-            folder: folder.to_owned(),
+            folder,
             store: store_id,
             hook,
             retry,
         });
-        let mut ledger = Ledger { shared, threads: Vec::new(), _owner: owner };
+        let mut ledger = Ledger { shared, threads: Vec::new() };
         if let Some(notice) = ledger.rolled_back() {
             log::error!("{notice}");
             if is_new {
@@ -291,7 +299,7 @@ impl Ledger {
         done: impl FnOnce(Result<T, Error>) + Send + 'static,
     ) {
         let mut state = self.shared.state.lock();
-        if let Some(error) = state.failing.clone() {
+        if let Some(error) = state.failing.as_ref().map(writer::refusal) {
             drop(state);
             return done(Err(error));
         }
@@ -375,7 +383,7 @@ impl Ledger {
     ) {
         let mut state = self.shared.state.lock();
         let refused = match &state.failing {
-            Some(error) => Some(error.clone()),
+            Some(error) => Some(writer::refusal(error)),
             None => (state.queries.len() >= MAX_QUERIES).then(|| Code::Busy.into()),
         };
         if let Some(error) = refused {
@@ -401,7 +409,12 @@ impl Ledger {
         Some(Error::new(Code::RollbackFound).with(rollback.found).with_text(russian, english).with(until))
     }
 
-    /// Why the store takes no writes now, if it doesn't.
+    /// The data folder that it owns.
+    pub(crate) fn folder(&self) -> &Arc<DataFolder> {
+        &self.shared.folder
+    }
+
+    /// Why the store takes no writes now, if it doesn't: [`Code::StoreFailed`], or how its files or the data folder were lost.
     pub fn failing(&self) -> Option<Error> {
         self.shared.state.lock().failing.clone()
     }
@@ -466,7 +479,7 @@ impl Opened {
     }
 }
 
-/// The timer's thread: lets leases run out, takes samples, sees to it that notes are written.
+/// The timer's thread: lets leases run out, takes samples, sees to it that notes are written and that the store's files are looked at.
 fn keep_time(shared: &Shared) {
     let mut state = shared.state.lock();
     while !state.closing {
@@ -474,6 +487,10 @@ fn keep_time(shared: &Shared) {
         if state.failing.is_none() {
             state.book.expire(now);
             if state.queue_changes() {
+                shared.work.notify_one();
+            }
+            if now.tick.since(state.looked) >= ROUND {
+                (state.look_due, state.looked) = (true, now.tick);
                 shared.work.notify_one();
             }
         }

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use licence::accounting::book::EndCause;
 use licence::accounting::{Change, SessionRecord};
@@ -14,6 +15,7 @@ use licence::host::lock::Lock;
 use licence::id::{ConnectionId, KeyId, RootHash, SeriesId, SessionId, StoreId};
 use licence::{Code, Error, Moment, Tick, Time};
 use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
 use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
 
@@ -21,6 +23,7 @@ use super::notes::{self, Notes};
 use super::origin::{self, Rollback};
 use super::parameters::{self, Assignment, Parameters};
 use super::schema::{self, APPLICATION, MIGRATIONS};
+use super::watch::Watch;
 
 /// Name of the store in the data folder.
 pub const FILE: &str = "ledger.db";
@@ -30,6 +33,11 @@ pub const COPY: &str = "ledger.copy";
 pub const OWNER: &str = "owner.lock";
 /// Largest store that is copied, in bytes.
 const MAX_COPY: u64 = 1 << 30;
+/// Pages in the journal from which on it is written back into the file, as SQLite itself would.
+const MAX_JOURNAL: u64 = 1000;
+/// Bytes of the journal before its first page, and before each page.
+const JOURNAL_HEAD: u64 = 32;
+const PAGE_HEAD: u64 = 24;
 /// Columns of a session, in the order in which [`record`] reads them.
 pub const COLUMNS: &str = "id, key_id, root, key_no, seat, ordinal, generation, secret_hash, granted, connection, \
     access_code, asker, identity";
@@ -69,6 +77,11 @@ pub struct Store {
     committed: i64,
     /// When old notes were removed last.
     trimmed: Option<Tick>,
+    /// What its files must be like, once it serves.
+    pub watch: Option<Watch>,
+    /// Size of a page in bytes, and pages in the journal after the last commit.
+    page: u64,
+    journal: Arc<AtomicU64>,
 }
 
 impl Store {
@@ -79,6 +92,12 @@ impl Store {
         if !path.try_exists().map_err(|e| licence::host::files::failed(&path, &e))? {
             schema::create(folder, &path, id)?;
         }
+        Store::open_existing(folder, hook, id, now)
+    }
+
+    /// The same for a store that must be there.
+    pub fn open_existing(folder: &Path, hook: Option<CommitHook>, id: StoreId, now: Time) -> Result<Store, Error> {
+        let path = folder.join(FILE);
         licence::host::files::open(&path).map_err(|e| licence::host::files::failed(&path, &e))?;
         let failed = |e| failed(&path, e);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -108,7 +127,27 @@ impl Store {
         schema::upgrade(&mut connection, &path, (version, steps), id, now)?;
         keep_journal(&connection, false).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(32);
-        Ok(Store { connection, path, hook, rows: HashMap::new(), next: 1, committed: 1, trimmed: None })
+        let page = number(&connection, "page_size").map_err(failed)?.unsigned_abs();
+        let journal = Arc::new(AtomicU64::new(0));
+        let pages_of = journal.clone();
+        // In place of SQLite's own hook, which writes the journal back without telling.
+        let note = move |_: &mut Wal, pages: i32| {
+            pages_of.store(pages.unsigned_abs().into(), Ordering::Relaxed);
+            Ok(())
+        };
+        connection.wal_hook(Some(note)).map_err(failed)?;
+        Ok(Store {
+            connection,
+            path,
+            hook,
+            rows: HashMap::new(),
+            next: 1,
+            committed: 1,
+            trimmed: None,
+            watch: None,
+            page,
+            journal,
+        })
     }
 
     /// Whether a commit that is done has this session.
@@ -116,8 +155,21 @@ impl Store {
         self.rows.get(&id).is_some_and(|row| *row < self.committed)
     }
 
-    /// Closes a store whose commit failed, without touching its files again.
-    pub fn abandon(self) {
+    /// Whether its files are as its last commit has left them.
+    pub fn look(&self) -> Result<(), Error> {
+        self.watch.as_ref().map_or(Ok(()), Watch::look)
+    }
+
+    /// Closes a store whose commit failed, without touching its files again. Gives what they must be like from now on.
+    pub fn abandon(mut self) -> Option<Watch> {
+        let mut watch = self.watch.take();
+        self.leave_journal();
+        drop(self);
+        watch.iter_mut().for_each(Watch::renew);
+        watch
+    }
+
+    fn leave_journal(&self) {
         if let Err(error) = keep_journal(&self.connection, true) {
             log::warn!("{}: {error}", self.path.display());
         }
@@ -204,6 +256,7 @@ impl Store {
 
     /// The bytes of a copy: one database file without a journal.
     pub fn copy(&self) -> Result<Vec<u8>, Error> {
+        self.look()?;
         let path = self.path.with_file_name(COPY);
         // What a crash has left behind; SQLite writes into no file that has something in it.
         let _ = fs::remove_file(&path);
@@ -223,6 +276,7 @@ impl Store {
         notes: &Notes,
         now: Moment,
     ) -> Result<u64, Error> {
+        self.look()?;
         let path = &self.path;
         let failed = |e| failed(path, e);
         let transaction = self.connection.transaction().map_err(failed)?;
@@ -274,9 +328,47 @@ impl Store {
         if let Some(hook) = &self.hook {
             hook(count)?;
         }
+        self.watch.as_ref().map_or(Ok(()), Watch::look_within)?;
         transaction.commit().map_err(failed)?;
+        // What went into a file that has lost its name is not kept.
+        let pages = self.journal.load(Ordering::Relaxed);
+        let least = JOURNAL_HEAD + pages * (PAGE_HEAD + self.page);
+        self.watch.as_mut().map_or(Ok(()), |watch| watch.accept_commit(least))?;
+        if pages >= MAX_JOURNAL {
+            self.write_back();
+        }
         (self.trimmed, self.committed) = (trimmed, self.next);
         Ok(sequence.cast_unsigned())
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Closing writes the journal into the file and removes it by its name, which may be another file's by now.
+        if self.look().is_err() {
+            self.leave_journal();
+        }
+    }
+}
+
+impl Store {
+    /// Writes the journal back into the file. What goes wrong costs nothing: the commits are in the journal, and the next one tries again or
+    /// finds the files changed.
+    fn write_back(&mut self) {
+        let done = self.query(|connection| {
+            let left: i64 = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+                Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?)
+            })?;
+            let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+            Ok((left == 0).then_some(pages.unsigned_abs() * self.page))
+        });
+        let size = done.unwrap_or_else(|error| {
+            log::warn!("the journal could not be written back: {error}");
+            None
+        });
+        if let Some(Err(error)) = self.watch.as_mut().map(|watch| watch.accept_checkpoint(size)) {
+            log::error!("{error}");
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 use std::fs;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
@@ -20,6 +21,8 @@ mod faults;
 mod migration;
 mod notes;
 mod rollback;
+#[cfg(unix)]
+mod vanish;
 
 const NOW: Moment = Moment { wall: Time(0), tick: Tick(0) };
 const SERIES: SeriesId = SeriesId { key_id: KeyId(0x672B), root: RootHash([1; 32]) };
@@ -84,7 +87,7 @@ fn open(folder: &Folder, hook: Option<CommitHook>) -> Result<Desk, Error> {
     let run = RUN.fetch_add(1, Ordering::Relaxed);
     let marks = Marks::new(&PROVIDER, &folder.0, None);
     let id = StoreId(u128::from(run).to_be_bytes());
-    let owned = (folder.0.as_path(), own(&folder.0)?);
+    let owned = Arc::new(DataFolder::own(&folder.0)?);
     let ledger = Ledger::open_with(owned, clock.clone(), leases, (marks, id), Duration::from_millis(5), hook)?;
     let made = AtomicU64::new(run << 32);
     let mut desk = Desk { ledger, clock, connection: ConnectionId([0; 16]), made };

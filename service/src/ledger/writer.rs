@@ -8,13 +8,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use licence::accounting::Change;
+use licence::error::Lang;
 use licence::{Code, Error};
 use parking_lot::MutexGuard;
 
 use super::marks::Marks;
 use super::notes::Notes;
+use super::recovery::{Failed, Healed};
 use super::store::Store;
 use super::{Entry, Query, Shared, State};
+use crate::folder::is_loss;
 
 /// Rest for each decision: several times the processor time of a claim and its client, so that heartbeats get most of it.
 const REST_EACH: Duration = Duration::from_micros(250);
@@ -42,7 +45,8 @@ pub fn write(shared: &Shared, mut store: Store, mut marks: Marks, mut noted: u64
         let mut batch = std::mem::take(&mut state.queue);
         let rest = rest(batch.len(), std::mem::take(&mut state.touched));
         let queries = std::mem::take(&mut state.queries);
-        if batch.is_empty() && queries.is_empty() && notes.is_empty() {
+        let look = std::mem::take(&mut state.look_due);
+        if batch.is_empty() && queries.is_empty() && notes.is_empty() && (!look || state.closing) {
             if state.closing {
                 drop(state);
                 return marks.end();
@@ -56,7 +60,7 @@ pub fn write(shared: &Shared, mut store: Store, mut marks: Marks, mut noted: u64
         let changes = || batch.iter().flat_map(|entry| &entry.changes);
         let assignments = || batch.iter().filter_map(|entry| entry.assignment.as_ref());
         let committed = if changes().next().is_none() && assignments().next().is_none() && notes.is_empty() {
-            Ok(None)
+            if look { store.look().map(|()| None) } else { Ok(None) }
         } else {
             store.commit(changes(), assignments(), &notes, shared.clock.now()).map(Some)
         };
@@ -83,8 +87,8 @@ pub fn write(shared: &Shared, mut store: Store, mut marks: Marks, mut noted: u64
                 let granted = batch.iter().flat_map(|entry| &entry.changes).filter_map(Change::put);
                 let lost: Vec<_> = granted.filter(|id| !store.has(*id)).collect();
                 state.book.forget(lost, shared.clock.now());
-                store.abandon();
-                let Some(reopened) = recover(shared, state, batch, queries, notes, noted, error) else { return };
+                let unfinished = Unfinished { batch, queries, notes, noted };
+                let Some(reopened) = recover(shared, state, store, unfinished, error) else { return };
                 (store, noted) = reopened;
             }
         }
@@ -117,39 +121,54 @@ fn answer(queries: Vec<Query>, store: Result<&Store, &Error>) {
     }
 }
 
-/// After a failed commit: fails it and all that was decided upon it (both are in `batch`), opens the store anew and takes the book from it. Notes are
-/// kept for later, unless the store has them after all. `None` when the ledger was closed meanwhile.
+/// What somebody is told who asks for something that can't be written down now. Components of all versions know this code.
+pub fn refusal(error: &Error) -> Error {
+    match error.code {
+        Code::StoreFailed => error.clone(),
+        _ => Error::new(Code::StoreFailed).with_text(
+            error.cause(Lang::Russian).trim_end_matches('.'),
+            error.cause(Lang::English).trim_end_matches('.'),
+        ),
+    }
+}
+
+/// What a failed commit has left.
+struct Unfinished {
+    /// The commit, and all that was decided upon it.
+    batch: Vec<Entry>,
+    queries: Vec<Query>,
+    notes: Notes,
+    /// Number of the last commit of notes before it.
+    noted: u64,
+}
+
+/// After a failed commit: fails it and all that was decided upon it waits until the store can be used again and takes
+/// the book from it. Notes are kept for later, unless the store has them after all. `None` when the ledger was closed meanwhile.
 fn recover(
     shared: &Shared,
     mut state: MutexGuard<'_, State>,
-    batch: Vec<Entry>,
-    mut queries: Vec<Query>,
-    notes: Notes,
-    noted: u64,
+    store: Store,
+    unfinished: Unfinished,
     error: Error,
 ) -> Option<(Store, u64)> {
+    let Unfinished { batch, mut queries, notes, noted } = unfinished;
     log::error!("the ledger's store failed: {error}");
-    let error = match error.code {
-        Code::StoreFailed => error,
-        _ => Error::new(Code::StoreFailed).with(error.cause(licence::Lang::English)),
-    };
-    state.failing = Some(error.clone());
+    let (refusal, least) = (refusal(&error), state.sequence);
+    state.failing = Some(if is_loss(&error) { error.clone() } else { refusal.clone() });
     queries.append(&mut state.queries);
     drop(state);
-    complete(batch, &Err(error.clone()));
-    answer(queries, Err(&error));
+    let mut failed = Failed::of(Box::new(store), &error);
+    complete(batch, &Err(refusal.clone()));
+    answer(queries, Err(&refusal));
 
-    let mut told = None;
+    let mut told = Some(error);
     loop {
-        // A commit of nothing shows whether the store takes writes again.
         let now = shared.clock.now();
-        let opened = Store::open(&shared.folder, shared.hook.clone(), shared.store, now.wall).and_then(|mut store| {
-            let sequence = store.commit([], [], &Notes::default(), now)?;
-            Ok(((store.load()?, store.displaced()?), store.parameters()?, sequence, store.noted()?, store))
-        });
+        let healed = failed.heal(shared.folder.path(), shared.hook.clone(), (shared.store, now), least);
         let mut state = shared.state.lock();
-        match opened {
-            Ok(((records, displaced), parameters, sequence, kept, store)) => {
+        match healed {
+            Ok(healed) => {
+                let Healed { store, records, displaced, parameters, sequence, noted: kept } = healed;
                 let now = shared.clock.now();
                 state.book.reload(records, now);
                 state.book.reload_displaced(displaced);
@@ -162,13 +181,19 @@ fn recover(
                 }
                 state.queue_changes();
                 log::info!("the ledger's store is open again, commit {sequence}");
-                return Some((store, kept));
+                return Some((*store, kept));
             }
-            Err(error) if told.as_ref() != Some(&error) => {
-                log::error!("the ledger's store can't be opened: {error}");
-                told = Some(error);
+            Err((again, error)) => {
+                failed = again;
+                // What is wrong may become something else: a file that was put back may be another one.
+                if is_loss(&error) || state.failing.as_ref().is_some_and(is_loss) {
+                    state.failing = Some(if is_loss(&error) { error.clone() } else { self::refusal(&error) });
+                }
+                if told.as_ref() != Some(&error) {
+                    log::error!("the ledger's store can't be used: {error}");
+                    told = Some(error);
+                }
             }
-            Err(_) => {}
         }
         if !state.closing {
             shared.closing.wait_for(&mut state, shared.retry);

@@ -11,8 +11,8 @@ use e2e::link::server_session;
 use e2e::random::Random;
 use e2e::server::{PASSWORD, USER};
 use e2e::{Link, Outcome, Rest, SERIES, fail};
-use licence::Code;
 use licence::protocol::{Call, Outcome as Reply};
+use licence::{Code, Error};
 use serde_json::json;
 
 /// Processes at once.
@@ -30,17 +30,39 @@ pub struct Client(Child);
 impl Client {
     /// Starts client process `index`: the test's own program, told to run the test `test` only. Its first session number is
     /// `first`, the sessions of all begin there.
+    #[allow(dead_code)] // Not every test that has this module.
     pub fn start(test: &str, url: &str, anchor: &str, journal: &Path, first: u32, index: u32) -> Outcome<Client> {
+        Client::start_beside(false, test, url, anchor, journal, first, index)
+    }
+
+    /// The same; `losses`: the server may lose its store meanwhile, and says so.
+    pub fn start_beside(
+        losses: bool,
+        test: &str,
+        url: &str,
+        anchor: &str,
+        journal: &Path,
+        first: u32,
+        index: u32,
+    ) -> Outcome<Client> {
         let mut command = Command::new(env::current_exe()?);
         command.args(["--exact", test, "--nocapture"]);
         command.env("SLK_CRASH_CLIENT", url).env("SLK_CRASH_ANCHOR", anchor).env("SLK_CRASH_JOURNAL", journal);
         command.env("SLK_CRASH_FIRST", first.to_string()).env("SLK_CRASH_INDEX", index.to_string());
+        command.env("SLK_CRASH_LOSSES", if losses { "1" } else { "" });
         Ok(Client(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?))
     }
 
     /// Whether it works still.
     pub fn works(&mut self) -> Outcome<bool> {
         Ok(self.0.try_wait()?.is_none())
+    }
+
+    /// Ends it.
+    #[allow(dead_code)] // Not every test that has this module.
+    pub fn stop(&mut self) -> Outcome {
+        self.0.kill()?;
+        self.wait()
     }
 
     /// Waits for its end.
@@ -119,6 +141,14 @@ struct Orders {
     url: String,
     anchor: String,
     first: u32,
+    /// The server may lose its store, and say so.
+    losses: bool,
+}
+
+impl Orders {
+    fn is_loss(&self, error: &Error) -> bool {
+        self.losses && error.code == Code::StoreFailed
+    }
 }
 
 /// Works as a client when this process was started as one; comes back only when not.
@@ -127,7 +157,8 @@ pub fn work_if_told() -> Outcome {
     let (first, index): (u32, u32) = (env::var("SLK_CRASH_FIRST")?.parse()?, env::var("SLK_CRASH_INDEX")?.parse()?);
     let journal = PathBuf::from(env::var("SLK_CRASH_JOURNAL")?);
     let journal = Journal(OpenOptions::new().append(true).open(journal)?);
-    let orders = Orders { url, anchor: env::var("SLK_CRASH_ANCHOR")?, first };
+    let losses = env::var("SLK_CRASH_LOSSES")? == "1";
+    let orders = Orders { url, anchor: env::var("SLK_CRASH_ANCHOR")?, first, losses };
     thread::scope(|scope| {
         for number in 0..THREADS {
             let first = first + (index * THREADS + number) * NUMBERS;
@@ -163,6 +194,7 @@ fn take_and_release(orders: &Orders, first: u32, journal: &Journal) -> Outcome {
             Err(error) => {
                 let known = match error.code {
                     Code::AllTaken => Known::Answered,
+                    _ if orders.is_loss(&error) => Known::Answered,
                     _ => Known::Wrong { why: error.to_string() },
                 };
                 journal.write(&known)?;
@@ -176,6 +208,7 @@ fn take_and_release(orders: &Orders, first: u32, journal: &Journal) -> Outcome {
             journal.write(&Known::Releasing { name: name.clone() })?;
             journal.write(&match link.call(Call::Release { session })? {
                 Ok(Reply::Done) => Known::Released { name },
+                Err(error) if orders.is_loss(&error) => Known::Answered,
                 other => Known::Wrong { why: format!("release of {name}: {other:?}") },
             })?;
         }
@@ -193,6 +226,7 @@ fn renew(orders: &Orders, journal: &Journal) -> Outcome {
         journal.write(&match answer.status {
             200 | 201 => Known::Granted { name: name.clone(), id: None },
             409 => Known::Answered,
+            503 if orders.losses => Known::Answered,
             _ => Known::Wrong { why: answer.to_string() },
         })?;
     }

@@ -57,12 +57,16 @@ impl Daemon {
         let mut daemon = Daemon { child, url: String::new(), said: said.clone() };
         // Both threads end with the output of the child.
         listen(stdout, said.clone(), Some(sender));
-        listen(stderr, said, None);
-        daemon.url = daemon.wait_for_address(&first)?;
+        let complaints = listen(stderr, said, None);
+        daemon.url = daemon.wait_for_address(&first, complaints)?;
         Ok(daemon)
     }
 
-    fn wait_for_address(&mut self, lines: &Receiver<String>) -> Outcome<String> {
+    fn wait_for_address(
+        &mut self,
+        lines: &Receiver<String>,
+        complaints: Option<thread::JoinHandle<()>>,
+    ) -> Outcome<String> {
         loop {
             match lines.recv_timeout(PATIENCE) {
                 Ok(line) => {
@@ -78,6 +82,8 @@ impl Daemon {
                 Err(mpsc::RecvTimeoutError::Timeout) => return fail(format!("it does not listen:\n{}", self.said())),
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
                     let status = self.child.wait()?;
+                    // Why it ended stands in its last words, which may not all be read yet.
+                    let _ = complaints.map(thread::JoinHandle::join);
                     return fail(format!("it ended before it listened, {status}:\n{}", self.said()));
                 }
             }
@@ -153,9 +159,13 @@ impl Drop for Daemon {
     }
 }
 
-fn listen(stream: Option<impl Read + Send + 'static>, said: Arc<Mutex<String>>, sender: Option<mpsc::Sender<String>>) {
-    let Some(stream) = stream else { return };
-    thread::spawn(move || {
+fn listen(
+    stream: Option<impl Read + Send + 'static>,
+    said: Arc<Mutex<String>>,
+    sender: Option<mpsc::Sender<String>>,
+) -> Option<thread::JoinHandle<()>> {
+    let stream = stream?;
+    Some(thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
             let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
             said.push_str(&line);
@@ -164,5 +174,5 @@ fn listen(stream: Option<impl Read + Send + 'static>, said: Arc<Mutex<String>>, 
             // Nobody reads any more when the address is known.
             let _ = sender.as_ref().map(|sender| sender.send(line));
         }
-    });
+    }))
 }

@@ -1,6 +1,11 @@
 //! Why something did not happen, as a sentence: tests and the demonstration end with it.
 
 use std::fmt;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long something may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A sentence.
 pub struct Failure(String);
@@ -41,4 +46,14 @@ pub fn fail<T>(sentence: impl Into<String>) -> Outcome<T> {
 /// Fails with a sentence unless the condition holds.
 pub fn check(condition: bool, sentence: impl FnOnce() -> String) -> Outcome {
     if condition { Ok(()) } else { fail(sentence()) }
+}
+
+/// Waits until something is so.
+pub fn until(what: &str, mut holds: impl FnMut() -> Outcome<bool>) -> Outcome {
+    let begun = Instant::now();
+    while !holds()? {
+        check(begun.elapsed() < PATIENCE, || format!("waited in vain: {what}"))?;
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }

@@ -29,7 +29,7 @@ pub mod stranger;
 pub mod vendor;
 
 pub use center::Center;
-pub use failure::{Failure, Outcome, check, fail};
+pub use failure::{Failure, Outcome, check, fail, until};
 pub use link::Link;
 pub use programs::Programs;
 pub use rest::{Answer, Rest};

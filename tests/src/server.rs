@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::daemon::{Daemon, free_port};
-use crate::failure::{Outcome, check};
+use crate::failure::{Outcome, check, until};
 use crate::programs::Programs;
 use crate::rest::Rest;
 use crate::root::Root;
@@ -128,6 +128,19 @@ impl Server {
         Ok((number("Used"), number("Licences")))
     }
 
+    /// The same while its store takes no writes.
+    pub fn seats_while_failing(&self) -> Outcome<(u64, u64)> {
+        let health =
+            Rest::new(self.url()).raw("GET", "/healthz", &[("Accept", "application/json")], None)?.expect(503)?;
+        let number = |name: &str| health[name].as_u64().unwrap_or(u64::MAX);
+        Ok((number("Used"), number("Licences")))
+    }
+
+    /// Sends its process a signal, by its name.
+    pub fn signal(&self, name: &str) -> Outcome {
+        self.daemon.signal(name)
+    }
+
     /// The sessions that it lists.
     pub fn sessions(&self) -> Outcome<Vec<serde_json::Value>> {
         let list = self.rest().get("/api/sessions")?.expect(200)?;
@@ -216,4 +229,21 @@ fn command_of(program: &Path, root: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).env("SLK_ROOT", root).env("LC_ALL", "C.UTF-8");
     command
+}
+
+/// Status and text of `/healthz` at `url`.
+pub fn health(url: &str) -> Outcome<(u16, String)> {
+    let answer = Rest::new(url).raw("GET", "/healthz", &[], None)?;
+    Ok((answer.status, String::from_utf8_lossy(&answer.body).into_owned()))
+}
+
+/// Waits until `/healthz` at `url` has this status; its text.
+pub fn until_health(url: &str, status: u16) -> Outcome<String> {
+    let mut text = String::new();
+    until(&format!("/healthz {status}"), || {
+        let (now, said) = health(url)?;
+        text = said;
+        Ok(now == status)
+    })?;
+    Ok(text)
 }

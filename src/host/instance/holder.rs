@@ -33,7 +33,7 @@ impl Note {
 
 /// The process behind an abstract socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there are no such sockets"))]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "there are no such sockets"))]
 pub struct Peer {
     /// Its number; `None` when it can't be known.
     pub pid: Option<u32>,
@@ -55,7 +55,7 @@ impl Peer {
 
 /// Who holds a lock.
 #[derive(Debug)]
-#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there are no such sockets"))]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "there are no such sockets"))]
 pub enum Holder {
     /// The holder of a locked file.
     Note(Note),

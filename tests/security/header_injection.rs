@@ -13,10 +13,11 @@ fn what_a_client_sends_makes_no_header_of_an_answer() -> Outcome {
         "a\nSet-Cookie: evil=1",
         "a\r\n\tSet-Cookie: evil=1",
         "a\0b",
-        "a b",
+        "a\"b",
+        "a\\b",
         "é",
         "a\x7f",
-        "{}",
+        "{\"Code\":200}",
     ] {
         let text = format!(
             "GET /api HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{}Licence-QueryID: {id}\r\n\r\n",

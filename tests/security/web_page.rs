@@ -18,10 +18,10 @@ fn a_page_of_another_site_can_neither_write_nor_rebind() -> Outcome {
     ] {
         assert_eq!(post(&format!("{json}{foreign}"))?.status(), 403, "{foreign}");
     }
-    // What a form, or a script without leave, can send.
+    // What a form, or a script without leave, can send: browsers say that a page did it.
     for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""] {
         let field = if kind.is_empty() { String::new() } else { format!("Content-Type: {kind}\r\n") };
-        let heard = post(&field)?;
+        let heard = post(&format!("{field}Sec-Fetch-Site: same-origin\r\n"))?;
         assert!(heard.status() == 400 || heard.status() == 415, "{kind}: {heard:?}");
         assert!(heard.body().contains("application/json"), "{kind}: {heard:?}");
     }

@@ -105,7 +105,7 @@ fn every_answer_is_signed_by_a_key_that_the_centre_certifies() -> Outcome {
     assert_eq!(issuer.series.root.to_string(), site.vendor.anchor_hash()?);
 
     // Nobody can have a text of his choice signed.
-    for query in ["a b", "{\"Sessions\":[]}", &"x".repeat(129)] {
+    for query in ["a\\b", "{\"Sessions\":[]}", &"x".repeat(129)] {
         let answer = rest.raw("GET", "/api", &[("Licence-QueryID", query)], None)?;
         assert_eq!(answer.refusal(400)?, 100);
         assert!(answer.header("licence-signature").is_none(), "{query}");

@@ -98,7 +98,8 @@ fn commands(server: &Server) -> Outcome {
     let mut refused = e2e::server::command(root, &["activate", "00000000000000000098"])?;
     refused.env("LC_ALL", "en_US.UTF-8");
     let refused = text(&run(refused)?);
-    check(refused.contains(&format!("672B: {SHOWN}")), || format!("the centre's word: {refused}"))?;
+    // What another program says of itself comes without what would steer a terminal.
+    check(refused.contains("672B: a  b"), || format!("the centre's word: {refused}"))?;
     let listed = run(e2e::server::command(root, &["keys"])?)?;
     check(text(&listed).contains(&format!("{SHOWN}.licence")), || text(&listed))?;
     let json: Value = serde_json::from_slice(&run(e2e::server::command(root, &["keys", "--json"])?)?.stdout)?;

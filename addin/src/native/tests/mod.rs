@@ -370,7 +370,7 @@ fn a_failure_becomes_an_error_of_the_host_with_no_lock_held() {
     assert!(!unsafe { (bench.members().call_as_func)(bench.this(1), 2, &mut result, ptr::null_mut(), 0) });
     assert_eq!(
         bench.last_error(),
-        "Probe|(EExecuteError) В данных защиты нет объекта \"а б\". Проверьте имя объекта и загруженные данные защиты."
+        "Probe|(EExecuteError) В данных защиты нет объекта \"а\\u{0}б\". Проверьте имя объекта и загруженные данные защиты."
     );
     // SAFETY: property 1 exists.
     assert!(!unsafe { (bench.members().get_prop_val)(bench.this(1), 1, &mut result) });

@@ -447,6 +447,7 @@ fn whoever_floods_the_memory_of_keys_holds_up_nobody_who_signs_in() {
     let hidden = |text: &str| Hidden(text.into());
     let set =
         |old: [&str; 2]| KeyCall::SetPasswords { key_no: Some(1), old: old.map(hidden), new: ["a", "b"].map(hidden) };
+    client.acquire(&bench, crate::client::session(1, None)).unwrap();
     client.call(&bench, Call::Key(Box::new(set(["", ""])))).unwrap();
     service::access::set_password(&paths(&bench.root), CRYPTO, "admin", "another password").unwrap();
     bench.service.reload_keys();

@@ -16,9 +16,9 @@ use e2e::{Center, Outcome, Programs, Root, Server, Vendor};
 use serde_json::Value;
 
 /// Sets the title of a terminal, colours it by a single character, reverses what follows, begins a line, deletes.
-const HOSTILE: &str = "\u{1b}]0;x\u{7}\u{9b}31m\u{202e}a\r\nb\u{7f}";
+const HOSTILE: &str = "\u{1b}]0;x\u{7}\u{9b}31m\u{202e}a\r\nforged\u{7f}";
 /// How it is shown.
-const SHOWN: &str = "\\u{1b}]0;x\\u{7}\\u{9b}31m\\u{202e}a\\r\\nb\\u{7f}";
+const SHOWN: &str = "\\u{1b}]0;x\\u{7}\\u{9b}31m\\u{202e}a\\r\\nforged\\u{7f}";
 
 /// Whether a terminal may get it.
 fn clean(what: &str, bytes: &[u8]) -> Outcome {
@@ -29,7 +29,9 @@ fn clean(what: &str, bytes: &[u8]) -> Outcome {
     };
     check(!text.contains(steers), || format!("{what} steers a terminal: {text:?}"))?;
     // What stands behind the line feed of the hostile name.
-    check(!text.lines().any(|line| line.starts_with('b')), || format!("{what} has a line that is forged: {text:?}"))
+    check(!text.lines().any(|line| line.starts_with("forged")), || {
+        format!("{what} has a line that is forged: {text:?}")
+    })
 }
 
 fn run(mut command: Command) -> Outcome<Output> {
@@ -99,7 +101,7 @@ fn commands(server: &Server) -> Outcome {
     refused.env("LC_ALL", "en_US.UTF-8");
     let refused = text(&run(refused)?);
     // What another program says of itself comes without what would steer a terminal.
-    check(refused.contains("672B: a  b"), || format!("the centre's word: {refused}"))?;
+    check(refused.contains("672B: a  forged"), || format!("the centre's word: {refused}"))?;
     let listed = run(e2e::server::command(root, &["keys"])?)?;
     check(text(&listed).contains(&format!("{SHOWN}.licence")), || text(&listed))?;
     let json: Value = serde_json::from_slice(&run(e2e::server::command(root, &["keys", "--json"])?)?.stdout)?;

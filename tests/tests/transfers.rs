@@ -217,7 +217,8 @@ fn what_is_put_back_after_a_reserve_code_does_not_count_and_the_vendor_is_told()
         Ok(fs::create_dir(root.data())?)
     })?;
     from.stop()?;
-    succeeds(&from, &["restore", &archive])?;
+    // It made itself a new identity there.
+    succeeds(&from, &["restore", &archive, "--force"])?;
     from.restart()?;
     assert_eq!(from.seats()?, (0, SEATS), "nothing in the folder tells");
     let news = cutter.through(LOSSES[3], || from.rest().post("/api/updates", &json!({})))?;

@@ -82,7 +82,7 @@ fn a_request_file_is_made_without_a_server_and_only_its_own_answer_is_taken() {
 #[test]
 fn a_backup_is_made_beside_a_running_server_and_restored_without_one() {
     let server = Server::start(Root::new());
-    fs::write(server.root.data().join("x.licence"), "one").unwrap();
+    fs::write(server.root.data().join("x.licence"), "one file").unwrap();
     let identity = fs::read_to_string(server.root.data().join("server.identity")).unwrap();
     let archive = server.root.path().join("b.tar");
     let file = archive.to_str().unwrap();
@@ -98,7 +98,7 @@ fn a_backup_is_made_beside_a_running_server_and_restored_without_one() {
     let done = json(&other, &["restore", file, "--json"], 0);
     let data = other.data();
     assert_eq!(fs::read_to_string(data.join("server.identity")).unwrap(), identity);
-    assert_eq!(fs::read_to_string(data.join("x.licence")).unwrap(), "one");
+    assert_eq!(fs::read_to_string(data.join("x.licence")).unwrap(), "one file");
     assert_eq!(fs::read_to_string(data.join("672B.1.00000000.retirement")).unwrap(), "kept");
     let aside = std::path::Path::new(done["Aside"].as_str().unwrap()).join("y.licence");
     assert!(!data.join("y.licence").exists() && fs::read_to_string(aside).unwrap() == "put aside");
@@ -106,12 +106,12 @@ fn a_backup_is_made_beside_a_running_server_and_restored_without_one() {
     assert!(!data.join("server.pass").exists() && !data.join("owner.lock.1").exists());
 
     let mut bytes = fs::read(&archive).unwrap();
-    let at = bytes.windows(3).position(|three| three == b"one").unwrap();
+    let at = bytes.windows(3).position(|three| three == b"one file").unwrap();
     bytes[at] = b'0';
     let damaged = other.path().join("damaged.tar");
     fs::write(&damaged, &bytes).unwrap();
     let output = other.run(&["--lang", "en", "restore", damaged.to_str().unwrap()]);
     assert!(text(&output.stderr).contains("x.licence"), "{}", text(&output.stderr));
-    assert_eq!(fs::read_to_string(data.join("x.licence")).unwrap(), "one", "a damaged backup changes nothing");
+    assert_eq!(fs::read_to_string(data.join("x.licence")).unwrap(), "one file", "a damaged backup changes nothing");
     assert_ne!(other.run(&["restore", "/etc/hostname"]).status.code(), Some(0));
 }

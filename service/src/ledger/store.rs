@@ -332,8 +332,9 @@ impl Store {
         transaction.commit().map_err(failed)?;
         // What went into a file that has lost its name is not kept.
         let pages = self.journal.load(Ordering::Relaxed);
-        let least = JOURNAL_HEAD + pages * (PAGE_HEAD + self.page);
-        self.watch.as_mut().map_or(Ok(()), |watch| watch.accept_commit(least))?;
+        let frame = PAGE_HEAD + self.page;
+        let end = JOURNAL_HEAD + pages * frame;
+        self.watch.as_mut().map_or(Ok(()), |watch| watch.accept_commit(end, frame))?;
         if pages >= MAX_JOURNAL {
             self.write_back();
         }

@@ -46,11 +46,11 @@ pub struct LicenceInfo {
     pub carrier: String,
     /// File.
     pub file_name: String,
-    /// Whether the administrator lets it be used.
+    /// Whether it can be used now: see `open_error` when not.
     pub enabled: bool,
     /// Whether it is a carrier without a licence.
     pub is_blank: bool,
-    /// Whether it can be used: see `open_error` when not.
+    /// False when its device is faulty or missing, or the computer is another one; whatever else makes it unavailable.
     pub workable: bool,
     /// Why it can't be used.
     pub open_error: Option<String>,
@@ -104,6 +104,9 @@ pub struct LicenceInfo {
     /// Hash of the vendor's root key: tells two vendors apart who picked the same series.
     #[serde(default)]
     pub series_key: Option<RootHash>,
+    /// The administrator's own switch, which is one of many conditions of `enabled`. Older servers don't tell.
+    #[serde(default = "switched_on")]
+    pub switched_on: bool,
     /// When the licence was issued anew, for example by an update.
     #[serde(default)]
     pub update_date: Option<Time>,
@@ -142,16 +145,32 @@ impl SupportInfo {
     }
 }
 
+fn switched_on() -> bool {
+    true
+}
+
+/// What a server has found out about one of its keys.
+#[derive(Debug, Clone, Copy)]
+pub struct Availability<'a> {
+    /// Usable, or why not.
+    pub usable: &'a Result<()>,
+    /// Whether its device, computer or carrier, is there and in order.
+    pub workable: bool,
+    /// Whether the administrator lets it be used.
+    pub switched_on: bool,
+}
+
 impl LicenceInfo {
-    /// The fields of a key at `now`, judged as `usable`.
-    pub fn of(key: &Key, file_name: String, enabled: bool, usable: &Result<()>, now: Time, lang: Lang) -> LicenceInfo {
+    /// The fields of a key at `now`, with what was found out about it.
+    pub fn of(key: &Key, file_name: String, found: Availability<'_>, now: Time, lang: Lang) -> LicenceInfo {
+        let Availability { usable, workable, switched_on } = found;
         let licence = &key.licence;
         LicenceInfo {
             carrier: "Virtual".into(),
             file_name,
-            enabled,
+            enabled: usable.is_ok(),
             is_blank: false,
-            workable: usable.is_ok(),
+            workable,
             open_error: usable.as_ref().err().map(|error| error.message(lang)),
             version: crate::key::LICENCE.version.to_string(),
             key_no: licence.key_no,
@@ -179,6 +198,7 @@ impl LicenceInfo {
             article: licence.article.clone(),
             article_name: licence.article_name.clone(),
             series_key: Some(key.series.root),
+            switched_on,
             update_date: (licence.issue > 1).then_some(licence.issued),
             support: SupportInfo::of(&licence.support),
         }
@@ -195,7 +215,8 @@ pub enum LicenceEntry {
     Unreadable(Box<UnreadableLicence>),
 }
 
-/// A licence file that can't be read: what is unknown about it is null, `OpenError` says why.
+/// A licence file that can't be read: what is unknown about it is null, `OpenError` says why. The file is the device of a software
+/// key, so one that is damaged is not workable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 #[allow(missing_docs)] // The fields are those of `LicenceInfo`, one by one.
@@ -233,6 +254,7 @@ pub struct UnreadableLicence {
     article: (),
     article_name: (),
     series_key: (),
+    switched_on: (),
     update_date: (),
     #[serde(flatten)]
     support: SupportInfo,
@@ -244,7 +266,7 @@ impl UnreadableLicence {
         UnreadableLicence {
             carrier: "Virtual".into(),
             file_name,
-            enabled: true,
+            enabled: false,
             is_blank: false,
             workable: false,
             open_error,
@@ -271,6 +293,7 @@ impl UnreadableLicence {
             article: (),
             article_name: (),
             series_key: (),
+            switched_on: (),
             update_date: (),
             support: SupportInfo::default(),
         }

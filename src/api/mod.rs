@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Lang};
 
 pub use bulk::{ExternalName, ReleaseSessions, SessionOutcome, SessionOutcomes, TakeSessions};
-pub use licence::{Activate, Digits, LicenceEntry, LicenceInfo, SwitchKey, UnreadableLicence};
+pub use licence::{Activate, Availability, Digits, LicenceEntry, LicenceInfo, SwitchKey, UnreadableLicence};
 pub use record::{DenialInfo, EventInfo, UsageInfo};
 pub use server::{ApiInfo, OperationInfo, SeatsByKey, SeatsByKind, SeriesSummary, ServerInfo, Summary, WarningInfo};
 pub use session::{ConnectionInfo, ExternalSession, SessionInfo, truth};

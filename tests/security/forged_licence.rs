@@ -56,7 +56,7 @@ fn a_licence_that_its_vendor_has_not_signed_gives_no_seat() -> Outcome {
     let keys = server.keys()?;
     assert_eq!(keys.len(), forged.len(), "each is shown");
     for key in &keys {
-        assert!(key["Workable"] == false && key["OpenError"].is_string(), "{key}");
+        assert!(key["Enabled"] == false && key["OpenError"].is_string(), "{key}");
     }
     assert_eq!(server.seats()?, (0, 0));
     server.after(|_| Ok(fs::write(&genuine, &text)?))?;

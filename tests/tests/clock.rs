@@ -44,17 +44,17 @@ fn number(clock: &Value, name: &str) -> i64 {
     clock[name].as_i64().unwrap_or(i64::MIN)
 }
 
-fn is_workable(server: &Server) -> Outcome<bool> {
+fn is_usable(server: &Server) -> Outcome<bool> {
     match server.keys()?.as_slice() {
-        [key] => Ok(key["Workable"] == true),
+        [key] => Ok(key["Enabled"] == true),
         keys => fail(format!("{} keys", keys.len())),
     }
 }
 
 /// Waits until the key can be used again, after a mistake was corrected.
-fn until_workable(server: &Server) -> Outcome {
+fn until_usable(server: &Server) -> Outcome {
     let begun = Instant::now();
-    while !is_workable(server)? {
+    while !is_usable(server)? {
         check(begun.elapsed() < PATIENCE, || "the mistake is remembered".to_owned())?;
         thread::sleep(Duration::from_millis(50));
     }
@@ -81,11 +81,11 @@ fn a_clock_set_back_gives_no_free_time_whatever_is_killed_meanwhile() -> Outcome
     // 29 days pass, the server is killed, 2 more days pass by the system's count: by the wall clock it is years earlier.
     clocks.pass(Duration::from_hours(29 * 24))?;
     clock(&server, |clock| number(clock, "Standstills") > 0)?;
-    check(is_workable(&server)?, || "the key works for 30 days".to_owned())?;
+    check(is_usable(&server)?, || "the key works for 30 days".to_owned())?;
     server.kill9()?;
     clocks.pass(Duration::from_hours(2 * 24))?;
     server.restart_with(|command| clocks.load(command))?;
-    check(!is_workable(&server)?, || "a clock that was set back has given free time".to_owned())?;
+    check(!is_usable(&server)?, || "a clock that was set back has given free time".to_owned())?;
     let link = Link::connect(server.url(), &site.vendor.anchor_hash()?)?;
     match link.resume(server_session(1), &held)? {
         Err(error) if error.code == Code::SessionEnding => Ok(()),
@@ -111,7 +111,7 @@ fn a_clock_set_ahead_by_mistake_ends_no_session_and_kills_no_key() -> Outcome {
     // Restarted with the mistake, and again after it was corrected.
     server.restart_with(|command| clocks.load(command))?;
     clocks.set(-2 * YEAR)?;
-    until_workable(&server)?;
+    until_usable(&server)?;
     clock(&server, |clock| number(clock, "AheadSeconds") == 0)?;
     server.restart_with(|command| clocks.load(command))?;
     let link = Link::connect(server.url(), &anchor)?;
@@ -153,7 +153,7 @@ fn a_clock_that_is_ahead_at_the_start_ends_no_session_that_the_store_brings_back
         "a key that only a clock in doubt ends gave a seat".into()
     })?;
     clocks.set(-2 * YEAR)?;
-    until_workable(&server)?;
+    until_usable(&server)?;
     link.acquire(server_session(1))?;
     Ok(())
 }

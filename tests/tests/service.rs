@@ -189,7 +189,7 @@ fn a_server_starts_without_the_bad_keys_and_shows_why() -> Outcome {
         let key = keys.iter().find(|key| key["FileName"].to_string().contains(name));
         let Some(key) = key else { panic!("{name} is not shown: {keys:?}") };
         let error = key["OpenError"].as_str().unwrap_or_default();
-        assert!(key["Workable"] == false && error.contains(&format!("{name}.licence")), "{name}: {key}");
+        assert!(key["Enabled"] == false && error.contains(&format!("{name}.licence")), "{name}: {key}");
     }
     // What another system keeps here stays as it is.
     server.activate(&site.vendor.code(2, &["--type", "additional"])?)?;
@@ -362,7 +362,10 @@ fn a_key_outside_its_period_shows_why_it_gives_nothing() -> Outcome {
         (["--start", "2999-01-01", "--days", "30"], "начнёт действовать"),
     ] {
         let key = server.activate(&site.vendor.code(5, &terms)?)?;
-        assert!(key["Workable"] == false && key["OpenError"].to_string().contains(words), "{key}");
+        assert!(
+            key["Enabled"] == false && key["Workable"] == true && key["OpenError"].to_string().contains(words),
+            "{key}"
+        );
     }
     assert_eq!(server.seats()?, (0, 0));
     let body = json!({ "KeyID": SERIES, "ClientSessionID": "1" });

@@ -90,6 +90,6 @@ fn a_key_is_not_given_up_at_another_vendors_centre() -> Outcome {
     assert_eq!((server.seats()?, state_of(&theirs, &code)?), ((0, 4), json!("New")));
     // Where it isn't, two vendors' keys live side by side.
     server.activate(&code)?;
-    assert_eq!(server.keys()?.iter().filter(|key| key["Workable"] == true).count(), 2);
+    assert_eq!(server.keys()?.iter().filter(|key| key["Enabled"] == true).count(), 2);
     Ok(())
 }

@@ -395,7 +395,7 @@ impl Core {
     /// The keys of the connection's series or of all. Clients are strangers, so of activation codes they see the last group only.
     fn licences(&self, series: SeriesId, all_series: bool, only_available: bool) -> Outcome {
         let mut licences = self.keys.list((!all_series).then_some(&series), self.timekeeper.now());
-        licences.retain(|licence| licence.workable || !only_available);
+        licences.retain(|licence| licence.enabled || !only_available);
         for licence in &mut licences {
             let last = licence.activation_code.rsplit('-').next().unwrap_or_default();
             licence.activation_code = format!("****-****-****-****-{last}");

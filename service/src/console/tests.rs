@@ -75,7 +75,7 @@ fn sample(name: &str) -> Overview {
     .unwrap();
     let expired = key(7_131_767, |fields| {
         fields["KeyType"] = 4.into();
-        fields["Workable"] = false.into();
+        fields["Enabled"] = false.into();
         fields["Expired"] = true.into();
         fields["ExpireDate"] = "2018-05-01T00:00:00.000Z".into();
         fields["DaysLeft"] = 0.into();
@@ -287,7 +287,7 @@ fn an_installed_key_that_can_not_be_used_says_why() {
     let good = activation::installed(&reader("/", Lang::English), &key(1, |_| ()));
     assert!(good.status == 201 && text(&good).contains("notice good"));
     let lonely = key(1, |fields| {
-        fields["Workable"] = false.into();
+        fields["Enabled"] = false.into();
         fields["OpenError"] = Error::new(Code::NoMainKey).with(1).message(Lang::English).into();
     });
     let shown = text(&activation::installed(&reader("/", Lang::English), &lonely));

@@ -35,11 +35,11 @@ pub(super) fn code_state(lang: Lang, state: CodeState) -> (&'static str, &'stati
 pub(super) fn key_state(lang: Lang, key: &LicenceInfo) -> (&'static str, &'static str) {
     if key.is_blank {
         (lang.pick("Неактивированный ключ (болванка)", "Not activated (blank)"), "warn")
-    } else if key.workable {
+    } else if key.enabled {
         (lang.pick("Доступен", "Available"), "good")
     } else if key.expired {
         (lang.pick("Срок действия истёк", "Expired"), "bad")
-    } else if !key.enabled {
+    } else if !key.switched_on {
         (lang.pick("Отключён", "Switched off"), "warn")
     } else {
         (lang.pick("Недоступен", "Unavailable"), "bad")

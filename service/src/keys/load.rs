@@ -38,6 +38,8 @@ pub struct Entry {
     pub path: PathBuf,
     /// Whether the administrator lets it be used.
     pub enabled: bool,
+    /// Whether its device is in order: the computer is the one that it knows or its carrier is plugged in, and its contents open.
+    pub(super) is_sound: bool,
     /// The key, when the file is a genuine licence.
     pub key: Option<Arc<Key>>,
     /// What of the machine it knows again, when it is bound to a computer.
@@ -252,6 +254,7 @@ fn entry(
     let mut entry = Entry {
         path: path.to_owned(),
         enabled: true,
+        is_sound: false,
         key: None,
         fits: None,
         subkeys: None,
@@ -269,6 +272,10 @@ fn entry(
     if let Binding::Computer(print) = &licence.binding {
         entry.fits = Some(print.compare(sources.crypto, machine));
     }
+    entry.is_sound = match (&licence.binding, &entry.fits) {
+        (Binding::Blank(carrier), _) => sources.carriers.is_present(*carrier),
+        (Binding::Computer(_), fits) => fits.as_ref().is_none_or(Match::holds),
+    };
     entry.enabled = decided.0.state().is_enabled(key.series, licence.key_no);
     let standing = match standing(sources, decided, seen, &key, entry.fits.as_ref()) {
         standing @ (Standing::Good | Standing::Unplugged { .. }) => {
@@ -283,7 +290,10 @@ fn entry(
                     entry.subkeys = Some(subkeys);
                     standing
                 }
-                Err(error) => Standing::Faulty(error),
+                Err(error) => {
+                    entry.is_sound &= decided.0.doubt(key.series, licence.key_no).is_some();
+                    Standing::Faulty(error)
+                }
             }
         }
         other => other,

@@ -84,7 +84,7 @@ impl KeyStore {
             LicenceEntry::Unreadable(_) => None,
         });
         let mut infos: Vec<LicenceInfo> = infos.collect();
-        infos.sort_by_key(|info| !info.workable);
+        infos.sort_by_key(|info| !info.enabled);
         infos
     }
 

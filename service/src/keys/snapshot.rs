@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use licence::accounting::pool::{Judgement, Pools};
 use licence::accounting::{self, Marks, Warning, Watched};
-use licence::api::{LicenceEntry, LicenceInfo, UnreadableLicence};
+use licence::api::{Availability, LicenceEntry, LicenceInfo, UnreadableLicence};
 use licence::error::{Code, Error, Lang, Result};
 use licence::fingerprint::Fingerprint;
 use licence::key::Key;
@@ -95,9 +95,15 @@ impl Snapshot {
 impl View<'_> {
     /// The key as `/api/licences` gives it.
     pub fn info(&self, now: Time, lang: Lang) -> LicenceEntry {
-        let (file, enabled) = (self.entry.path.display().to_string(), self.entry.enabled);
+        let file = self.entry.path.display().to_string();
+        let found = Availability {
+            usable: self.usable,
+            // A carrier that was pulled lately may leave its key usable for a while.
+            workable: self.entry.is_sound || self.usable.is_ok(),
+            switched_on: self.entry.enabled,
+        };
         match &self.entry.key {
-            Some(key) => LicenceEntry::Readable(Box::new(LicenceInfo::of(key, file, enabled, self.usable, now, lang))),
+            Some(key) => LicenceEntry::Readable(Box::new(LicenceInfo::of(key, file, found, now, lang))),
             None => {
                 let error = self.usable.as_ref().err().map(|error| error.message(lang)).unwrap_or_default();
                 LicenceEntry::Unreadable(Box::new(UnreadableLicence::new(file, error)))

@@ -177,7 +177,7 @@ fn a_clock_set_back_revives_no_key_even_after_a_restart() {
         }
         bench.service.reload_keys();
         let (_, key) = bench.get("/api/licences/1");
-        assert_eq!((&key["Workable"], &key["Expired"], &key["DaysLeft"]), (&json!(false), &json!(true), &json!(0)));
+        assert_eq!((&key["Enabled"], &key["Expired"], &key["DaysLeft"]), (&json!(false), &json!(true), &json!(0)));
         assert_eq!(bench.seats(), 0, "no free time");
         assert_eq!(clock(&bench)["BehindSeconds"], YEARS * DAY / 1000);
         let page = String::from_utf8(bench.ask(request("GET", "/", CHANGED)).body).unwrap();

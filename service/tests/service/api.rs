@@ -73,6 +73,7 @@ fn beside(name: &str) -> &'static [&'static str] {
         "serverinfo" => &["Clock", "Warnings"],
         "licence" => &[
             "SeriesKey",
+            "SwitchedOn",
             "SupportDate",
             "SupportType",
             "IndustrySupportDate",

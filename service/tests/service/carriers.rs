@@ -112,7 +112,7 @@ impl Computer {
     fn licences(&self) -> u64 {
         let (_, text) = self.call("GET", "/api/licences", "application/json", String::new());
         let list: Value = serde_json::from_str(&text).unwrap();
-        let usable = list["Licences"].as_array().unwrap().iter().filter(|key| key["Workable"] == true);
+        let usable = list["Licences"].as_array().unwrap().iter().filter(|key| key["Enabled"] == true);
         usable.filter_map(|key| key["LicenceCount"].as_u64()).sum()
     }
 }
@@ -138,7 +138,7 @@ fn a_key_on_a_carrier_counts_where_the_carrier_is_by_whatever_way_it_came() {
 
     // By the API, by a form of the console, by a file.
     let (status, key) = computer.post("/api/licences", &order(&code, 77));
-    assert_eq!((status, &key["BlankKeyNo"], &key["Workable"]), (201, &json!(77), &json!(true)), "{key}");
+    assert_eq!((status, &key["BlankKeyNo"], &key["Enabled"]), (201, &json!(77), &json!(true)), "{key}");
     let form = format!("code={}&carrier=78&how=online", site.code(5, &["--type", "additional"]));
     let (status, page) = computer.call("POST", "/activation", "application/x-www-form-urlencoded", form);
     assert_eq!(status, 201, "{page}");

@@ -287,7 +287,7 @@ fn a_reserve_code_is_given_after_a_confirmation_and_shown_again() {
     let (status, page) = bench.send("/licences/1/reserve", &why);
     assert!(status == 400 && page.contains("was not confirmed") && !page.contains("<script"), "{page}");
     assert_eq!(page.matches("&#60;script&#62;").count(), 2, "what was typed stays in the form: {page}");
-    assert_eq!(bench.state()["Workable"], json!(true));
+    assert_eq!(bench.state()["Enabled"], json!(true));
     let long = "x".repeat(1001);
     assert_eq!(bench.send("/licences/1/reserve", &[("confirm", "1"), ("reason", &long)]).0, 400);
 
@@ -296,7 +296,7 @@ fn a_reserve_code_is_given_after_a_confirmation_and_shown_again() {
     for _ in 0..2 {
         let (status, page) = bench.send("/licences/1/reserve", &confirmed);
         assert!(status == 200 && page.contains(&shown) && !page.contains("<script"), "{page}");
-        assert_eq!(bench.state()["Workable"], json!(false));
+        assert_eq!(bench.state()["Enabled"], json!(false));
     }
     let page = bench.page("/licences/1");
     assert!(page.contains("Deactivated") && page.contains("Show the reserve code again"), "{page}");
@@ -310,10 +310,10 @@ fn by_files_a_key_counts_until_the_answer_is_installed() {
     let bench = stand("reserve-file");
     bench.activated();
     let response = bench.by_file("/licences/1/reserve", &[("confirm", "1")]);
-    assert_eq!(bench.state()["Workable"], json!(true));
+    assert_eq!(bench.state()["Enabled"], json!(true));
     let (status, page) = bench.send("/responses", &[("text", &response)]);
     assert!(status == 200 && page.contains(&reserve_code().to_string()), "{page}");
-    assert_eq!(bench.state()["Workable"], json!(false));
+    assert_eq!(bench.state()["Enabled"], json!(false));
 }
 
 #[test]

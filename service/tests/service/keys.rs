@@ -59,6 +59,50 @@ fn bad_licence_files_are_shown_with_their_reason_and_add_nothing() {
 }
 
 #[test]
+fn availability_the_device_and_the_switch_are_three_things() {
+    let bench = Bench::ready("available");
+    let vendor = Vendor::first();
+    let other = Machine { parts: vec![(PartKind::MachineId, "x".into()), (PartKind::Disk, "y".into())] };
+    let elsewhere = || Binding::Computer(other.fingerprint(CRYPTO, Bytes32([1; 32])));
+    let put = |name: &str, number: u32, change: &dyn Fn(&mut licence::key::Licence)| {
+        let change = |licence: &mut licence::key::Licence| {
+            licence.key_type = if number == 1 { KeyType::Main } else { KeyType::Additional };
+            change(licence);
+        };
+        bench.put(&format!("{name}.licence"), vendor.licence(bench.identity(), number, change).text);
+    };
+    put("a-good", 1, &|_| {});
+    std::fs::copy(bench.root.join("data/a-good.licence"), bench.root.join("data/copy.licence")).unwrap();
+    put("expired", 2, &|licence| (licence.start_date, licence.period) = (Some(Time(NOW - 9 * DAY)), 1));
+    put("later", 3, &|licence| licence.start_date = Some(Time(NOW + 9 * DAY)));
+    put("demo", 4, &|licence| licence.key_type = KeyType::Demo);
+    put("moved", 5, &|licence| licence.binding = elsewhere());
+    put("pulled", 6, &|licence| licence.binding = Binding::Blank(77));
+    put("off", 7, &|_| {});
+    put("moved-off", 8, &|licence| licence.binding = elsewhere());
+    bench.put("spoilt.licence", "nonsense");
+    bench.service.reload_keys();
+    for number in [7, 8] {
+        let path = format!("/api/licences/{number}");
+        assert_eq!(bench.write("PUT", &path, &json!({ "Enabled": false })).0, 202);
+    }
+    let (_, list) = bench.get("/api/licences");
+    let told = |name: &str| {
+        let is_it = |key: &&Value| key["FileName"].as_str().unwrap().ends_with(&format!("/{name}.licence"));
+        let key = list["Licences"].as_array().unwrap().iter().find(is_it).unwrap();
+        assert_eq!(key["OpenError"].is_null(), key["Enabled"] == true, "{key}");
+        json!([key["Enabled"], key["Workable"], key["SwitchedOn"]])
+    };
+    assert_eq!(told("a-good"), json!([true, true, true]));
+    for name in ["copy", "expired", "later", "demo"] {
+        assert_eq!(told(name), json!([false, true, true]), "{name}");
+    }
+    assert_eq!((told("moved"), told("pulled")), (json!([false, false, true]), json!([false, false, true])));
+    assert_eq!((told("off"), told("moved-off")), (json!([false, true, false]), json!([false, false, false])));
+    assert_eq!(told("spoilt"), json!([false, false, null]));
+}
+
+#[test]
 fn what_is_unknown_of_a_file_is_null() {
     let bench = Bench::ready("unknown");
     bench.install(1, |_| {});
@@ -68,7 +112,10 @@ fn what_is_unknown_of_a_file_is_null() {
     let known: Vec<&String> = body["Licences"][0].as_object().unwrap().keys().collect();
     let unknown = body["Licences"][1].as_object().unwrap();
     assert_eq!(unknown.keys().collect::<Vec<_>>(), known);
-    assert_eq!((&unknown["KeyNo"], &unknown["Workable"]), (&Value::Null, &json!(false)));
+    assert_eq!(
+        (&unknown["KeyNo"], &unknown["Enabled"], &unknown["Workable"]),
+        (&Value::Null, &json!(false), &json!(false))
+    );
     assert!(unknown["OpenError"].as_str().unwrap().contains("x.licence"));
 }
 
@@ -138,7 +185,8 @@ fn a_key_ends_with_its_period() {
     bench.clock.jump_days(9);
     bench.service.reload_keys();
     let (_, key) = bench.get("/api/licences/1");
-    assert_eq!((&key["Workable"], &key["Expired"], &key["DaysLeft"]), (&json!(false), &json!(true), &json!(0)));
+    let told = (&key["Enabled"], &key["Workable"], &key["Expired"], &key["DaysLeft"]);
+    assert_eq!(told, (&json!(false), &json!(true), &json!(true), &json!(0)));
     assert_eq!(bench.seats(), 0);
     let (status, body) = bench.post("/api/sessions", &json!({ "KeyID": "672B", "ClientSessionID": "x" }));
     assert_eq!((status, &body["ErrorCode"]), (409, &json!(301)));
@@ -182,7 +230,8 @@ fn a_disabled_key_gives_nothing_until_it_is_enabled() {
     let key = bench.install(1, |_| {});
     bench.service.set_enabled(key.series, 1, false).unwrap();
     let (_, shown) = bench.get("/api/licences/1");
-    assert_eq!((&shown["Enabled"], &shown["Workable"]), (&json!(false), &json!(false)));
+    let told = (&shown["Enabled"], &shown["Workable"], &shown["SwitchedOn"]);
+    assert_eq!(told, (&json!(false), &json!(true), &json!(false)));
     assert_eq!(bench.seats(), 0);
     bench.put("keys.state", "{");
     bench.service.reload_keys();

@@ -90,7 +90,8 @@ fn a_key_is_switched_off_and_on_and_removed_with_a_copy_kept() {
     bench.service.reload_keys();
     for (method, enabled, seats) in [("PUT", false, 0), ("POST", true, 5)] {
         let (status, info) = bench.write(method, "/api/licences/1", &json!({ "Enabled": enabled }));
-        assert_eq!((status, &info["Enabled"], &info["Workable"]), (202, &json!(enabled), &json!(enabled)));
+        let told = (status, &info["Enabled"], &info["SwitchedOn"], &info["Workable"]);
+        assert_eq!(told, (202, &json!(enabled), &json!(enabled), &json!(true)));
         assert_eq!(bench.get("/api/summary").1["Total"], seats);
     }
     for wrong in [json!({}), json!({ "Enabled": "no" }), json!(null)] {

@@ -42,7 +42,7 @@ fn keys_are_listed_by_series_and_state_and_show_no_activation_code() {
     bench.service.reload_keys();
     let mut client = connect(&bench);
     let list = licences(&mut client, &bench, false, false);
-    assert_eq!(list.iter().map(|key| (key.key_no, key.workable)).collect::<Vec<_>>(), [(1, true), (2, false)]);
+    assert_eq!(list.iter().map(|key| (key.key_no, key.enabled)).collect::<Vec<_>>(), [(1, true), (2, false)]);
     assert!(list.iter().all(|key| key.activation_code.starts_with("****-****-****-****-")), "{list:?}");
     let numbers = |list: Vec<LicenceInfo>| list.iter().map(|key| key.key_no).collect::<Vec<_>>();
     assert_eq!(numbers(licences(&mut client, &bench, false, true)), [1]);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use licence::api::LicenceInfo;
+use licence::api::{Availability, LicenceInfo};
 use licence::crypto::ring::PROVIDER;
 use licence::crypto::{Crypto, Signer};
 use licence::datafile::Part;
@@ -440,7 +440,8 @@ impl Server {
 
     fn licence(&self) -> Result<Box<LicenceInfo>> {
         let key = Key::read(&PROVIDER, "golden", LICENCE)?;
-        Ok(Box::new(LicenceInfo::of(&key, self.name.clone(), true, &Ok(()), Time(0), Lang::English)))
+        let found = Availability { usable: &Ok(()), workable: true, switched_on: true };
+        Ok(Box::new(LicenceInfo::of(&key, self.name.clone(), found, Time(0), Lang::English)))
     }
 
     fn acquire(&self, network: &Network, connection: ConnectionId, acquire: &Acquire) -> Result<Outcome> {

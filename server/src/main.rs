@@ -145,7 +145,9 @@ fn exit_code(code: Code, may_refuse: bool) -> u8 {
     match code {
         Code::SettingsWrong | Code::CertificateUnusable => exit::SETTINGS,
         Code::PortBusy | Code::IdentityServedElsewhere | Code::StoreOwned | Code::ServerRunning => exit::BUSY,
-        Code::CentreUnreachable | Code::Busy | Code::TooManyAttempts => exit::UNREACHABLE,
+        Code::CentreUnreachable | Code::CentreSilent | Code::CentreFailing | Code::Busy | Code::TooManyAttempts => {
+            exit::UNREACHABLE
+        }
         // What somebody asked for is no good, and nothing was changed: the numbers of keys and activation.
         code if may_refuse && matches!(code.number(), 112 | 200..=239 | 300 | 400..=479) => exit::REFUSED,
         _ => exit::FAILED,

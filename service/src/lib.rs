@@ -262,7 +262,8 @@ impl Service for LicenceService {
         match request.path.as_str() {
             CONNECT_PATH if request.method == Method::Post => self.clients.connect(&request),
             CALL_PATH if request.method == Method::Post => self.clients.call(&request),
-            "/healthz" => Reply::Now(self.core.health(&request)),
+            // Health checks of older installations ask for the second one.
+            "/healthz" | "/systeminfo" => Reply::Now(self.core.health(&request)),
             path if api::serves(path) && self.core.scope == Scope::Full => self.api.call(request),
             _ => self.console.call(request),
         }

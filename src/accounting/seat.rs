@@ -161,8 +161,8 @@ pub struct InfobaseSession {
 pub struct ExternalSession {
     /// The caller's own name of the session; alone decides whether two requests mean the same session.
     pub client_session_id: String,
-    /// When the session started, if the caller said so.
-    pub started: Option<Time>,
+    /// When the session started, if the caller said so: a moment as [`Time`] writes it, or whatever he calls it.
+    pub started: Option<String>,
     /// The user.
     pub user: String,
     /// The application.
@@ -228,7 +228,7 @@ impl ExternalSession {
     /// A session by what the API's caller says of it; [`Code::BadSession`] when its id is empty or a name is too long.
     pub fn new(
         client_session_id: &str,
-        started: Option<Time>,
+        started: Option<&str>,
         user: &str,
         application: &str,
         computer: &str,
@@ -237,9 +237,13 @@ impl ExternalSession {
         if client_session_id.is_empty() {
             return Err(Error::new(Code::BadSession).with_text("нет ClientSessionID", "ClientSessionID is missing"));
         }
+        let started = started.map(|text| match text.trim().parse::<Time>() {
+            Ok(moment) => Ok(moment.to_string()),
+            Err(_) => name("SessionStarted", text),
+        });
         Ok(ExternalSession {
             client_session_id,
-            started,
+            started: started.transpose()?.filter(|text| !text.is_empty()),
             user: name("UserName", user)?,
             application: name("AppName", application)?,
             computer: name("ComputerName", computer)?,

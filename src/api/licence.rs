@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::support::SupportInfo;
 use crate::error::{Lang, Result};
 use crate::id::{KeyId, KeyNo, RootHash};
 use crate::key::{Binding, Key};
-use crate::support::Support;
 use crate::time::Time;
 
 /// ИНН or КПП: a number as in the guide's samples, text when it begins with 0, which a number would lose.
@@ -107,42 +107,12 @@ pub struct LicenceInfo {
     /// The administrator's own switch, which is one of many conditions of `enabled`. Older servers don't tell.
     #[serde(default = "switched_on")]
     pub switched_on: bool,
-    /// When the licence was issued anew, for example by an update.
+    /// When the licence was issued last: at its activation, or anew by an update.
     #[serde(default)]
     pub update_date: Option<Time>,
-    /// Fields of newer servers that licences of this system do not carry.
+    /// Fields of newer servers.
     #[serde(flatten)]
     pub support: SupportInfo,
-}
-
-/// What newer servers tell of support and of recovered keys: null where the vendor has stated nothing. No licence says whether
-/// its key was recovered; the name is there for programs that expect it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs)] // The names say it.
-pub struct SupportInfo {
-    pub support_date: Option<Time>,
-    pub support_type: Option<String>,
-    pub industry_support_date: Option<Time>,
-    pub industry_support_period: Option<u32>,
-    pub industry_support_type: Option<String>,
-    pub product_version_name: Option<String>,
-    pub recovered: Option<bool>,
-}
-
-impl SupportInfo {
-    fn of(support: &Support) -> SupportInfo {
-        let stated = support.clone();
-        SupportInfo {
-            support_date: stated.support_date,
-            support_type: stated.support_type,
-            industry_support_date: stated.industry_support_date,
-            industry_support_period: stated.industry_support_period,
-            industry_support_type: stated.industry_support_type,
-            product_version_name: stated.product_version_name,
-            recovered: None,
-        }
-    }
 }
 
 fn switched_on() -> bool {
@@ -199,8 +169,8 @@ impl LicenceInfo {
             article_name: licence.article_name.clone(),
             series_key: Some(key.series.root),
             switched_on,
-            update_date: (licence.issue > 1).then_some(licence.issued),
-            support: SupportInfo::of(&licence.support),
+            update_date: Some(if licence.issue > 1 { licence.issued } else { licence.activation_date }),
+            support: SupportInfo::of(&licence.support, licence.product_version),
         }
     }
 }

@@ -9,6 +9,7 @@ mod record;
 mod server;
 mod session;
 mod settings;
+mod support;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,8 +20,9 @@ pub use bulk::{ExternalName, ReleaseSessions, SessionOutcome, SessionOutcomes, T
 pub use licence::{Activate, Availability, Digits, LicenceEntry, LicenceInfo, SwitchKey, UnreadableLicence};
 pub use record::{DenialInfo, EventInfo, UsageInfo};
 pub use server::{ApiInfo, OperationInfo, SeatsByKey, SeatsByKind, SeriesSummary, ServerInfo, Summary, WarningInfo};
-pub use session::{ConnectionInfo, ExternalSession, SessionInfo, truth};
+pub use session::{ConnectionInfo, ExternalSession, SessionInfo, TakenLicence, truth};
 pub use settings::{ChangeSettings, ChangedSettings, SettingChange, SettingInfo};
+pub use support::{SupportInfo, SupportType, all_to_component, to_component};
 
 /// Body of every refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::LicenceInfo;
 use crate::id::{KeyId, KeyNo, RootHash};
 use crate::time::Time;
 
@@ -49,10 +50,14 @@ pub struct SessionInfo {
     pub session_number: Option<String>,
     pub is_server: bool,
     pub info_base_connection_string: Option<String>,
+    /// The same under the name that newer servers give it.
+    #[serde(default)]
+    pub info_base_connection_str: Option<String>,
     pub app_name: Option<String>,
     pub computer_name: Option<String>,
     pub user_name: Option<String>,
-    pub session_started: Option<Time>,
+    /// A moment in ISO 8601; of an external session what its application says, where that is no such moment.
+    pub session_started: Option<String>,
     pub session_connection: Option<String>,
     pub access_code: Option<String>,
     pub expire_time: Time,
@@ -61,6 +66,20 @@ pub struct SessionInfo {
     #[serde(rename = "KeyID")]
     pub key_id: KeyId,
     pub used_licence: Option<KeyNo>,
+}
+
+/// Answer of `POST /api/sessions`: the licence that the session uses, and its lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct TakenLicence {
+    /// The licence.
+    #[serde(flatten)]
+    pub licence: LicenceInfo,
+    /// Identifier of the session at this server.
+    #[serde(rename = "SessionID")]
+    pub session_id: String,
+    /// When the lease runs out unless it is renewed.
+    pub expire_time: Time,
 }
 
 /// `True` or `False`, as connections and sessions write it.
@@ -87,9 +106,9 @@ pub struct ExternalSession {
     /// Computer or device.
     #[serde(default)]
     pub computer_name: Option<String>,
-    /// Start, ISO 8601; UTC without an offset.
+    /// Start, any text; in ISO 8601 it is a moment, UTC without an offset.
     #[serde(default)]
-    pub session_started: Option<Time>,
+    pub session_started: Option<String>,
     /// Access code, for keys that are set aside for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_code: Option<String>,

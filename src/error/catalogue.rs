@@ -99,6 +99,15 @@ catalogue! {
     125 TooManySessions "EHTTPBadRequest" 400
         ru "В запросе {0} сеансов.", "Передавайте не больше {1} за раз.";
         en "The request has {0} sessions.", "Send at most {1} at once.";
+    126 CentreSilent "ECentre" 504
+        ru "Центр лицензирования не ответил вовремя: {0}.", "Повторите позже; если не поможет, проверьте интернет, прокси и LicenceCenterUrl.";
+        en "The licensing centre did not answer in time: {0}.", "Repeat later; if that does not help, check the network, the proxy and LicenceCenterUrl.";
+    127 CentreFailing "ECentre" 502
+        ru "Центр лицензирования {0} сейчас не работает: {1}", "Повторите позже; если не поможет, обратитесь к поставщику.";
+        en "The licensing centre {0} does not work now: {1}", "Repeat later; if that does not help, ask the vendor.";
+    128 SessionsAlike "EHTTPBadRequest" 400
+        ru "Сеансов {0} несколько.", "Уточните, какой: {1}.";
+        en "There are several sessions {0}.", "Say which one: {1}.";
     140 AddressTooLong "EHTTPBadRequest" 414
         ru "Адрес запроса слишком длинный.", "Сократите его; данные передают в теле запроса.";
         en "The address of the request is too long.", "Shorten it; data belong into the body.";
@@ -292,7 +301,7 @@ catalogue! {
     403 CodeBlocked "EActivationCode" 403
         ru "Код активации заблокирован поставщиком.", "Обратитесь к поставщику.";
         en "This activation code is blocked by the vendor.", "Ask the vendor.";
-    404 CentreUnreachable "ECentre" 503
+    404 CentreUnreachable "ECentre" 502
         ru "Центр лицензирования недоступен: {0}.", "Проверьте интернет, прокси и LicenceCenterUrl.";
         en "The licensing centre can't be reached: {0}.", "Check the network, the proxy and LicenceCenterUrl.";
     405 CentreNotSet "ECentre" 409

@@ -166,6 +166,7 @@ pub enum KeyOutcome {
     /// A licence was installed.
     Installed {
         /// Its fields, as the REST API gives them.
+        #[serde(serialize_with = "crate::api::to_component")]
         licence: Box<LicenceInfo>,
     },
     /// News were taken up.

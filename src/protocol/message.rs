@@ -171,6 +171,7 @@ pub enum Outcome {
     /// A usable key that meets the demands is there; no seat was taken.
     Present {
         /// The key's fields, as the REST API gives them.
+        #[serde(serialize_with = "crate::api::to_component")]
         licence: Box<LicenceInfo>,
     },
     /// To a heartbeat: what has changed for the client's sessions.
@@ -178,6 +179,7 @@ pub enum Outcome {
     /// The licence of a session.
     Licence {
         /// Its fields, as the REST API gives them.
+        #[serde(serialize_with = "crate::api::to_component")]
         licence: Box<LicenceInfo>,
     },
     /// To a call about keys.
@@ -195,6 +197,7 @@ pub enum Outcome {
     /// Keys, as many as fit into an answer.
     Licences {
         /// Their fields, as the REST API gives them; of an activation code only the last group is shown.
+        #[serde(serialize_with = "crate::api::all_to_component")]
         licences: Vec<LicenceInfo>,
     },
     /// Numbers of the series.

@@ -53,7 +53,7 @@ fn addresses_that_are_of_no_use_are_passed_over() -> Outcome {
     let lonely = Server::ready(Root::new("addresses-lonely")?, Some(&useless))?;
     let order = json!({ "ActivationCodeString": reserved["ReserveCode"] });
     let answer = lonely.rest().post("/api/licences", &order)?;
-    assert_eq!(answer.refusal(503)?, 404, "{answer}");
+    assert_eq!(answer.refusal(502)?, 404, "{answer}");
     assert!(answer.to_string().contains("LicenceCenterUrl"), "{answer}");
     assert_eq!(lonely.run(&["update"], "")?.status.code(), Some(0), "without keys nobody is asked");
     assert_eq!(
@@ -141,7 +141,7 @@ fn the_centre_is_reached_through_the_proxy_of_the_environment_unless_it_must_not
     let mut direct = Server::with_centre(Root::new("proxy-not")?, &format!("{settings}LicenceCenterUseProxy=0\n"))?;
     direct.restart_with(|command| _ = command.env("HTTP_PROXY", &proxy.url).env("ALL_PROXY", &proxy.url))?;
     let order = json!({ "ActivationCodeString": site.vendor.code(1, &[])? });
-    assert_eq!(direct.rest().post("/api/licences", &order)?.refusal(503)?, 404);
+    assert_eq!(direct.rest().post("/api/licences", &order)?.refusal(502)?, 404);
     assert_eq!(asked().len(), before, "the proxy was not asked");
     Ok(())
 }

@@ -39,7 +39,7 @@ fn a_killed_server_asks_for_its_licence_again() -> Outcome {
     let code = site.vendor.code(3, &[])?;
     let order = json!({ "ActivationCodeString": code });
     cutter.lose(&[Lost::Answer, Lost::Answer]);
-    assert_eq!(server.rest().post("/api/licences", &order)?.refusal(503)?, 404);
+    assert_eq!(server.rest().post("/api/licences", &order)?.refusal(502)?, 404);
     server.kill9()?;
     server.restart()?;
     assert_eq!(server.rest().post("/api/licences", &order)?.expect(201)?["Workable"], true);

@@ -209,9 +209,9 @@ impl Request {
         Ok(Self { id: RequestId::next(), method, path, target, query, headers, body: Vec::new(), peer, tls })
     }
 
-    /// The first value of the parameter `name` of the query string.
+    /// The first value of the parameter `name` of the query string, however its letters are written.
     pub fn query(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.query.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     /// User and password of HTTP Basic authentication (RFC 7617, UTF-8).

@@ -30,7 +30,7 @@ pub fn text(status: u16) -> &'static str {
     match status {
         200 => "OK",
         201 => "Created",
-        202 => "Accepted",
+        202 => "Updated",
         204 => "No content",
         303 => "See other",
         304 => "Not modified",
@@ -53,6 +53,7 @@ pub fn text(status: u16) -> &'static str {
         501 => "Not implemented",
         502 => "Bad gateway",
         503 => "Service unavailable",
+        504 => "Gateway timeout",
         505 => "HTTP version not supported",
         _ => "Error",
     }

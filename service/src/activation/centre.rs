@@ -4,7 +4,7 @@
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-use licence::error::{Code, Error, Result};
+use licence::error::{Code, Error, Lang, Result};
 use licence::settings::ServerSettings;
 use licence::version::VERSION;
 
@@ -97,11 +97,15 @@ impl Centre {
             ureq::Error::Io(cause) if cause.kind() != std::io::ErrorKind::ConnectionRefused => {
                 Failure::Lost(named(&error))
             }
+            ureq::Error::Timeout(_) => Failure::Unreachable(silent(address, &error)),
             _ => Failure::Unreachable(named(&error)),
         })?;
         let status = response.status().as_u16();
         let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_string();
-        let body = body.map_err(|error| Failure::Lost(named(&error)))?;
+        let body = body.map_err(|error| match &error {
+            ureq::Error::Timeout(_) => Failure::Lost(silent(address, &error)),
+            _ => Failure::Lost(named(&error)),
+        })?;
         if status == 200 {
             return Ok(body);
         }
@@ -111,7 +115,7 @@ impl Centre {
         Err(match refusal {
             // An instance that is overloaded or broken speaks for itself only.
             Some(error) if status < 500 => Failure::Refused(error),
-            Some(error) => Failure::Unreachable(error),
+            Some(error) => Failure::Unreachable(failing(address, &error)),
             None => Failure::Unreachable(named(&format_args!("HTTP {status}"))),
         })
     }
@@ -119,6 +123,16 @@ impl Centre {
 
 fn named(address: &str, cause: &dyn Display) -> Error {
     Error::new(Code::CentreUnreachable).with(format_args!("{address}: {cause}"))
+}
+
+fn silent(address: &str, cause: &dyn Display) -> Error {
+    Error::new(Code::CentreSilent).with(format_args!("{address}: {cause}"))
+}
+
+/// What a centre says that can't serve: its troubles with its store or its load are not this server's.
+fn failing(address: &str, error: &Error) -> Error {
+    let failing = Error::new(Code::CentreFailing).with(address);
+    failing.with_text(error.cause(Lang::Russian), error.cause(Lang::English))
 }
 
 /// Whether a refusal says nothing about the request itself, so that the same one may be granted later.
@@ -134,7 +148,6 @@ mod tests {
     use std::sync::mpsc;
 
     use licence::api::Refusal;
-    use licence::error::Lang;
 
     use super::*;
 
@@ -217,7 +230,21 @@ mod tests {
         centre.patience = Duration::from_millis(300);
         assert_eq!(centre.ask("q", word).unwrap(), "yes");
         centre.addresses.truncate(1);
-        assert_eq!(centre.ask("q", word).unwrap_err().code, Code::CentreUnreachable);
+        let error = centre.ask("q", word).unwrap_err();
+        assert_eq!((error.code, error.code.status()), (Code::CentreSilent, 504));
+    }
+
+    #[test]
+    fn a_centre_that_can_not_serve_is_told_from_a_server_that_can_not() {
+        for code in [Code::StoreFailed, Code::Busy, Code::Internal] {
+            let (address, _told) = serve(vec![refusal(code)]);
+            let error = centre(&[&address]).ask("q", word).unwrap_err();
+            assert_eq!((error.code, error.code.status()), (Code::CentreFailing, 502), "{code:?}");
+            assert!(is_passing(&error), "the same request may be granted later");
+            let cause = error.cause(Lang::Russian);
+            assert!(cause.contains(&address) && cause.contains(&Error::new(code).cause(Lang::Russian)), "{cause}");
+        }
+        assert_eq!(centre(&[&nobody()]).ask("q", word).unwrap_err().code.status(), 502);
     }
 
     #[test]

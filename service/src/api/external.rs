@@ -7,8 +7,8 @@ use std::sync::Arc;
 use licence::accounting::book::{Book, Grant, Granted};
 use licence::accounting::{ExternalClaim, ExternalSession};
 use licence::api::{
-    self, ExternalName, LicenceInfo, Refusal, ReleaseSessions, SessionInfo, SessionOutcome, SessionOutcomes,
-    TakeSessions,
+    self, ExternalName, Refusal, ReleaseSessions, SessionInfo, SessionOutcome, SessionOutcomes, TakeSessions,
+    TakenLicence,
 };
 use licence::error::{Code, Error, Result};
 use licence::time::Moment;
@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use super::Call;
 use super::licences::{root_of, series_key_needed};
 use super::operation::Given;
-use super::sessions::{identifier, session_info};
+use super::sessions::{Named, session_info};
 use crate::access::attempts::{Admission, Attempts, Subject};
 
 /// Most sessions of one request.
@@ -46,7 +46,7 @@ impl Codes {
 }
 
 /// `POST /api/sessions`: a session takes a licence (201), or renews its lease (200).
-pub fn take(call: Call, asked: api::ExternalSession, given: Given<LicenceInfo>) {
+pub fn take(call: Call, asked: api::ExternalSession, given: Given<TakenLicence>) {
     let claim = match Claims::of(&call).claim(asked) {
         Ok(claim) => claim,
         Err(error) => return given.refuse(&error),
@@ -54,16 +54,22 @@ pub fn take(call: Call, asked: api::ExternalSession, given: Given<LicenceInfo>) 
     let (core, lang, series) = (Arc::clone(&call.core), call.lang, claim.series);
     let peer = Some(call.request.peer.ip());
     call.core.ledger.submit(
-        move |book, now| book.claim_external_from(claim, peer, now),
+        move |book, now| {
+            let grant = book.claim_external_from(claim, peer, now)?;
+            let lease = book.session(grant.session, now).map(|view| view.expires);
+            let missing = || Error::new(Code::RecordNotFound).with(grant.session);
+            Ok((lease.ok_or_else(missing)?, grant))
+        },
         move |granted| {
-            let outcome = granted.and_then(|grant| {
+            let outcome = granted.and_then(|(expire_time, grant)| {
                 let info = core.keys.info_in(&series, grant.key_no, core.timekeeper.now(), lang);
-                Ok((info.ok_or_else(|| Error::new(Code::NoKey).with(series.key_id))?, grant))
+                let licence = info.ok_or_else(|| Error::new(Code::NoKey).with(series.key_id))?;
+                Ok((TakenLicence { licence, session_id: grant.session.to_string(), expire_time }, grant.granted))
             });
             match outcome {
-                Ok((info, grant)) => {
-                    let status = if grant.granted == Granted::New { 201 } else { 200 };
-                    given.give_with(status, &info, SESSION_ID, &grant.session.to_string());
+                Ok((taken, granted)) => {
+                    let status = if granted == Granted::New { 201 } else { 200 };
+                    given.give_with(status, &taken, SESSION_ID, &taken.session_id);
                 }
                 Err(error) => given.refuse(&error),
             }
@@ -73,12 +79,13 @@ pub fn take(call: Call, asked: api::ExternalSession, given: Given<LicenceInfo>) 
 
 /// `PUT /api/sessions/{ID}`: the session with its new lease.
 pub fn renew(call: Call, given: Given<SessionInfo>) {
-    let id = match identifier::<SessionId>(&call) {
-        Ok(id) => id,
+    let named = match Named::by(&call) {
+        Ok(named) => named,
         Err(error) => return given.refuse(&error),
     };
     call.core.ledger.submit(
         move |book, now| {
+            let id = named.find(book, now)?;
             book.renew_external(id, now)?;
             book.session(id, now).map(session_info).ok_or_else(|| Error::new(Code::RecordNotFound).with(id))
         },
@@ -230,7 +237,7 @@ impl Claims<'_> {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let identity = ExternalSession::new(
             &asked.client_session_id,
-            asked.session_started,
+            asked.session_started.as_deref(),
             &text(&asked.user_name),
             &text(&asked.app_name),
             &text(&asked.computer_name),

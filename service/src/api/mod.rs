@@ -31,6 +31,7 @@ use crate::signature::QueryId;
 use answer::Answer;
 use external::Codes;
 use operation::Operation;
+use sessions::Named;
 
 pub use answer::refusal;
 pub use licences::named_key;
@@ -145,7 +146,9 @@ fn dispatch(core: Arc<Core>, shared: Arc<Shared>, request: Request, visitor: Vis
             return answer.give(answer::refusal(&error, lang).with_header("Allow", &allow));
         }
     };
-    let answer = match request.method.is_write() && !route.handler.everyday {
+    // An application that gives a session back by its own name does what `POST /api/bulk/release` does.
+    let released = route.pattern == routes::SESSION && Named::is_by_application(params.get("ID"));
+    let answer = match request.method.is_write() && !route.handler.everyday && !released {
         true => answer.audited(act(&core, route, &request, &visitor)),
         false => answer,
     };

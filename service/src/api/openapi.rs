@@ -10,6 +10,7 @@ use web::{Access, Method, Route, Router};
 
 use super::operation::{Content, Operation, Parameter};
 use super::query::schema_settings;
+use super::routes::SESSION;
 
 /// Statuses that any operation may refuse with.
 const REFUSALS: [u16; 3] = [400, 500, 503];
@@ -111,9 +112,12 @@ fn media_type(media: &str) -> &str {
 
 fn path_parameters(pattern: &'static str) -> impl Iterator<Item = Value> {
     let names = pattern.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
-    names.map(|name| {
+    names.map(move |name| {
         let (about, schema) = match name {
             "KeyNo" => ("Serial number of the key.", json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX })),
+            _ if pattern == SESSION => {
+                ("Identifier, 32 hex digits; or ClientSessionID of an external session.", json!({ "type": "string" }))
+            }
             _ => ("Identifier, 32 hex digits.", json!({ "type": "string" })),
         };
         told("path", true, &Parameter::new(name, about, schema))

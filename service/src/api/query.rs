@@ -111,7 +111,11 @@ impl Table {
     pub fn shape(&self, query: &[(String, String)]) -> Result<Shape<'_>> {
         let mut shape = Shape::default();
         for (name, value) in query {
-            match name.as_str() {
+            // Libraries of web pages add it, so that no cache answers.
+            if name == "_" {
+                continue;
+            }
+            match self.known(name) {
                 "fields" => {
                     let mut seen = BTreeSet::new();
                     let columns = self.named(value)?.into_iter().map(|(column, _)| column);
@@ -145,8 +149,14 @@ impl Table {
         Ok(shape)
     }
 
+    /// The name of a parameter as it is declared, however its letters are written.
+    fn known<'a>(&self, name: &'a str) -> &'a str {
+        let declared = SHAPING.iter().chain(&self.own).copied();
+        declared.into_iter().find(|known| known.eq_ignore_ascii_case(name)).unwrap_or(name)
+    }
+
     fn column(&self, name: &str) -> Option<&Column> {
-        self.columns.iter().find(|column| column.name == name)
+        self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
     }
 
     fn named(&self, list: &str) -> Result<Vec<(&Column, bool)>> {

@@ -22,7 +22,8 @@ pub const SETTINGS: &str = "/api/settings";
 
 const KEY: &str = "/api/licences/{KeyNo}";
 const SESSIONS: &str = "/api/sessions";
-const SESSION: &str = "/api/sessions/{ID}";
+/// Address of one session.
+pub const SESSION: &str = "/api/sessions/{ID}";
 const CONNECTION: &str = "/api/connections/{ID}";
 
 const SINCE: (&str, &str) = ("since", "Not before this moment, ISO 8601.");
@@ -83,12 +84,12 @@ fn routes() -> Vec<Route<Operation>> {
             Operation::act("Ends a connection and its sessions", &[200], sessions::drop_connection),
         ),
         route(Get, SESSIONS, Viewer, Operation::list("Sessions", "Sessions", vec![], sessions::sessions)),
-        route(Get, SESSION, Viewer, Operation::read("One session", sessions::session)),
+        route(Get, SESSION, Viewer, of_series(Operation::read("One session", sessions::session))),
         route(
             Delete,
             SESSION,
             Operator,
-            Operation::act("Ends a session and frees its licence", &[200], sessions::drop_session),
+            of_series(Operation::act("Ends a session and frees its licence", &[200], sessions::drop_session)),
         ),
         route(
             Post,
@@ -216,7 +217,7 @@ fn routes() -> Vec<Route<Operation>> {
                 method,
                 SESSION,
                 Operator,
-                Operation::act("Renews the lease of an external session", &[200], external::renew)
+                of_series(Operation::act("Renews the lease of an external session", &[200], external::renew))
                     .refuses(&[409])
                     .everyday(),
             ),

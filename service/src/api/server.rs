@@ -18,11 +18,16 @@ use super::{Call, openapi, routes};
 use crate::access::hashing::Purpose;
 use crate::{Core, access};
 
+/// The guide's addresses, in its order: programs that know no others expect them first.
+const GUIDE: [&str; 4] = ["/api/serverinfo", "/api/licences", "/api/connections", "/api/sessions"];
+
 /// `GET /api`.
 pub fn about(_call: &Call) -> Result<ApiInfo> {
     let routes = routes::table().routes();
     let readable = routes.iter().filter(|route| route.method == Method::Get && route.pattern != "/api");
-    let urns = readable.map(|route| route.pattern.to_owned()).filter(|pattern| !pattern.contains('{')).collect();
+    let mut urns: Vec<&str> = readable.map(|route| route.pattern).filter(|pattern| !pattern.contains('{')).collect();
+    urns.sort_by_key(|urn| GUIDE.iter().position(|known| known == urn).unwrap_or(GUIDE.len()));
+    let urns = urns.into_iter().map(str::to_owned).collect();
     let operations = routes.iter().map(|route| OperationInfo {
         method: route.method.name().to_owned(),
         urn: route.pattern.to_owned(),

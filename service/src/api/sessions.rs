@@ -1,12 +1,14 @@
 //! `/api/connections` and `/api/sessions`: who is connected, who holds a licence, and their end at an administrator's wish.
 
-use licence::accounting::book::{ConnectionView, SessionState, SessionView};
+use licence::accounting::book::{Book, ConnectionView, SessionState, SessionView};
 use licence::accounting::{Asker, SessionIdentity};
 use licence::api::{ConnectionInfo, SessionInfo, truth};
 use licence::error::{Code, Error, Result};
-use licence::{ConnectionId, SessionId};
+use licence::time::Moment;
+use licence::{ConnectionId, KeyId, RootHash, SeriesId, SessionId};
 
 use super::Call;
+use super::licences::{root_of, series_of};
 use super::operation::Given;
 use crate::ledger::Ledger;
 
@@ -78,28 +80,81 @@ fn granted(ledger: &Ledger) -> Vec<(licence::Time, SessionId)> {
 
 /// `GET /api/sessions/{ID}`.
 pub fn session(call: &Call) -> Result<SessionInfo> {
-    let id = identifier::<SessionId>(call)?;
-    let found = call.core.ledger.read(|book, now| book.session(id, now).map(session_info));
-    found.ok_or_else(|| missing(call))
+    let named = Named::by(call)?;
+    call.core.ledger.read(|book, now| {
+        let id = named.find(book, now)?;
+        book.session(id, now).map(session_info).ok_or_else(|| missing(call))
+    })
 }
 
 /// `DELETE /api/sessions/{ID}`: the session as it was. Its licence is free; its holder, if it has one, is told so.
 pub fn drop_session(call: Call, given: Given<SessionInfo>) {
-    end_session(&call.core.ledger, call.params.get("ID"), move |outcome| given.result(200, outcome));
+    match Named::by(&call) {
+        Ok(named) => end_named(&call.core.ledger, named, move |outcome| given.result(200, outcome)),
+        Err(error) => given.refuse(&error),
+    }
 }
 
 /// Ends the session of that identifier; `done` gets it as it was.
 pub fn end_session(ledger: &Ledger, id: &str, done: impl FnOnce(Result<SessionInfo>) + Send + 'static) {
-    let unknown = Error::new(Code::RecordNotFound).with(id);
-    let Ok(id) = id.parse::<SessionId>() else { return done(Err(unknown)) };
+    end_named(ledger, Named { name: id.to_owned(), key_id: None, root: None }, done);
+}
+
+fn end_named(ledger: &Ledger, named: Named, done: impl FnOnce(Result<SessionInfo>) + Send + 'static) {
     ledger.submit(
         move |book, now| {
-            let last = book.session(id, now).map(session_info).ok_or(unknown)?;
+            let id = named.find(book, now)?;
+            let last = book.session(id, now).map(session_info).ok_or_else(|| named.missing())?;
             book.drop_session(id, now)?;
             Ok(last)
         },
         done,
     );
+}
+
+/// What an address calls a session: its identifier here, or of an external one the name that its application gave it.
+pub struct Named {
+    name: String,
+    key_id: Option<KeyId>,
+    root: Option<RootHash>,
+}
+
+impl Named {
+    /// The session that a call is about; `?KeyID=` and `?SeriesKey=` tell sessions of one name apart.
+    pub fn by(call: &Call) -> Result<Named> {
+        let name = call.params.get("ID").trim().to_owned();
+        Ok(Named { name, key_id: series_of(&call.request)?, root: root_of(&call.request)? })
+    }
+
+    /// Whether an address with this parameter can mean an external session by its application's name only.
+    pub fn is_by_application(name: &str) -> bool {
+        name.trim().parse::<SessionId>().is_err()
+    }
+
+    /// The session's identifier. One that has it as its identifier goes before those that are called so.
+    pub fn find(&self, book: &Book, now: Moment) -> Result<SessionId> {
+        if let Some(id) = self.name.parse().ok().filter(|id| book.session(*id, now).is_some()) {
+            return Ok(id);
+        }
+        let fits = |series: &SeriesId| {
+            self.key_id.is_none_or(|key_id| series.key_id == key_id) && self.root.is_none_or(|root| series.root == root)
+        };
+        let called = book.series().filter(fits).filter_map(|series| Some((series, book.external(series, &self.name)?)));
+        let called: Vec<(SeriesId, SessionId)> = called.collect();
+        match called.as_slice() {
+            [] => Err(self.missing()),
+            [(_, id)] => Ok(*id),
+            several => {
+                let ways =
+                    several.iter().map(|(series, _)| format!("?KeyID={}&SeriesKey={}", series.key_id, series.root));
+                Err(Error::new(Code::SessionsAlike).with(&self.name).with(ways.collect::<Vec<_>>().join(", ")))
+            }
+        }
+    }
+
+    fn missing(&self) -> Error {
+        Error::new(Code::RecordNotFound).with(&self.name)
+    }
 }
 
 /// The identifier in the address; one that can't be any record's is not found.
@@ -146,7 +201,7 @@ pub fn session_info(view: SessionView<'_>) -> SessionInfo {
             &session.application,
             &session.computer,
             &session.user,
-            Some(session.started),
+            Some(session.started.to_string()),
         ),
         // The caller's own name of the session stands where 1C has its number.
         SessionIdentity::External(session) => (
@@ -155,14 +210,15 @@ pub fn session_info(view: SessionView<'_>) -> SessionInfo {
             &session.application,
             &session.computer,
             &session.user,
-            session.started,
+            session.started.clone(),
         ),
     };
     SessionInfo {
         id: record.id.to_string(),
         session_number: Some(number),
         is_server: record.asker == Asker::Server,
-        info_base_connection_string: base,
+        info_base_connection_string: base.clone(),
+        info_base_connection_str: base,
         app_name: text(application),
         computer_name: text(computer),
         user_name: text(user),

@@ -45,6 +45,7 @@ struct Page<'a> {
     starts: Option<String>,
     expires: Option<String>,
     updated: Option<String>,
+    version_name: Option<&'a str>,
     support: Option<String>,
     industry_support: Option<String>,
     is_plugged: bool,
@@ -114,6 +115,7 @@ pub fn page(reader: &Reader, facts: &Facts) -> Response {
         false => words::key_state(lang, key),
     };
     let parts = facts.fits.iter().flat_map(|fits| &fits.parts);
+    let version_name = key.support.product_version_name.as_deref();
     let main = Page {
         lang,
         key,
@@ -128,11 +130,12 @@ pub fn page(reader: &Reader, facts: &Facts) -> Response {
         activated: words::day(lang, key.activation_date),
         starts: key.start_date.map(|start| words::day(lang, start)),
         expires: key.expire_date.map(|end| words::day(lang, end)),
-        updated: key.update_date.map(|day| words::day(lang, day)),
-        support: support(lang, key.support.support_type.as_deref(), key.support.support_date),
+        updated: key.update_date.filter(|day| *day != key.activation_date).map(|day| words::day(lang, day)),
+        version_name: version_name.filter(|name| *name != key.product_version.to_string()),
+        support: support(lang, key.support.support_type_name.as_deref(), key.support.support_date),
         industry_support: support(
             lang,
-            key.support.industry_support_type.as_deref(),
+            key.support.industry_support_type_name.as_deref(),
             key.support.industry_support_date,
         ),
         is_plugged: facts.is_plugged,

@@ -209,7 +209,7 @@ fn session_row<'a>(reader: &Reader, session: &'a SessionInfo) -> SessionRow<'a> 
     SessionRow {
         session,
         end: reader.address(&format!("/sessions/{}/end", session.id)),
-        started: session.session_started.map(|time| words::moment(lang, time)).unwrap_or_default(),
+        started: session.session_started.as_deref().map(|text| words::stated(lang, text)).unwrap_or_default(),
         expires: words::moment(lang, session.expire_time),
     }
 }

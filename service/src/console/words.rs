@@ -75,6 +75,11 @@ pub(super) fn moment(lang: Lang, time: Time) -> String {
     format!("{} {}", day(lang, time), part(&time.to_string(), 11, 16))
 }
 
+/// What may be a moment, for people.
+pub(super) fn stated(lang: Lang, text: &str) -> String {
+    text.parse().map_or_else(|_| text.to_owned(), |time| moment(lang, time))
+}
+
 /// A date for people, in UTC.
 pub(super) fn day(lang: Lang, time: Time) -> String {
     let text = time.to_string();

@@ -67,6 +67,63 @@ fn one_session_is_renewed_and_ended_by_its_identifier() {
 }
 
 #[test]
+fn a_session_is_given_back_under_the_name_that_its_application_gave_it() {
+    let bench = Bench::ready("given-back");
+    bench.install(1, |licence| licence.licence_count = 2);
+    for name in ["phone 7", "0123456789ABCDEF0123456789ABCDEF"] {
+        assert_eq!(bench.post("/api/sessions", &named(name)).0, 201);
+        let path = format!("/api/sessions/{}", name.replace(' ', "%20"));
+        assert_eq!(bench.get(&path).1["SessionNumber"], name);
+        bench.clock.advance(60_000);
+        assert_eq!(bench.write("PUT", &path, &Value::Null).0, 200);
+        let (status, last) = bench.delete(&path);
+        assert_eq!((status, &last["SessionNumber"]), (200, &json!(name)));
+        assert_eq!(bench.delete(&path).0, 404);
+    }
+    assert_eq!(bench.get("/api/sessions").1["Sessions"], json!([]));
+    assert!(!bench.get("/api/events").1.to_string().contains("phone"), "it is everyday use");
+}
+
+#[test]
+fn a_name_that_sessions_of_two_series_have_is_asked_about() {
+    let bench = Bench::ready("alike");
+    let (one, other) = (Vendor::first(), Vendor::second());
+    for (file, vendor) in [("one.licence", &one), ("other.licence", &other)] {
+        bench.put(file, vendor.licence(bench.identity(), 1, |_| {}).text);
+    }
+    bench.service.reload_keys();
+    for vendor in [&one, &other] {
+        let mut body = named("a");
+        body["SeriesKey"] = json!(vendor.series().root.to_string());
+        assert_eq!(bench.post("/api/sessions", &body).0, 201);
+    }
+    let (status, refusal) = bench.delete("/api/sessions/a");
+    assert_eq!((status, &refusal["ErrorCode"]), (400, &json!(128)));
+    assert!(refusal["Message"].as_str().unwrap().contains(&other.series().root.to_string()), "{refusal}");
+    assert_eq!(bench.delete(&format!("/api/sessions/a?serieskey={}", other.series().root)).0, 200);
+    assert_eq!(bench.delete("/api/sessions/a").0, 200, "the other one is alone now");
+}
+
+#[test]
+fn the_start_of_an_external_session_is_any_text() {
+    let bench = Bench::ready("started");
+    bench.install(1, |_| {});
+    let started = |text: Value| {
+        let mut body = named(&format!("s{}", text.to_string().replace('"', "")));
+        body["SessionStarted"] = text;
+        let (status, taken) = bench.post("/api/sessions", &body);
+        assert_eq!(status, 201, "{taken}");
+        bench.get(&format!("/api/sessions/{}", taken["SessionID"].as_str().unwrap())).1["SessionStarted"].clone()
+    };
+    assert_eq!(started(json!("2020-01-01T12:52:20")), "2020-01-01T12:52:20.000Z");
+    assert_eq!(started(json!("01.01.2020 12:52:20")), "01.01.2020 12:52:20");
+    assert_eq!(started(json!("утром")), "утром");
+    assert_eq!((started(json!("")), started(Value::Null)), (Value::Null, Value::Null));
+    let page = String::from_utf8(bench.ask(request("GET", "/", CHANGED)).body).unwrap();
+    assert!(page.contains("утром"), "{page}");
+}
+
+#[test]
 fn a_key_that_is_set_aside_opens_to_its_code_and_whoever_guesses_has_to_wait() {
     let conf = "[Console]\nPassword=another password\nEnableAccessCodes=1\n[AccessCodes]\nsesame=1\n";
     let bench = Bench::new("codes", conf);

@@ -52,7 +52,7 @@ fn a_list_comes_as_csv_too_with_nothing_that_a_spreadsheet_would_run() {
 #[test]
 fn an_unknown_name_is_refused_with_all_that_are_known() {
     let bench = with_sessions("unknown");
-    for query in ["?Keyid=672B", "?fields=ID,Nothing", "?sort=Nothing", "?since=2020-01-01"] {
+    for query in ["?Key=672B", "?fields=ID,Nothing", "?sort=Nothing", "?since=2020-01-01"] {
         let (status, refusal) = bench.get(&format!("/api/sessions{query}"));
         assert_eq!((status, &refusal["ErrorCode"]), (400, &json!(121)), "{query}");
         assert!(refusal["Message"].as_str().unwrap().contains("SessionNumber, IsServer"), "{refusal}");
@@ -60,6 +60,11 @@ fn an_unknown_name_is_refused_with_all_that_are_known() {
     for list in ["connections", "licences", "denials", "usage", "events"] {
         assert_eq!(bench.get(&format!("/api/{list}?Nothing=1")).1["ErrorCode"], 121, "{list}");
     }
+    let names = |query: &str| bench.get(&format!("/api/sessions{query}")).1["Sessions"].clone();
+    let (asked, spelled) =
+        ("?IsServer=false&fields=ID,KeyID&limit=9", "?isserver=false&Fields=id,keyid&LIMIT=9&_=1700000000");
+    assert_eq!(names(spelled), names(asked), "however names are written");
+    assert!(names(asked)[0]["KeyID"].is_string());
     for query in ["?limit=0", "?limit=x", "?format=xml", "?IsServer=perhaps", "?ExpireTime=soon"] {
         assert_eq!(bench.get(&format!("/api/sessions{query}")).1["ErrorCode"], 122, "{query}");
     }

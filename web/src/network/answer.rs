@@ -7,6 +7,7 @@ use super::transport::{Pulse, Turn};
 use crate::{Headers, Rejection, Reply, Request, RequestId, Response};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use hyper::ext::ReasonPhrase;
 use hyper::header::{CONNECTION, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use hyper::{StatusCode, Version};
 use std::convert::Infallible;
@@ -194,6 +195,10 @@ fn build(front: &Front, response: Response, body: Outgoing) -> Answer {
     }
     let status = StatusCode::from_u16(response.status).ok().filter(|status| !status.is_informational());
     *answer.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    // The guide has a word of its own for it.
+    if answer.status() == StatusCode::ACCEPTED {
+        answer.extensions_mut().insert(ReasonPhrase::from_static(b"Updated"));
+    }
     for (name, value) in response.headers.iter() {
         // Framing is the front's.
         if ["content-length", "transfer-encoding"].iter().any(|framing| name.eq_ignore_ascii_case(framing)) {

@@ -115,8 +115,8 @@ catalogue! {
         ru "Заголовки запроса слишком велики.", "Уменьшите их или увеличьте [Limits] HeaderSize.";
         en "The header of the request is too large.", "Make it smaller or raise [Limits] HeaderSize.";
     142 HttpVersion "EHTTPBadRequest" 505
-        ru "Версия HTTP не поддерживается.", "Используйте HTTP/1.1.";
-        en "The version of HTTP is not supported.", "Use HTTP/1.1.";
+        ru "HTTP/2 и другие версии HTTP, кроме 1.1 и 1.0, не поддерживаются.", "Настройте программу или прокси на HTTP/1.1.";
+        en "HTTP/2 is not spoken here, nor any version but HTTP/1.1 and 1.0.", "Make the program or proxy use HTTP/1.1.";
     143 LengthRequired "EHTTPBadRequest" 411
         ru "Длина тела запроса не названа: Transfer-Encoding не принимается.", "Передавайте тело с Content-Length.";
         en "The length of the body is not told: Transfer-Encoding is not accepted.", "Send the body with Content-Length.";

@@ -12,6 +12,7 @@ pub mod machine;
 pub mod mark;
 pub mod os;
 pub mod output;
+pub mod own_names;
 pub mod paths;
 pub mod record;
 pub mod registry;

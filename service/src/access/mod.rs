@@ -4,6 +4,7 @@
 
 pub(crate) mod attempts;
 pub(crate) mod hashing;
+mod names;
 mod pass;
 mod password;
 mod tally;
@@ -32,6 +33,7 @@ use crate::ledger::AuditEntry;
 use crate::settings::Live;
 pub(crate) use attempts::{Admission, Attempts, Subject};
 use hashing::{Hashing, Purpose};
+use names::Names;
 use tally::{Guesses, Tally};
 
 /// How long a verified pair is remembered.
@@ -75,7 +77,7 @@ pub struct Guard {
     crypto: Provider,
     clock: Arc<dyn Clock>,
     settings: Arc<Live>,
-    computer: String,
+    names: Names,
     /// Key of this process: what is remembered means nothing elsewhere.
     key: Zeroizing<[u8; 32]>,
     attempts: Mutex<Attempts>,
@@ -132,7 +134,7 @@ impl Guard {
             hashing: Hashing::start(clock.clone())?,
             clock,
             settings,
-            computer: licence::host::os::computer_name(),
+            names: Names::default(),
             key: Zeroizing::new(crypto.random_array()?),
             attempts: Mutex::default(),
             tally: Mutex::default(),
@@ -180,8 +182,8 @@ impl Guard {
                 "the server takes such requests by https only ([TLS] Required)",
             );
         }
-        let names = settings.host_names.iter().map(String::as_str).chain([self.computer.as_str()]);
-        if settings.check_rebinding && !origin::host_allowed(request.headers.get("host"), names) {
+        let is_ours = |host: Option<&str>| self.names.allow(host, &settings.host_names, self.clock.now().tick);
+        if settings.check_rebinding && !is_ours(request.headers.get("host")) {
             return refused(
                 "имя сервера в запросе неизвестно, добавьте его в [Console] HostNames",
                 "the request calls the server by an unknown name, add it to [Console] HostNames",

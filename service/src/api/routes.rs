@@ -38,7 +38,7 @@ pub fn table() -> &'static Router<Operation> {
 
 fn routes() -> Vec<Route<Operation>> {
     use Access::{Administrator, Operator, Public, Viewer};
-    use Method::{Delete, Get, Post, Put};
+    use Method::{Delete, Get, Options, Post, Put};
     let route = |method, pattern, access, operation| Route::new(method, pattern, access, operation);
     let mut routes = vec![
         route(Get, "/api", Viewer, Operation::read("Version and addresses", server::about)),
@@ -186,6 +186,9 @@ fn routes() -> Vec<Route<Operation>> {
             Operation::text("Whether requests should be sent here", "text/plain; charset=utf-8", server::ready),
         ),
     ];
+    // HAProxy asks so unless it is told otherwise.
+    let ready = Operation::text("Whether requests should be sent here", "text/plain; charset=utf-8", server::ready);
+    routes.push(route(Options, READY, Public, ready));
     // The guide lets PUT do what POST does.
     for method in [Post, Put] {
         routes.extend([

@@ -139,6 +139,32 @@ fn prometheus_gets_figures_by_its_conventions() {
 }
 
 #[test]
+fn balancers_ask_for_health_and_readiness_by_any_method_and_name_from_anywhere() {
+    let bench =
+        Bench::new("balanced", "[Console]\nLocalAccessOnly=1\nAllowedAddresses=10.0.0.0/8\n[TLS]\nRequired=1\n");
+    for path in ["/healthz", "/readyz", "/systeminfo"] {
+        for method in ["GET", "HEAD", "OPTIONS"] {
+            assert_eq!(bench.ask(request_from(REMOTE, method, path, None)).status, 200, "{method} {path}");
+            let named = with(request_from(REMOTE, method, path, None), "Host", "balancer.example");
+            assert_eq!(bench.ask(named).status, 200, "{method} {path}");
+        }
+    }
+    let named = with(request("GET", "/api", DEFAULT), "Host", "balancer.example");
+    assert_eq!(bench.ask(named).status, 403, "nothing else is open");
+}
+
+#[test]
+fn the_computer_s_own_names_need_no_setting() {
+    let bench = Bench::ready("own-names");
+    for name in licence::host::own_names::own_names() {
+        let named = with(request("GET", "/api", CHANGED), "Host", &format!("{}.:9099", name.to_uppercase()));
+        assert_eq!(bench.ask(named).status, 200, "{name}");
+        let foreign = with(request("GET", "/api", CHANGED), "Host", &format!("{name}.evil.example"));
+        assert_eq!(bench.ask(foreign).status, 403, "{name}");
+    }
+}
+
+#[test]
 fn a_service_that_ends_is_alive_but_not_ready() {
     let bench = Bench::ready("ready");
     assert_eq!(bench.ask(request("GET", "/readyz", None)).body, b"ready\n");

@@ -94,6 +94,7 @@ where
             biased;
             result = &mut connection => break match result {
                 // hyper has answered, or would have but for us; or it has no answer to bytes that are no HTTP.
+                Err(error) if error.is_parse() && pulse.is_http2() => Some(505),
                 Err(error) if error.is_parse() => Some(pulse.refused().unwrap_or(400)),
                 _ => None,
             },
@@ -117,6 +118,7 @@ fn reason(status: u16) -> &'static str {
         408 => "The request header was not received in time.",
         414 => "The address is too long.",
         431 => "The request header is too large.",
+        505 => "HTTP/2 is not spoken here; use HTTP/1.1.",
         _ => "The request is not valid HTTP/1.1.",
     }
 }

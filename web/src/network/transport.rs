@@ -43,7 +43,12 @@ struct State {
     unread: bool,
     /// Fields `Content-Length` that came in, and those of requests that were read: hyper hides one beside `Transfer-Encoding`.
     lengths: Lengths,
+    /// How much of [`PREFACE`] the connection has begun with; `None` once it has gone on otherwise.
+    preface: Option<usize>,
 }
+
+/// With what a client begins that speaks HTTP/2 without asking first.
+const PREFACE: &[u8] = b"PRI * HTTP/2";
 
 /// Counts lines that begin with `Content-Length`, in whatever pieces they come.
 #[derive(Default)]
@@ -73,6 +78,17 @@ impl Lengths {
     }
 }
 
+impl State {
+    fn watch_preface(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.preface = match self.preface {
+                Some(matched) if matched < PREFACE.len() => (PREFACE[matched] == *byte).then_some(matched + 1),
+                known => return self.preface = known,
+            };
+        }
+    }
+}
+
 impl Pulse {
     pub(super) fn new() -> Arc<Self> {
         let state = State {
@@ -82,6 +98,7 @@ impl Pulse {
             refused: None,
             unread: false,
             lengths: Lengths::default(),
+            preface: Some(0),
         };
         Arc::new(Self { state: Mutex::new(state) })
     }
@@ -149,6 +166,11 @@ impl Pulse {
         lengths.came > lengths.read
     }
 
+    /// Whether the client has begun to speak HTTP/2.
+    pub(super) fn is_http2(&self) -> bool {
+        self.state.lock().preface == Some(PREFACE.len())
+    }
+
     pub(super) fn refused(&self) -> Option<u16> {
         self.state.lock().refused
     }
@@ -201,6 +223,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
         if buffer.filled().len() > before {
             let mut state = self.pulse.state.lock();
             state.lengths.watch(&buffer.filled()[before..]);
+            state.watch_preface(&buffer.filled()[before..]);
             if let Phase::Idle(_) = state.phase {
                 state.phase = Phase::Header(Instant::now());
             }

@@ -119,7 +119,7 @@ fn a_malformed_request_is_refused() {
         (&b"GET / HTTP/1.1\r\n\r\n"[..], 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
         (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", 400),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
         (b"GET / HTTP/1.1\r\nHost: x\r\nA: \x00\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: x\r\nA: b\rSet-Cookie: c\r\n\r\n", 400),
         (b"GET /\xd0\xba HTTP/1.1\r\nHost: x\r\n\r\n", 400),

@@ -8,6 +8,7 @@ mod names;
 mod pass;
 mod password;
 mod tally;
+mod wrong;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -35,6 +36,7 @@ pub(crate) use attempts::{Admission, Attempts, Subject};
 use hashing::{Hashing, Purpose};
 use names::Names;
 use tally::{Guesses, Tally};
+use wrong::Wrong;
 
 /// How long a verified pair is remembered.
 const REMEMBERED: Duration = Duration::from_secs(300);
@@ -82,6 +84,7 @@ pub struct Guard {
     key: Zeroizing<[u8; 32]>,
     attempts: Mutex<Attempts>,
     tally: Mutex<Tally>,
+    wrong: Mutex<Wrong>,
     remembered: Mutex<HashMap<[u8; 32], Tick>>,
     /// Threads that hash passwords, for whatever purpose.
     pub(crate) hashing: Hashing,
@@ -138,6 +141,7 @@ impl Guard {
             key: Zeroizing::new(crypto.random_array()?),
             attempts: Mutex::default(),
             tally: Mutex::default(),
+            wrong: Mutex::default(),
             remembered: Mutex::default(),
             pass,
         })
@@ -254,7 +258,7 @@ impl Guard {
         let password = Zeroizing::new(password);
         let address = request.peer.ip();
         if user.len() > password::MAX_LENGTH || password.len() > password::MAX_LENGTH {
-            return Known::Refused(self.failed(address, None));
+            return Known::Refused(self.failed(address, None, None));
         }
         let found = account(&settings, &user);
         let stored = found.map_or("", |(_, stored)| stored);
@@ -262,6 +266,9 @@ impl Guard {
             Ok(mark) => mark,
             Err(error) => return Known::Refused(error),
         };
+        if let Err(error) = self.check_known_wrong(&mark, address) {
+            return Known::Refused(error);
+        }
         let remembered = self.remembers(&mark);
         let is_local = request.is_loopback();
         if let Err(error) = self.admission((address, is_local), &user, remembered) {
@@ -274,7 +281,7 @@ impl Guard {
                     let (hash, role) = (password::DECOY.to_owned(), Access::Public);
                     Known::Unverified(Claimed { user, password, address, is_local, mark, hash, role })
                 }
-                false => Known::Refused(self.failed(address, Some(&user))),
+                false => Known::Refused(self.failed(address, Some(&user), Some(mark))),
             };
         };
         let visitor =
@@ -288,7 +295,7 @@ impl Guard {
             return Known::Unverified(Claimed { user, password, address, is_local, mark, hash, role });
         }
         if self.mark(address, user, stored, stored).as_ref() != Ok(&mark) {
-            return Known::Refused(self.failed(address, Some(user)));
+            return Known::Refused(self.failed(address, Some(user), Some(mark)));
         }
         self.attempts.lock().succeeded(&Subject::address(address));
         let by_default = *user == settings.user && password::is_default(&settings);
@@ -311,10 +318,11 @@ impl Guard {
         if self.remembers(&mark) {
             return self.still_admits(&visitor).map(|()| visitor);
         }
+        self.check_known_wrong(&mark, address)?;
         turn?;
         self.admission((address, is_local), &user, false)?;
         if !password::verify(&hash, &password) {
-            return Err(self.failed(address, Some(&user)));
+            return Err(self.failed(address, Some(&user), Some(mark)));
         }
         self.attempts.lock().succeeded(&Subject::address(address));
         self.still_admits(&visitor)?;
@@ -345,16 +353,31 @@ impl Guard {
     }
 
     /// Counts a failure. Names are not logged: people type passwords in their place.
-    fn failed(&self, address: IpAddr, user: Option<&str>) -> Error {
+    fn failed(&self, address: IpAddr, user: Option<&str>, mark: Option<[u8; 32]>) -> Error {
         log::warn!("{address}: a wrong user name or password");
         let now = self.clock.now().tick;
         self.tally.lock().count(address, now);
+        if let Some(mark) = mark {
+            self.wrong.lock().note(mark, now);
+        }
         let mut attempts = self.attempts.lock();
         attempts.failed(Subject::address(address), now);
         if let Some(user) = user {
             attempts.failed(Subject::Account(user.to_owned()), now);
         }
         Code::Unauthorized.into()
+    }
+
+    /// Refuses a pair that was found wrong before. That is no guess, so it costs nobody a wait.
+    fn check_known_wrong(&self, mark: &[u8; 32], address: IpAddr) -> Result<()> {
+        let now = self.clock.now().tick;
+        let Some(wait) = self.wrong.lock().again(mark, now) else { return Ok(()) };
+        log::warn!("{address}: a wrong user name or password once more");
+        self.tally.lock().count(address, now);
+        match wait {
+            Duration::ZERO => Err(Code::Unauthorized.into()),
+            wait => Err(Error::new(Code::TooManyAttempts).with(wait.as_millis().div_ceil(1000))),
+        }
     }
 
     /// Whether a try is allowed now. Who sits at the server itself can't be locked out of an account by strangers; through a proxy

@@ -368,6 +368,32 @@ fn the_pass_of_this_computers_commands_opens_nothing_to_other_computers() {
 }
 
 #[test]
+fn a_monitor_with_a_stale_password_shuts_nobody_out_and_guessing_costs_as_much() {
+    for hashed in [false, true] {
+        let bench = with_roles(if hashed { "stale-hash" } else { "stale" });
+        let ask = |user, password: &str| bench.ask(request_from(REMOTE, "GET", "/api", Some((user, password)))).status;
+        if hashed {
+            service::access::set_password(&paths(&bench.root), CRYPTO, "admin", "another password").unwrap();
+            bench.service.reload_keys();
+        }
+        for minute in 0..300 {
+            let status = ask("admin", "stale password");
+            assert_eq!(status, if minute < 5 { 401 } else { 429 }, "{minute}");
+            bench.clock.advance(if minute % 2 == 0 { 60_000 } else { 0 });
+        }
+        assert_eq!(ask("vera", "passwort one"), 200, "another account of the same address");
+        assert_eq!(ask("admin", "another password"), 200, "the same account");
+        assert_eq!(ask("admin", "stale password"), 429);
+        let guesses: Vec<u16> = (0..7).map(|number| ask("admin", &format!("guess {number}"))).collect();
+        assert_eq!(guesses, [401, 401, 401, 401, 401, 429, 429], "what is new counts as ever");
+        service::access::set_password(&paths(&bench.root), CRYPTO, "admin", "stale password").unwrap();
+        bench.service.reload_keys();
+        bench.clock.advance(2000);
+        assert_eq!(ask("admin", "stale password"), 200, "what was wrong may be right once the password is changed");
+    }
+}
+
+#[test]
 fn through_a_proxy_of_this_computer_nobody_escapes_the_limit_of_an_account() {
     let bench = with_roles("proxied");
     let proxied = |number: usize| {

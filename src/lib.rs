@@ -27,6 +27,7 @@ pub mod series;
 pub mod settings;
 pub mod subkeys;
 pub mod support;
+pub mod taxpayer;
 pub mod time;
 pub mod trailer;
 pub mod version;

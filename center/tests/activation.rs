@@ -116,7 +116,7 @@ fn two_machines_at_the_same_time_get_one_licence() {
 fn blocked_and_unknown_codes_and_foreign_buyers_get_their_own_refusals() {
     let vendor = Vendor::with_series("refusals");
     let blocked = vendor.code(&["--licences", "1"]);
-    let sold = vendor.code(&["--licences", "1", "--itn", "7700000001"]);
+    let sold = vendor.code(&["--licences", "1", "--itn", "7701000001"]);
     let additional = vendor.code(&["--licences", "1", "--type", "additional"]);
     let demo = vendor.code(&["--licences", "1", "--type", "demo"]);
     vendor.edit_ok(&["block", &blocked, "--center", "centre"]);
@@ -132,11 +132,11 @@ fn blocked_and_unknown_codes_and_foreign_buyers_get_their_own_refusals() {
     assert_eq!(refused(&request(&identity, "a", &sold)), Code::OwnerMismatch);
     assert_eq!(refused(&request(&identity, "a", &additional)), Code::KeyRuleViolated);
     let asked = Request {
-        purpose: Purpose::Activate(Activate { itn: Some("7700000001".into()), ..vendor::activate(&sold) }),
+        purpose: Purpose::Activate(Activate { itn: Some("7701000001".into()), ..vendor::activate(&sold) }),
         ..request(&identity, "a", &sold)
     };
     let main = activate(&centre, &asked, &identity);
-    assert_eq!(main.licence.itn.as_deref(), Some("7700000001"));
+    assert_eq!(main.licence.itn.as_deref(), Some("7701000001"));
     let installed =
         vec![Installed { series: main.series, key_no: main.licence.key_no, issue: 1, key_type: KeyType::Main }];
     let beside = |code: &str| Request { installed: installed.clone(), ..request(&identity, "a", code) };

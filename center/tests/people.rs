@@ -94,12 +94,12 @@ fn what_is_written_over_the_api_is_what_codes_and_keys_are_made_of() {
         "Parameters": { "Филиалы": "3" } });
     write("PUT", "/api/articles", json!({ "KeyID": key_id, "Root": root, "Terms": terms }));
     assert_eq!(read("/api/articles")[0]["Terms"]["Parameters"], json!({ "Филиалы": "3" }));
-    write("PUT", "/api/customers", json!({ "ITN": "7700000001", "IEC": "", "Name": "ООО Ромашка", "Note": "" }));
-    assert_eq!(read("/api/customers?ITN=7700000001")[0]["Name"], "ООО Ромашка");
+    write("PUT", "/api/customers", json!({ "ITN": "7701000001", "IEC": "", "Name": "ООО Ромашка", "Note": "" }));
+    assert_eq!(read("/api/customers?ITN=7701000001")[0]["Name"], "ООО Ромашка");
     let refused = centre.call("PUT", "/api/articles", &operator, &json!({}));
     assert_eq!((refused.0, read("/api/articles").as_array().unwrap().len()), (403, 1));
 
-    let order = json!({ "KeyID": key_id, "Article": "A-7", "ITN": "7700000001", "Count": 2 });
+    let order = json!({ "KeyID": key_id, "Article": "A-7", "ITN": "7701000001", "Count": 2 });
     let codes = write("POST", "/api/codes", order)["Codes"].clone();
     let [first, second] = [0, 1].map(|at| codes[at].as_str().unwrap());
     assert_ne!(first, second);
@@ -112,14 +112,14 @@ fn what_is_written_over_the_api_is_what_codes_and_keys_are_made_of() {
     assert_eq!(centre.refusal(&request(&identity, "a", first), &identity).1.code, Code::OwnerMismatch);
     let with_owner = |code: &str| {
         let asked = request(&identity, "a", code);
-        let owned = licence::activation::Activate { itn: Some("7700000001".into()), ..vendor::activate(code) };
+        let owned = licence::activation::Activate { itn: Some("7701000001".into()), ..vendor::activate(code) };
         Request { purpose: Purpose::Activate(owned), ..asked }
     };
     let Granted::Activated { key, .. } = granted(&centre, &with_owner(first), &identity) else { panic!() };
     assert_eq!((key.licence.licence_count, key.licence.article.as_str()), (7, "A-7"));
     assert_eq!(key.licence.parameters.get("Филиалы").map(String::as_str), Some("3"));
     let (status, history) = centre.call("GET", "/api/keys/672B/1", &operator, &json!(null));
-    assert_eq!((status, &history["Key"]["ITN"]), (200, &json!("7700000001")), "{history}");
+    assert_eq!((status, &history["Key"]["ITN"]), (200, &json!("7701000001")), "{history}");
 
     // No transfers are allowed any more, but one by the vendor's word.
     write("PUT", "/api/series/672B/policy", json!({ "Transfers": 0, "TransferDays": 365 }));
@@ -156,6 +156,120 @@ fn what_is_written_over_the_api_is_what_codes_and_keys_are_made_of() {
     assert_eq!(centre.call("GET", "/api/audit", &operator, &json!(null)).0, 403);
     let tokens = read("/api/tokens");
     assert!(tokens.to_string().contains("boss") && !tokens.to_string().contains(&administrator));
+}
+
+#[test]
+fn a_field_that_nobody_knows_is_refused_by_name_in_every_body() {
+    let vendor = Vendor::with_series("strict");
+    let administrator = vendor.token("boss", "administrator");
+    let centre = vendor.start_centre_with(&["--attempts-per-minute", "0"], &[]);
+    let document: serde_json::Value = serde_json::from_str(&centre.get("/api/openapi.json").1).unwrap();
+    let mut tried = 0;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, _) in operations
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(_, operation)| operation["requestBody"]["content"]["application/json"].is_object())
+        {
+            let path = path.replace("{KeyID}", "672B");
+            let call =
+                centre.call(&method.to_uppercase(), &path, &administrator, &json!({ "SuportDate": "2027-05-01" }));
+            assert!(call.0 == 400 && call.1.to_string().contains("SuportDate"), "{method} {path}: {call:?}");
+            tried += 1;
+        }
+    }
+    assert!(tried >= 9, "{tried}");
+    let series = centre.call("GET", "/api/series", &administrator, &json!(null)).1[0].clone();
+    let (key_id, root) = (&series["KeyID"], &series["Root"]);
+    let terms = json!({ "KeyType": 3, "LicenceCount": 1, "ProductName": "x", "SuportDate": "2027-05-01" });
+    let deep = [
+        ("POST", "/api/codes", json!({ "KeyID": key_id, "Terms": terms })),
+        ("PUT", "/api/articles", json!({ "KeyID": key_id, "Root": root, "Terms": terms })),
+        ("PUT", "/api/series/672B/policy", json!({ "Demo": terms })),
+    ];
+    for (method, path, body) in deep {
+        let call = centre.call(method, path, &administrator, &body);
+        assert!(call.0 == 400 && call.1.to_string().contains("SuportDate"), "{method} {path}: {call:?}");
+    }
+    let customer = json!({ "ITN": "7701000001", "Email": "a@example.org" });
+    let (status, refused) = centre.call("PUT", "/api/customers", &administrator, &customer);
+    assert!(status == 400 && refused.to_string().contains("Email"), "{refused}");
+}
+
+#[test]
+fn changing_terms_keeps_what_is_not_named_and_the_audit_has_old_and_new_values() {
+    let vendor = Vendor::with_series("terms");
+    let code = vendor.code(&[
+        "--licences",
+        "7",
+        "--itn",
+        "7701000001",
+        "--flags",
+        "3",
+        "--parameter",
+        "A=1",
+        "--parameter",
+        "B=2",
+        "--article",
+        "A-7",
+    ]);
+    let administrator = vendor.token("boss", "administrator");
+    let centre = vendor.start_centre();
+    let change = |terms: serde_json::Value| {
+        centre.call("POST", "/api/codes/terms", &administrator, &json!({ "Code": code, "Terms": terms }))
+    };
+    let terms = || {
+        let (_, found) = centre.call("POST", "/api/find", &administrator, &json!({ "Query": code }));
+        found["Code"]["Terms"].clone()
+    };
+    let former = terms();
+    assert_eq!((&former["ITN"], &former["Article"]), (&json!("7701000001"), &json!("A-7")));
+    assert_eq!(change(json!({ "LicenceCount": 9, "Parameters": { "B": null, "C": "3" } })).0, 204);
+    let mut expected = former.clone();
+    expected["LicenceCount"] = json!(9);
+    expected["Parameters"] = json!({ "A": "1", "C": "3" });
+    assert_eq!(terms(), expected);
+    let audit = centre.call("GET", "/api/audit", &administrator, &json!(null)).1;
+    let details = audit[0]["Details"].as_str().unwrap();
+    assert!(details.contains("LicenceCount: 7 → 9") && !details.contains("Article"), "{details}");
+    for wrong in [json!({ "LicenceCount": null }), json!({ "LicenceCount": 0 }), json!({ "ITN": "7701000002" })] {
+        assert_eq!(change(wrong.clone()).0, 400, "{wrong}");
+    }
+    assert_eq!(terms(), expected);
+}
+
+#[test]
+fn an_itn_is_checked_when_it_is_given_and_stays_where_it_is() {
+    let vendor = Vendor::with_series("itn");
+    assert!(
+        vendor
+            .edit_fails(&["code", "--center", "centre", "--serie", "672B", "--licences", "1", "--itn", "7701000002"])
+            .contains("7701000002")
+    );
+    let administrator = vendor.token("boss", "administrator");
+    let centre = vendor.start_centre();
+    let terms = |itn: &str| json!({ "KeyType": 3, "LicenceCount": 1, "ProductName": "x", "Article": "A", "ITN": itn });
+    let series = centre.call("GET", "/api/series", &administrator, &json!(null)).1[0].clone();
+    let (key_id, root) = (&series["KeyID"], &series["Root"]);
+    let bodies = |itn: &str, iec: &str| {
+        [
+            ("POST", "/api/codes", json!({ "KeyID": key_id, "Terms": terms(itn), "IEC": iec })),
+            ("PUT", "/api/articles", json!({ "KeyID": key_id, "Root": root, "Terms": terms(itn) })),
+            ("PUT", "/api/customers", json!({ "ITN": itn, "IEC": iec })),
+        ]
+    };
+    for (method, path, body) in bodies("7701000002", "770101001") {
+        let (status, refused) = centre.call(method, path, &administrator, &body);
+        assert!(status == 400 && refused.to_string().contains("7701000002"), "{path}: {refused}");
+    }
+    for (method, path, body) in bodies("500100732259", "770101001") {
+        assert!(matches!(centre.call(method, path, &administrator, &body).0, 200 | 204), "{path}");
+    }
+    assert_eq!(
+        centre.call("PUT", "/api/customers", &administrator, &json!({ "ITN": "7701000001", "IEC": "7" })).0,
+        400
+    );
 }
 
 #[test]

@@ -134,27 +134,35 @@ impl Centre {
         })
     }
 
-    /// Changes what a code gives. A key that it has become gets its next issue at the next update.
-    pub fn change_terms(&self, actor: &str, code: ActivationCode, terms: &Terms) -> Result<()> {
+    /// Changes what a code gives: `change` makes the new terms of those that count, for a code with a key the key's. The key gets
+    /// its next issue at the next update. Old and new values are in the audit.
+    pub fn change_terms(
+        &self,
+        actor: &str,
+        code: ActivationCode,
+        change: impl Fn(&Terms) -> Result<Terms>,
+    ) -> Result<()> {
         let now = self.now();
         self.store.work(|work| {
             let mut sold = work.lock_code(code)?.ok_or_else(|| Error::new(Code::CodeUnknown))?;
+            let key = sold.key_no.map(|key_no| work.lock_key(&sold.series, key_no)).transpose()?.flatten();
+            let former = key.as_ref().map_or(&sold.terms, |key| &key.terms).clone();
+            let terms = change(&former)?;
             if let Some(fault) = terms.fault(sold.series.key_id) {
                 return Err(Error::new(Code::BadRequest).with(fault));
             }
             sold.terms = terms.clone();
             work.save_code(&sold)?;
-            let mut event = Event::new(now, actor, Kind::TermsChanged).with_code(code);
-            if let Some(key_no) = sold.key_no
-                && let Some(mut key) = work.lock_key(&sold.series, key_no)?
-            {
-                key.terms = terms.clone();
+            let differences = former.differences(&terms);
+            let mut event = Event::new(now, actor, Kind::TermsChanged).with_code(code).with(differences);
+            if let Some(mut key) = key {
                 key.fingerprint = rules::machine_for(&terms.offer, &key.fingerprint);
+                key.terms = terms;
                 if key.state == KeyState::Active {
                     key.reissue();
                 }
                 work.save_key(&key)?;
-                event = event.of_key(&sold.series, key_no);
+                event = event.of_key(&sold.series, key.key_no);
             }
             work.note(&event)
         })

@@ -176,6 +176,7 @@ impl New {
             until: self.until,
         };
         let terms = Terms { offer, itn: self.itn.clone(), iec: self.iec.clone() };
+        terms.check_owner(None)?;
         let centre = folder::centre(&self.center)?;
         centre.store().work(|work| work.add_series(&series, &name))?;
         for code in centre.make_codes(ACTOR, (&series, &terms), self.count)? {

@@ -5,15 +5,14 @@ use licence::code::ActivationCode;
 use licence::error::{Code, Error, Result};
 use licence::{KeyId, KeyNo, RootHash, SeriesId};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use web::{Access, Method, Response};
 
 use super::views::{
     CodeView, EventView, FoundView, HistoryView, KeyView, NewCodes, NewTerms, OfCode, OfKey, Query, TokenView,
 };
-use super::{Answers, Call, Endpoint, Handler, Manner, openapi, requests, route};
+use super::{Answers, Call, Endpoint, Handler, Manner, body, openapi, requests, route};
 use crate::store::{Article, Customer, Event, Kind, Policy, Product, Work};
-use crate::terms::Terms;
+use crate::terms::{Terms, check_owner};
 
 /// Most codes of one request.
 const CODES: u32 = 10_000;
@@ -96,7 +95,7 @@ pub(super) fn operations() -> Vec<Operation> {
             Post,
             "/api/codes/terms",
             Administrator,
-            "Changes what a code or its key gives",
+            "Changes what is named of what a code or its key gives; the rest stays",
             Some("NewTerms"),
             terms,
         ),
@@ -125,10 +124,6 @@ pub(super) fn operations() -> Vec<Operation> {
 
 fn json(value: &impl Serialize) -> Result<Response> {
     Ok(Response::json(200, value).with_header("Cache-Control", "no-store"))
-}
-
-fn body<T: DeserializeOwned>(call: &Call<'_>) -> Result<T> {
-    call.request.json().map_err(|e| Error::new(Code::BadRequest).with(e))
 }
 
 fn read<T>(call: &Call<'_>, job: impl FnMut(&mut Work<'_>) -> Result<T>) -> Result<T> {
@@ -174,15 +169,17 @@ fn metrics(call: &Call<'_>) -> Result<Response> {
 }
 
 fn find(call: &Call<'_>) -> Result<Response> {
-    let Query { query } = body(call)?;
+    let Query { query } = body::read(call)?;
     json(&FoundView::of(call.shared.centre.find(&query)?))
 }
 
 fn new_codes(call: &Call<'_>) -> Result<Response> {
-    let asked: NewCodes = body(call)?;
+    let asked: NewCodes = body::read(call)?;
     if !(1..=CODES).contains(&asked.count) {
         return Err(Error::new(Code::BadRequest).with(format_args!("Count: 1–{CODES}")));
     }
+    check_owner(asked.itn.as_deref(), asked.iec.as_deref())?;
+    asked.terms.as_ref().map_or(Ok(()), |terms| terms.check_owner(None))?;
     let (series, terms) = read(call, |work| {
         let series = series_id(work, asked.key_id, asked.root)?;
         let terms = match (&asked.article, &asked.terms) {
@@ -206,15 +203,15 @@ fn new_codes(call: &Call<'_>) -> Result<Response> {
 }
 
 fn block(call: &Call<'_>) -> Result<Response> {
-    let OfCode { code } = body(call)?;
+    let OfCode { code } = body::read(call)?;
     call.shared.centre.block(call.actor(), code)?;
     let sold = read(call, |work| work.code(code))?.ok_or_else(|| Error::new(Code::CodeUnknown))?;
     json(&CodeView::of(sold))
 }
 
 fn terms(call: &Call<'_>) -> Result<Response> {
-    let NewTerms { code, terms } = body(call)?;
-    call.shared.centre.change_terms(call.actor(), code, &terms)?;
+    let NewTerms { code, terms } = body::read(call)?;
+    call.shared.centre.change_terms(call.actor(), code, |former| former.changed(&terms))?;
     Ok(Response::empty(204))
 }
 
@@ -225,7 +222,7 @@ fn key(call: &Call<'_>) -> Result<Response> {
 }
 
 fn allow(call: &Call<'_>) -> Result<Response> {
-    let OfKey { key_id, root, key_no } = body(call)?;
+    let OfKey { key_id, root, key_no } = body::read(call)?;
     let series = read(call, |work| series_id(work, key_id, root))?;
     json(&KeyView::of(call.shared.centre.allow(call.actor(), &series, key_no)?))
 }
@@ -235,7 +232,7 @@ fn series(call: &Call<'_>) -> Result<Response> {
 }
 
 fn policy(call: &Call<'_>) -> Result<Response> {
-    let policy: Policy = body(call)?;
+    let policy: Policy = body::read(call)?;
     let (key_id, root) = (number(call, "KeyID")?, root_of_query(call)?);
     change(call, &format!("policy {key_id}"), |work| {
         let series = series_id(work, key_id, root)?;
@@ -248,7 +245,7 @@ fn products(call: &Call<'_>) -> Result<Response> {
 }
 
 fn put_product(call: &Call<'_>) -> Result<Response> {
-    let product: Product = body(call)?;
+    let product: Product = body::read(call)?;
     change(call, &format!("product {}", product.name), |work| work.put_product(&product))
 }
 
@@ -257,8 +254,12 @@ fn articles(call: &Call<'_>) -> Result<Response> {
 }
 
 fn put_article(call: &Call<'_>) -> Result<Response> {
-    let article: Article = body(call)?;
-    change(call, &format!("article {}", article.terms.offer.article), |work| work.put_article(&article))
+    let article: Article = body::read(call)?;
+    change(call, &format!("article {}", article.terms.offer.article), |work| {
+        let former = work.article(&article.series, &article.terms.offer.article)?;
+        article.terms.check_owner(former.as_ref().map(|former| &former.terms))?;
+        work.put_article(&article)
+    })
 }
 
 fn customers(call: &Call<'_>) -> Result<Response> {
@@ -267,8 +268,14 @@ fn customers(call: &Call<'_>) -> Result<Response> {
 }
 
 fn put_customer(call: &Call<'_>) -> Result<Response> {
-    let customer: Customer = body(call)?;
-    change(call, &format!("customer {}", customer.itn), |work| work.put_customer(&customer))
+    let customer: Customer = body::read(call)?;
+    change(call, &format!("customer {}", customer.itn), |work| {
+        // One who is there already stays, whatever was checked when he came.
+        if !work.customers(&customer.itn)?.iter().any(|known| known.iec == customer.iec) {
+            check_owner(Some(&customer.itn), Some(customer.iec.as_str()).filter(|iec| !iec.is_empty()))?;
+        }
+        work.put_customer(&customer)
+    })
 }
 
 fn events(call: &Call<'_>, reports: bool) -> Result<Response> {

@@ -2,6 +2,7 @@
 //! touches the store or a key runs on a crew of its own.
 
 mod api;
+mod body;
 mod guard;
 mod metrics;
 mod openapi;

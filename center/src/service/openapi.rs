@@ -57,7 +57,8 @@ fn object(required: &[&str], properties: Value) -> Value {
     json!({ "type": "object", "required": required, "properties": properties })
 }
 
-fn schemas() -> Value {
+/// The schemas, by name.
+pub(super) fn schemas() -> Value {
     let (text, number) = (json!({ "type": "string" }), json!({ "type": "integer" }));
     let key_id = json!({ "type": "string", "pattern": "^[0-9A-Fa-f]{4}$" });
     let root = json!({ "type": "string", "pattern": "^[0-9A-Fa-f]{64}$" });
@@ -88,6 +89,9 @@ fn schemas() -> Value {
     let mut of_terms = offer.clone();
     of_terms["ITN"] = text.clone();
     of_terms["IEC"] = text.clone();
+    let nullable = |schema: &Value| json!({ "anyOf": [schema, { "type": "null" }] });
+    let mut changed = of_terms.clone();
+    changed.as_object_mut().into_iter().flatten().for_each(|(_, schema)| *schema = nullable(schema));
     let required = ["KeyType", "LicenceCount", "ProductName"];
     json!({
         "SignedRequest": { "type": "string", "description": "SLK-REQUEST 1, see docs/formats.md" },
@@ -96,7 +100,14 @@ fn schemas() -> Value {
         "OfKey": object(&["KeyID", "KeyNo"], json!({ "KeyID": key_id, "Root": root, "KeyNo": number })),
         "Offer": object(&required, offer),
         "Terms": object(&required, of_terms),
-        "NewTerms": object(&["Code", "Terms"], json!({ "Code": code, "Terms": terms })),
+        "NewTerms": object(&["Code", "Terms"], json!({
+            "Code": code, "Terms": { "$ref": "#/components/schemas/TermsChange" },
+        })),
+        "TermsChange": {
+            "type": "object",
+            "description": "what is named changes, null takes away, the rest stays",
+            "properties": changed,
+        },
         "NewCodes": object(&["KeyID"], json!({
             "KeyID": key_id, "Root": root, "Article": text, "Terms": terms, "ITN": text, "IEC": text, "Count": number,
         })),

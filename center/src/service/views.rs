@@ -256,10 +256,10 @@ fn one() -> u32 {
     1
 }
 
-/// Changes what a code gives.
+/// Changes what a code gives: what is named.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct NewTerms {
     pub code: ActivationCode,
-    pub terms: Terms,
+    pub terms: serde_json::Map<String, serde_json::Value>,
 }

@@ -21,13 +21,13 @@ fn an_update_brings_changed_terms_once(on: On) {
     let first = server.activate(code).unwrap();
     let mut more = terms(KeyType::Main);
     more.offer.licence_count = 50;
-    bench.centre.change_terms("test", code, &more).unwrap();
+    bench.centre.change_terms("test", code, |_| Ok(more.clone())).unwrap();
     let (news, _, _) = server.update(&[&first]);
     assert_eq!((news[0].licence.licence_count, news[0].licence.issue), (50, 2));
     assert_eq!(server.update(&[&first]).0[0].text, news[0].text, "a lost answer is asked for again");
     assert!(server.update(&[&news[0]]).0.is_empty());
     more.offer.licence_count = 0;
-    assert_eq!(code_of(bench.centre.change_terms("test", code, &more)), Code::BadRequest);
+    assert_eq!(code_of(bench.centre.change_terms("test", code, |_| Ok(more.clone()))), Code::BadRequest);
     let stranger = bench.server("b");
     assert_eq!(stranger.update(&[&first]), (vec![], vec![], vec![]), "another server's key is none of his business");
 }
@@ -146,10 +146,10 @@ fn an_identity_file_is_in_a_licence_whose_terms_allow_it_and_a_container_may_mov
 
     // The vendor changes his mind about either.
     server.machine = "a".into();
-    bench.centre.change_terms("test", code, &allowed).unwrap();
+    bench.centre.change_terms("test", code, |_| Ok(allowed.clone())).unwrap();
     let plain = update(&server, &plain).unwrap();
     assert!(knows_file(&plain));
-    bench.centre.change_terms("test", code, &terms(KeyType::Main)).unwrap();
+    bench.centre.change_terms("test", code, |_| Ok(terms(KeyType::Main))).unwrap();
     assert!(!knows_file(&update(&server, &plain).unwrap()));
 }
 

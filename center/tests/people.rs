@@ -55,7 +55,9 @@ fn a_token_opens_what_its_role_allows_in_the_api_and_the_pages() {
     let (query, of_code) = (json!({ "Query": code }), json!({ "Code": code }));
     assert_eq!(centre.call("POST", "/api/find", "wrong", &query).0, 401);
     let (status, found) = centre.call("POST", "/api/find", &viewer, &query);
-    assert_eq!((status, &found["Code"]["Code"]), (200, &json!(code)));
+    let masked = code.parse::<licence::code::ActivationCode>().unwrap().masked();
+    assert_eq!((status, &found["Code"]["Code"]), (200, &json!(masked)));
+    assert_eq!(centre.call("POST", "/api/find", &operator, &query).1["Code"]["Code"], json!(code));
     assert_eq!(centre.call("POST", "/api/codes/block", &viewer, &of_code).0, 403);
     let (status, blocked) = centre.call("POST", "/api/codes/block", &operator, &of_code);
     assert_eq!((status, &blocked["State"]), (200, &json!("Blocked")));
@@ -273,6 +275,139 @@ fn an_itn_is_checked_when_it_is_given_and_stays_where_it_is() {
 }
 
 #[test]
+fn a_post_under_a_key_does_nothing_twice() {
+    let vendor = Vendor::with_series("once");
+    let (boss, other) = (vendor.token("boss", "administrator"), vendor.token("other", "administrator"));
+    let body = json!({ "KeyID": "672B", "Terms": { "KeyType": 3, "LicenceCount": 1, "ProductName": "x" }, "Count": 2 });
+    let count = || vendor.edit_ok(&["codes", "--center", "centre"]).lines().count();
+    let mut centre = vendor.start_centre();
+    let first = centre.post_once("/api/codes", (&boss, "order 1"), &body);
+    assert_eq!((first.0, count()), (200, 2), "{first:?}");
+    let again = || {
+        std::thread::scope(|scope| {
+            let asking: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| centre.post_once("/api/codes", (&boss, "order 2"), &body))).collect();
+            asking.into_iter().map(|asking| asking.join().unwrap()).collect::<Vec<_>>()
+        })
+    };
+    let together = again();
+    assert!(together.iter().all(|answer| *answer == together[0] && answer.0 == 200), "{together:?}");
+    assert_eq!(count(), 4);
+    centre.stop();
+    let centre = vendor.start_centre();
+    assert_eq!(centre.post_once("/api/codes", (&boss, "order 1"), &body), first);
+    assert_eq!(count(), 4);
+    let mut different = body.clone();
+    different["Count"] = json!(3);
+    assert_eq!(centre.post_once("/api/codes", (&boss, "order 1"), &different).0, 409);
+    assert_eq!(centre.post_once("/api/codes", (&boss, ""), &body).0, 400);
+    assert_eq!(count(), 4);
+    // A key is its sender's own, and a refusal is kept by nobody.
+    assert_ne!(centre.post_once("/api/codes", (&other, "order 1"), &body), first);
+    assert_eq!(count(), 6);
+    let allow = json!({ "KeyID": "672B", "KeyNo": 1 });
+    assert_eq!(centre.post_once("/api/keys/allow", (&boss, "a"), &allow).0, 404);
+    let listed = vendor.edit_ok(&["codes", "--center", "centre"]);
+    let code = listed.split('\t').next().unwrap();
+    activated(&centre, &Identity::generate(CRYPTO).unwrap(), code);
+    for _ in 0..3 {
+        let (status, key) = centre.post_once("/api/keys/allow", (&boss, "a"), &allow);
+        assert!(status == 200 && key.contains("\"Allowance\":1"), "{key}");
+    }
+}
+
+#[test]
+fn unused_codes_are_found_by_itn_and_customer_and_a_viewer_sees_none_in_full() {
+    let vendor = Vendor::with_series("unused");
+    let own = vendor.code(&["--licences", "1", "--itn", "7701000001", "--count", "2"]);
+    let own: Vec<&str> = own.lines().collect();
+    vendor.code(&["--licences", "1", "--itn", "7707083893"]);
+    let (viewer, operator) = (vendor.token("look", "viewer"), vendor.token("support", "operator"));
+    let centre = vendor.start_centre();
+    let customer = json!({ "ITN": "7701000001", "Name": "ООО Ромашка" });
+    assert_eq!(centre.call("PUT", "/api/customers", &operator, &customer).0, 204);
+    let found = |token: &str, query: &str| centre.call("POST", "/api/find", token, &json!({ "Query": query })).1;
+    for query in ["7701000001", "ромашк"] {
+        let codes = found(&operator, query)["Codes"].clone();
+        let codes: Vec<&str> = codes.as_array().unwrap().iter().map(|code| code["Code"].as_str().unwrap()).collect();
+        assert!(codes.len() == 2 && own.iter().all(|code| codes.contains(code)), "{query}: {codes:?}");
+        let page = centre.form("/", (&operator, &centre.address), &[("query", query)]).text;
+        assert!(own.iter().all(|code| page.contains(code)), "{page}");
+        let page = centre.form("/", (&viewer, &centre.address), &[("query", query)]).text;
+        assert!(!own.iter().any(|code| page.contains(code) || page.contains(&code.replace('-', ""))), "{page}");
+        let seen = found(&viewer, query).to_string();
+        assert!(!own.iter().any(|code| seen.contains(code)), "{seen}");
+    }
+    // A reserve code is as good as a new one.
+    let identity = Identity::generate(CRYPTO).unwrap();
+    let code = vendor.code(&["--licences", "1"]);
+    let key = activated(&centre, &identity, &code);
+    let Granted::Reserved { code: reserve, .. } = granted(&centre, &giving_up(&identity, &key), &identity) else {
+        panic!()
+    };
+    let history = |token: &str| centre.call("GET", "/api/keys/672B/1", token, &json!(null)).1.to_string();
+    assert!(history(&operator).contains(&reserve.to_string()));
+    assert!(!history(&viewer).contains(&reserve.to_string()), "{}", history(&viewer));
+    assert!(!found(&viewer, "1").to_string().contains(&reserve.to_string()));
+    let agent: ureq::Agent = ureq::Agent::config_builder().build().into();
+    let page = agent.get(format!("{}/keys/672B/1", centre.address)).header("Authorization", format!("Bearer {viewer}"));
+    assert!(!page.call().unwrap().body_mut().read_to_string().unwrap().contains(&reserve.to_string()));
+    assert!(!vendor.edit_ok(&["codes", "--center", "centre"]).contains("\tnew\t3\t1\t1\t"));
+}
+
+#[test]
+fn lists_come_in_parts_and_unknown_parameters_are_refused() {
+    let vendor = Vendor::with_series("parts");
+    let boss = vendor.token("boss", "administrator");
+    vendor.token("other", "viewer");
+    let centre = vendor.start_centre();
+    for itn in ["7701000001", "7707083893", "500100732259"] {
+        assert_eq!(centre.call("PUT", "/api/customers", &boss, &json!({ "ITN": itn })).0, 204);
+    }
+    let get = |path: &str| centre.call("GET", path, &boss, &json!(null));
+    for path in ["/api/customers", "/api/tokens", "/api/audit"] {
+        let whole = get(path).1;
+        let whole = whole.as_array().unwrap();
+        assert!(whole.len() > 1, "{path}");
+        assert_eq!(get(&format!("{path}?limit=1&offset=1")).1, json!([whole[1]]), "{path}");
+        assert_eq!(get(&format!("{path}?offset=1")).1, json!(whole[1..]), "{path}");
+        assert_eq!(get(&format!("{path}?limit=0")).1, json!([]), "{path}");
+    }
+    for path in ["/api/series", "/api/products", "/api/articles", "/api/reports"] {
+        assert_eq!(get(&format!("{path}?limit=1&offset=1")), (200, json!([])), "{path}");
+    }
+    let (status, refused) = get("/api/customers?itm=7701000001");
+    assert!(status == 400 && refused.to_string().contains("itm"), "{refused}");
+    assert_eq!(get("/api/audit?limit=all").0, 400);
+    assert_eq!(get("/api/audit?limit=-1").0, 400);
+}
+
+#[test]
+fn what_a_record_refers_to_must_be_there_and_a_store_that_fails_is_told_as_the_centres() {
+    let vendor = Vendor::with_series("foreign");
+    let code = vendor.code(&["--licences", "1"]);
+    let boss = vendor.token("boss", "administrator");
+    let centre = vendor.start_centre();
+    let root = "0".repeat(64);
+    let terms = json!({ "KeyType": 3, "LicenceCount": 1, "ProductName": "x", "Article": "A" });
+    let unknown = [
+        ("/api/products", json!({ "KeyID": "672B", "Root": root, "Name": "x" })),
+        ("/api/articles", json!({ "KeyID": "672B", "Root": root, "Terms": terms })),
+    ];
+    for (path, body) in unknown {
+        let (status, refused) = centre.call("PUT", path, &boss, &body);
+        assert!(status == 404 && refused.to_string().contains("672B"), "{path}: {refused}");
+    }
+    let policy = format!("/api/series/672B/policy?Root={root}");
+    assert_eq!(centre.call("PUT", &policy, &boss, &json!({ "Transfers": 1 })).0, 404);
+    let store = rusqlite::Connection::open(vendor.path("centre/center.db")).unwrap();
+    store.execute_batch("ALTER TABLE codes RENAME TO gone").unwrap();
+    let identity = Identity::generate(CRYPTO).unwrap();
+    let (status, error) = centre.refusal(&request(&identity, "a", &code), &identity);
+    assert_eq!((status, error.code), (503, Code::CentreStoreFailed), "{error}");
+}
+
+#[test]
 fn support_finds_blocks_and_allows_on_pages_and_no_foreign_page_does() {
     let vendor = Vendor::with_series("pages");
     let codes = vendor.code(&["--licences", "1", "--count", "2"]);
@@ -288,7 +423,10 @@ fn support_finds_blocks_and_allows_on_pages_and_no_foreign_page_does() {
     assert!(found.status == 200 && found.text.contains("672B.1") && found.text.contains("active"), "{}", found.text);
     let key = found.text.split("href=\"").find_map(|text| text.starts_with("/keys/").then(|| text.split('"').next()));
     let key = key.flatten().unwrap();
-    let unsold = post("/", &viewer, &[("query", codes[1])]);
+    let hidden = post("/", &viewer, &[("query", codes[1])]);
+    // The form has what was typed; the page adds nothing to it.
+    assert!(hidden.text.matches(codes[1]).count() == 1 && !hidden.text.contains("/codes/block"), "{}", hidden.text);
+    let unsold = post("/", &operator, &[("query", codes[1])]);
     assert!(unsold.text.contains("/codes/block") && unsold.text.contains(codes[1]), "{}", unsold.text);
     let nothing = post("/", &viewer, &[("query", "<script>")]);
     assert!(nothing.text.contains("Nothing was found") && !nothing.text.contains("<script>"), "{}", nothing.text);

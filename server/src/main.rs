@@ -145,9 +145,12 @@ fn exit_code(code: Code, may_refuse: bool) -> u8 {
     match code {
         Code::SettingsWrong | Code::CertificateUnusable => exit::SETTINGS,
         Code::PortBusy | Code::IdentityServedElsewhere | Code::StoreOwned | Code::ServerRunning => exit::BUSY,
-        Code::CentreUnreachable | Code::CentreSilent | Code::CentreFailing | Code::Busy | Code::TooManyAttempts => {
-            exit::UNREACHABLE
-        }
+        Code::CentreUnreachable
+        | Code::CentreSilent
+        | Code::CentreFailing
+        | Code::CentreStoreFailed
+        | Code::Busy
+        | Code::TooManyAttempts => exit::UNREACHABLE,
         // What somebody asked for is no good, and nothing was changed: the numbers of keys and activation.
         code if may_refuse && matches!(code.number(), 112 | 200..=239 | 300 | 400..=479) => exit::REFUSED,
         _ => exit::FAILED,
@@ -211,6 +214,7 @@ mod tests {
         let of = |code| exit_code(code, true);
         assert_eq!((of(Code::SettingsWrong), of(Code::PortBusy), of(Code::StoreDamaged)), (4, 5, 1));
         assert_eq!((of(Code::CodeUsed), of(Code::KeyRetired), of(Code::NoKey)), (6, 6, 6));
+        assert_eq!(of(Code::CentreStoreFailed), 7);
         assert_eq!((of(Code::CentreUnreachable), exit_code(Code::RecordNotFound, false)), (7, 1));
     }
 }

@@ -340,9 +340,15 @@ catalogue! {
     416 DemoRefused "EActivationCode" 403
         ru "Демонстрационная лицензия серии {0} не выдана: {1}.", "Введите код активации или обратитесь к поставщику.";
         en "No demo licence of series {0}: {1}.", "Enter an activation code or ask the vendor.";
+    417 RepeatDiffers "EHTTPBadRequest" 409
+        ru "С Idempotency-Key \"{0}\" уже пришёл другой запрос.", "Дайте каждому новому запросу свой ключ.";
+        en "Another request came with Idempotency-Key \"{0}\" already.", "Give each new request a key of its own.";
     418 TokenWrong "EHTTPUnauthorized" 401
         ru "Токен неверен или отозван.", "Получите токен: licencecenter token.";
         en "The token is wrong or was withdrawn.", "Get a token: licencecenter token.";
+    419 CentreStoreFailed "ECentre" 503
+        ru "Хранилище центра лицензирования сейчас не работает.", "Повторите позже: код не пропадёт. Причина – в журнале центра у поставщика.";
+        en "The store of the licensing centre does not work at present.", "Try again later: no code is lost. The cause is in the log of the vendor's centre.";
     450 ResponseUnknown "ECentre" 409
         ru "Ответ центра не относится ни к одному запросу этого сервера.", "Создайте запрос на этом сервере, получите на него ответ и установите его здесь.";
         en "This answer of the centre belongs to no request of this server.", "Make a request on this server, get an answer to it and install it here.";

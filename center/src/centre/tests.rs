@@ -103,7 +103,7 @@ impl Bench {
     }
 
     fn reports(&self) -> Vec<Kind> {
-        let events = self.centre.store.work(|work| work.latest_events(true, 9)).unwrap();
+        let events = self.centre.store.work(|work| work.latest_events(true, (0, 9))).unwrap();
         events.into_iter().map(|event| event.kind).collect()
     }
 }

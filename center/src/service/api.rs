@@ -11,11 +11,19 @@ use super::views::{
     CodeView, EventView, FoundView, HistoryView, KeyView, NewCodes, NewTerms, OfCode, OfKey, Query, TokenView,
 };
 use super::{Answers, Call, Endpoint, Handler, Manner, body, openapi, requests, route};
-use crate::store::{Article, Customer, Event, Kind, Policy, Product, Work};
+use crate::CRYPTO;
+use crate::store::{Article, Customer, Event, Kind, Policy, Product, Repeat, Work};
 use crate::terms::{Terms, check_owner};
 
 /// Most codes of one request.
 const CODES: u32 = 10_000;
+/// Names in queries.
+const LIMIT: &str = "limit";
+const OFFSET: &str = "offset";
+const ITN: &str = "ITN";
+const ROOT: &str = "Root";
+/// Longest `Idempotency-Key`.
+const KEY: usize = 255;
 /// Events in a list.
 const EVENTS: u32 = 500;
 
@@ -130,6 +138,73 @@ fn read<T>(call: &Call<'_>, job: impl FnMut(&mut Work<'_>) -> Result<T>) -> Resu
     call.shared.centre.store().work(job)
 }
 
+/// The part of a list that is asked for: how many are skipped, and how many are wanted at most.
+fn page(call: &Call<'_>) -> Result<(u32, Option<u32>)> {
+    let known = parameters(call.request.method, &call.request.path);
+    if let Some((name, _)) = call.request.query.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        return Err(Error::new(Code::UnknownName).with(name).with(known.join(", ")));
+    }
+    let number = |name: &str| match call.request.query(name) {
+        None => Ok(None),
+        Some(text) => {
+            let wrong = || Error::new(Code::WrongValue).with(name).with(text).with(format_args!("0–{}", u32::MAX));
+            text.parse().map(Some).map_err(|_| wrong())
+        }
+    };
+    Ok((number(OFFSET)?.unwrap_or_default(), number(LIMIT)?))
+}
+
+/// Answers with a list, or the part of it that is asked for.
+fn listed<T: Serialize>(call: &Call<'_>, job: impl FnMut(&mut Work<'_>) -> Result<Vec<T>>) -> Result<Response> {
+    let (skipped, count) = page(call)?;
+    let count = count.map_or(usize::MAX, |count| count as usize);
+    let items = read(call, job)?;
+    json(&items.iter().skip(skipped as usize).take(count).collect::<Vec<_>>())
+}
+
+/// Parameters of the query that an operation takes; others are refused by name.
+pub(super) fn parameters(method: Method, path: &str) -> &'static [&'static str] {
+    match (method, path) {
+        (Method::Get, "/api/customers") => &[LIMIT, OFFSET, ITN],
+        (
+            Method::Get,
+            "/api/series" | "/api/products" | "/api/articles" | "/api/reports" | "/api/audit" | "/api/tokens",
+        ) => &[LIMIT, OFFSET],
+        (_, "/api/keys/{KeyID}/{KeyNo}" | "/api/series/{KeyID}/policy") => &[ROOT],
+        _ => &[],
+    }
+}
+
+/// Runs what a `POST` is for, in one transaction; under an `Idempotency-Key` once, whoever repeats it is answered as before.
+fn once<T: Serialize>(call: &Call<'_>, mut job: impl FnMut(&mut Work<'_>) -> Result<Option<T>>) -> Result<Response> {
+    let mut job = |work: &mut Work<'_>| {
+        let text = job(work)?.map(|answer| serde_json::to_string(&answer)).transpose();
+        text.map(Option::unwrap_or_default).map_err(|e| Error::new(Code::Internal).with(e))
+    };
+    let text = match repeat(call)? {
+        None => call.shared.centre.store().work(job)?,
+        Some(repeat) => {
+            let now = call.shared.centre.now();
+            call.shared.centre.store().work(|work| work.once((&repeat, now), &mut job))?
+        }
+    };
+    if text.is_empty() {
+        return Ok(Response::empty(204));
+    }
+    let response = Response::new(200, "application/json; charset=utf-8", text);
+    Ok(response.with_header("Cache-Control", "no-store"))
+}
+
+/// What tells a repeated request from another one, if it has a key.
+fn repeat(call: &Call<'_>) -> Result<Option<Repeat>> {
+    let Some(key) = call.request.headers.get("idempotency-key").map(str::trim) else { return Ok(None) };
+    if !(1..=KEY).contains(&key.len()) || !key.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return Err(Error::new(Code::BadRequest).with(format_args!("Idempotency-Key: 1–{KEY} ASCII")));
+    }
+    let request = CRYPTO.sha256(&[call.request.path.as_bytes(), b"\n", &call.request.body]);
+    Ok(Some(Repeat { actor: call.actor().into(), key: key.into(), request: licence::id::hex(&request) }))
+}
+
 /// Runs a change of the catalogue and notes it.
 fn change(call: &Call<'_>, details: &str, mut job: impl FnMut(&mut Work<'_>) -> Result<()>) -> Result<Response> {
     let event = Event::new(call.shared.centre.now(), call.actor(), Kind::CatalogueChanged).with(details);
@@ -152,8 +227,13 @@ fn series_id(work: &mut Work<'_>, key_id: KeyId, root: Option<RootHash>) -> Resu
     }
 }
 
+/// Refuses a series that the store does not know.
+fn known(work: &mut Work<'_>, series: &SeriesId) -> Result<()> {
+    work.series(series)?.map(drop).ok_or_else(|| Error::new(Code::RecordNotFound).with(series.key_id))
+}
+
 fn root_of_query(call: &Call<'_>) -> Result<Option<RootHash>> {
-    let root = call.request.query("Root").map(str::parse).transpose();
+    let root = call.request.query(ROOT).map(str::parse).transpose();
     root.map_err(|_| Error::new(Code::BadRequest).with("Root"))
 }
 
@@ -170,7 +250,7 @@ fn metrics(call: &Call<'_>) -> Result<Response> {
 
 fn find(call: &Call<'_>) -> Result<Response> {
     let Query { query } = body::read(call)?;
-    json(&FoundView::of(call.shared.centre.find(&query)?))
+    json(&FoundView::of(call.shared.centre.find(&query)?, call.sight()))
 }
 
 fn new_codes(call: &Call<'_>) -> Result<Response> {
@@ -198,37 +278,46 @@ fn new_codes(call: &Call<'_>) -> Result<Response> {
     struct Made {
         codes: Vec<ActivationCode>,
     }
-    let codes = call.shared.centre.make_codes(call.actor(), (&series, &terms), asked.count)?;
-    json(&Made { codes })
+    let sale = (&series, &terms);
+    once(call, |work| {
+        Ok(Some(Made { codes: call.shared.centre.make_codes_in(work, call.actor(), sale, asked.count)? }))
+    })
 }
 
 fn block(call: &Call<'_>) -> Result<Response> {
     let OfCode { code } = body::read(call)?;
-    call.shared.centre.block(call.actor(), code)?;
-    let sold = read(call, |work| work.code(code))?.ok_or_else(|| Error::new(Code::CodeUnknown))?;
-    json(&CodeView::of(sold))
+    once(call, |work| {
+        call.shared.centre.block_in(work, call.actor(), code)?;
+        let sold = work.code(code)?.ok_or_else(|| Error::new(Code::CodeUnknown))?;
+        Ok(Some(CodeView::of(sold, call.sight())))
+    })
 }
 
 fn terms(call: &Call<'_>) -> Result<Response> {
     let NewTerms { code, terms } = body::read(call)?;
-    call.shared.centre.change_terms(call.actor(), code, |former| former.changed(&terms))?;
-    Ok(Response::empty(204))
+    once(call, |work| {
+        let changed = |former: &Terms| former.changed(&terms);
+        call.shared.centre.change_terms_in(work, call.actor(), code, changed).map(|()| None::<()>)
+    })
 }
 
 fn key(call: &Call<'_>) -> Result<Response> {
     let (key_id, key_no, root) = (number(call, "KeyID")?, number::<KeyNo>(call, "KeyNo")?, root_of_query(call)?);
     let series = read(call, |work| series_id(work, key_id, root))?;
-    json(&HistoryView::of(call.shared.centre.history(&series, key_no)?))
+    json(&HistoryView::of(call.shared.centre.history(&series, key_no)?, call.sight()))
 }
 
 fn allow(call: &Call<'_>) -> Result<Response> {
     let OfKey { key_id, root, key_no } = body::read(call)?;
-    let series = read(call, |work| series_id(work, key_id, root))?;
-    json(&KeyView::of(call.shared.centre.allow(call.actor(), &series, key_no)?))
+    once(call, |work| {
+        let series = series_id(work, key_id, root)?;
+        let key = call.shared.centre.allow_in(work, call.actor(), &series, key_no)?;
+        Ok(Some(KeyView::of(key, call.sight())))
+    })
 }
 
 fn series(call: &Call<'_>) -> Result<Response> {
-    json(&read(call, |work| work.all_series())?)
+    listed(call, |work| work.all_series())
 }
 
 fn policy(call: &Call<'_>) -> Result<Response> {
@@ -241,21 +330,25 @@ fn policy(call: &Call<'_>) -> Result<Response> {
 }
 
 fn products(call: &Call<'_>) -> Result<Response> {
-    json(&read(call, |work| work.products())?)
+    listed(call, |work| work.products())
 }
 
 fn put_product(call: &Call<'_>) -> Result<Response> {
     let product: Product = body::read(call)?;
-    change(call, &format!("product {}", product.name), |work| work.put_product(&product))
+    change(call, &format!("product {}", product.name), |work| {
+        known(work, &product.series)?;
+        work.put_product(&product)
+    })
 }
 
 fn articles(call: &Call<'_>) -> Result<Response> {
-    json(&read(call, |work| work.articles())?)
+    listed(call, |work| work.articles())
 }
 
 fn put_article(call: &Call<'_>) -> Result<Response> {
     let article: Article = body::read(call)?;
     change(call, &format!("article {}", article.terms.offer.article), |work| {
+        known(work, &article.series)?;
         let former = work.article(&article.series, &article.terms.offer.article)?;
         article.terms.check_owner(former.as_ref().map(|former| &former.terms))?;
         work.put_article(&article)
@@ -263,8 +356,8 @@ fn put_article(call: &Call<'_>) -> Result<Response> {
 }
 
 fn customers(call: &Call<'_>) -> Result<Response> {
-    let itn = call.request.query("ITN").unwrap_or_default();
-    json(&read(call, |work| work.customers(itn))?)
+    let itn = call.request.query(ITN).unwrap_or_default();
+    listed(call, |work| work.customers(itn))
 }
 
 fn put_customer(call: &Call<'_>) -> Result<Response> {
@@ -279,7 +372,8 @@ fn put_customer(call: &Call<'_>) -> Result<Response> {
 }
 
 fn events(call: &Call<'_>, reports: bool) -> Result<Response> {
-    let events = read(call, |work| work.latest_events(reports, EVENTS))?;
+    let (skipped, count) = page(call)?;
+    let events = read(call, |work| work.latest_events(reports, (skipped, count.map_or(EVENTS, |n| n.min(EVENTS)))))?;
     json(&events.into_iter().map(EventView::of).collect::<Vec<_>>())
 }
 
@@ -292,6 +386,5 @@ fn audit(call: &Call<'_>) -> Result<Response> {
 }
 
 fn tokens(call: &Call<'_>) -> Result<Response> {
-    let tokens = read(call, |work| work.tokens())?;
-    json(&tokens.into_iter().map(TokenView::of).collect::<Vec<_>>())
+    listed(call, |work| Ok(work.tokens()?.into_iter().map(TokenView::of).collect()))
 }

@@ -93,6 +93,11 @@ impl Call<'_> {
         lang(self.request.language())
     }
 
+    /// Which codes he sees in full.
+    fn sight(&self) -> views::Sight {
+        views::Sight::of(self.token.as_ref().map(|token| token.role))
+    }
+
     /// Who does it, for the audit.
     fn actor(&self) -> &str {
         self.token.as_ref().map_or("-", |token| &token.name)
@@ -107,10 +112,22 @@ fn lang(language: Language) -> Lang {
 }
 
 fn refusal(error: &Error, language: Language) -> Response {
+    let error = &of_the_centre(error);
     // With the error itself in it, so that a server can tell it in its own language.
     let status = error.code.status();
     let body = Refusal::of(error, lang(language), status::text(status));
     Response::json(status, &body).with_retry_after(error.retry_after())
+}
+
+/// What others are told of an error: whose store it is that fails, while the log has the cause.
+fn of_the_centre(error: &Error) -> Error {
+    match error.code {
+        Code::StoreFailed | Code::StoreDamaged => {
+            log::error!("{error}");
+            Code::CentreStoreFailed.into()
+        }
+        _ => error.clone(),
+    }
 }
 
 impl CentreService {

@@ -3,7 +3,7 @@
 use licence::error::Result;
 use licence::version::VERSION;
 use serde_json::{Map, Value, json};
-use web::{Access, Response};
+use web::{Access, Method, Response};
 
 use super::{Call, api};
 
@@ -16,9 +16,18 @@ fn describe() -> Value {
     let mut paths = Map::new();
     for operation in api::operations() {
         let names = operation.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-        let parameters: Vec<Value> = names
+        let of_query = api::parameters(operation.method, operation.path).iter();
+        let of_query = of_query.map(|name| json!({ "name": name, "in": "query", "schema": { "type": "string" } }));
+        let mut parameters: Vec<Value> = names
             .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
+            .chain(of_query)
             .collect();
+        if operation.method == Method::Post && operation.access != Access::Public {
+            parameters.push(json!({
+                "name": "Idempotency-Key", "in": "header", "schema": { "type": "string", "maxLength": 255 },
+                "description": "repeated with the same key the request is answered as before, and nothing is done twice; kept for 30 days",
+            }));
+        }
         let mut described = json!({
             "summary": operation.summary,
             "parameters": parameters,

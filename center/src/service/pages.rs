@@ -10,6 +10,7 @@ use licence::{KeyId, KeyNo, SeriesId, Time};
 use web::page::{Frame, Link};
 use web::{Access, Method, Request, Response, status};
 
+use super::views::Sight;
 use super::{Answers, Call, Endpoint, Handler, Manner, requests, route};
 use crate::centre::{Found, KeyHistory};
 use crate::store::{Event, Key, KeyState, Origin, Sold, State};
@@ -23,7 +24,7 @@ struct Search<'a> {
     lang: Lang,
     query: &'a str,
     searched: bool,
-    code: Option<CodeRow>,
+    codes: Vec<CodeRow>,
     keys: Vec<KeyRow>,
 }
 
@@ -31,6 +32,8 @@ struct Search<'a> {
 #[template(path = "key.html")]
 struct KeyPage {
     lang: Lang,
+    /// Whether he may do something about it.
+    acts: bool,
     key: KeyRow,
     root: String,
     codes: Vec<CodeRow>,
@@ -100,7 +103,7 @@ struct EventRow {
 }
 
 impl CodeRow {
-    fn of(sold: &Sold, lang: Lang) -> CodeRow {
+    fn of(sold: &Sold, sight: Sight, lang: Lang) -> CodeRow {
         let origin = match sold.origin {
             Origin::Sold => lang.pick("продан", "sold"),
             Origin::Demo => lang.pick("демо", "demo"),
@@ -112,10 +115,10 @@ impl CodeRow {
             State::Blocked => lang.pick("заблокирован", "blocked"),
         };
         CodeRow {
-            code: sold.code.to_string(),
+            code: sight.code(sold.code, sold.state != State::New),
             origin,
             state,
-            blockable: sold.state != State::Blocked,
+            blockable: sight == Sight::All && sold.state != State::Blocked,
             created: moment(sold.created),
             product: sold.terms.offer.product_name.clone(),
         }
@@ -228,6 +231,7 @@ fn shown(call: &Call<'_>, title: (&str, &str), main: &impl Template) -> Result<R
 
 /// A refusal as a page; without a token the browser asks for one.
 pub(super) fn refused(request: &Request, error: &Error) -> Response {
+    let error = &super::of_the_centre(error);
     let lang = super::lang(request.language());
     let code = error.code.status();
     let main = Refusal { cause: error.cause(lang), remedy: error.remedy(lang) };
@@ -250,12 +254,12 @@ fn search(call: &Call<'_>) -> Result<Response> {
     let lang = call.lang();
     let searched = call.request.method == Method::Post;
     let query = if searched { field(call, "query")? } else { String::new() };
-    let Found { code, keys } = call.shared.centre.find(&query)?;
+    let Found { codes, keys } = call.shared.centre.find(&query)?;
     let main = Search {
         lang,
         query: &query,
         searched,
-        code: code.map(|sold| CodeRow::of(&sold, lang)),
+        codes: codes.iter().map(|sold| CodeRow::of(sold, call.sight(), lang)).collect(),
         keys: keys.iter().map(|key| KeyRow::of(key, lang)).collect(),
     };
     shown(call, ("Поиск кодов и ключей", "Codes and keys"), &main)
@@ -279,9 +283,10 @@ fn key(call: &Call<'_>) -> Result<Response> {
     let KeyHistory { key, codes, transfers, events, .. } = call.shared.centre.history(&series, key_no)?;
     let main = KeyPage {
         lang,
+        acts: call.sight() == Sight::All,
         key: KeyRow::of(&key, lang),
         root: series.root.to_string(),
-        codes: codes.iter().map(|sold| CodeRow::of(sold, lang)).collect(),
+        codes: codes.iter().map(|sold| CodeRow::of(sold, call.sight(), lang)).collect(),
         history: events.iter().map(|event| EventRow::of(event, lang)).collect(),
         transfers: transfers.into_iter().map(|t| (moment(t.at), t.reason, t.comment)).collect(),
     };
@@ -305,7 +310,7 @@ fn block(call: &Call<'_>) -> Result<Response> {
 
 fn reports(call: &Call<'_>) -> Result<Response> {
     let lang = call.lang();
-    let events = call.shared.centre.store().work(|work| work.latest_events(true, REPORTS))?;
+    let events = call.shared.centre.store().work(|work| work.latest_events(true, (0, REPORTS)))?;
     let reports = events.iter().map(|event| EventRow::of(event, lang)).collect();
     shown(call, ("Сообщения", "Reports"), &Reports { lang, reports })
 }

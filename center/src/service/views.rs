@@ -3,16 +3,38 @@
 use licence::code::ActivationCode;
 use licence::{KeyId, KeyNo, RootHash, SeriesId, Time};
 use serde::{Deserialize, Serialize};
+use web::Access;
 
 use crate::centre::{Found, KeyHistory};
 use crate::store::{Activated, Event, Key, KeyState, Origin, Sold, State, Token, Transfer};
 use crate::terms::Terms;
 
+/// Which codes a caller sees in full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// Those that can't be exchanged any more: the others are as good as money.
+    Spent,
+    /// All.
+    All,
+}
+
+impl Sight {
+    /// That of a role.
+    pub fn of(role: Option<Access>) -> Sight {
+        if role.is_some_and(|role| role >= Access::Operator) { Sight::All } else { Sight::Spent }
+    }
+
+    /// A code as it is seen: masked, unless it is spent or everything is seen.
+    pub fn code(self, code: ActivationCode, spent: bool) -> String {
+        if spent || self == Sight::All { code.to_string() } else { code.masked() }
+    }
+}
+
 /// A code.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct CodeView {
-    code: ActivationCode,
+    code: String,
     #[serde(rename = "KeyID")]
     key_id: KeyId,
     origin: &'static str,
@@ -23,13 +45,14 @@ pub struct CodeView {
 }
 
 impl CodeView {
-    pub fn of(sold: Sold) -> CodeView {
+    pub fn of(sold: Sold, sight: Sight) -> CodeView {
         let origin = match sold.origin {
             Origin::Sold => "Sold",
             Origin::Demo => "Demo",
             Origin::Reserve => "Reserve",
         };
         let Sold { code, series, state, terms, created, key_no, .. } = sold;
+        let code = sight.code(code, state != State::New);
         CodeView { code, key_id: series.key_id, origin, state, created, key_no, terms }
     }
 }
@@ -46,7 +69,7 @@ pub struct KeyView {
     revoked: bool,
     allowance: u32,
     issue: u32,
-    code: ActivationCode,
+    code: String,
     #[serde(rename = "ITN")]
     itn: Option<String>,
     #[serde(rename = "IEC")]
@@ -59,7 +82,8 @@ pub struct KeyView {
 }
 
 impl KeyView {
-    pub fn of(key: Key) -> KeyView {
+    pub fn of(key: Key, sight: Sight) -> KeyView {
+        let spent = key.state == KeyState::Active;
         let state = match key.state {
             KeyState::Active => "Active",
             KeyState::Reserved => "Reserved",
@@ -74,7 +98,7 @@ impl KeyView {
             revoked,
             allowance,
             issue,
-            code,
+            code: sight.code(code, spent),
             itn,
             iec,
             activated,
@@ -89,14 +113,17 @@ impl KeyView {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct FoundView {
+    /// The first of the codes, for programs that know one only.
     code: Option<CodeView>,
+    codes: Vec<CodeView>,
     keys: Vec<KeyView>,
 }
 
 impl FoundView {
-    pub fn of(found: Found) -> FoundView {
-        let keys = found.keys.into_iter().map(KeyView::of).collect();
-        FoundView { code: found.code.map(CodeView::of), keys }
+    pub fn of(found: Found, sight: Sight) -> FoundView {
+        let keys = found.keys.into_iter().map(|key| KeyView::of(key, sight)).collect();
+        let code = found.codes.first().cloned().map(|sold| CodeView::of(sold, sight));
+        FoundView { code, codes: found.codes.into_iter().map(|sold| CodeView::of(sold, sight)).collect(), keys }
     }
 }
 
@@ -117,7 +144,7 @@ struct ActivatedView {
 #[serde(rename_all = "PascalCase")]
 struct TransferView {
     retired_issue: u32,
-    code: ActivationCode,
+    code: String,
     at: Time,
     reason: String,
     comment: String,
@@ -167,7 +194,7 @@ pub struct HistoryView {
 }
 
 impl HistoryView {
-    pub fn of(history: KeyHistory) -> HistoryView {
+    pub fn of(history: KeyHistory, sight: Sight) -> HistoryView {
         let activated = |Activated { issue, code, computer_id, blank_key_no, at }| ActivatedView {
             issue,
             code,
@@ -177,14 +204,14 @@ impl HistoryView {
         };
         let transfer = |Transfer { retired_issue, code, at, reason, comment, .. }| TransferView {
             retired_issue,
-            code,
+            code: sight.code(code, false),
             at,
             reason,
             comment,
         };
         HistoryView {
-            key: KeyView::of(history.key),
-            codes: history.codes.into_iter().map(CodeView::of).collect(),
+            key: KeyView::of(history.key, sight),
+            codes: history.codes.into_iter().map(|sold| CodeView::of(sold, sight)).collect(),
             activations: history.activations.into_iter().map(activated).collect(),
             transfers: history.transfers.into_iter().map(transfer).collect(),
             events: history.events.into_iter().map(EventView::of).collect(),

@@ -8,6 +8,7 @@ use licence::{KeyNo, SeriesId, Time};
 
 use super::Work;
 use super::database::{LOCKED, Row, json};
+use super::keys::{FOUND, pattern};
 use crate::terms::Terms;
 
 /// State of a code.
@@ -88,7 +89,7 @@ impl Work<'_> {
 
     /// Writes a new code.
     pub fn insert_code(&mut self, sold: &Sold) -> Result<()> {
-        let sql = format!("INSERT INTO codes ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+        let sql = format!("INSERT INTO codes ({COLUMNS}, itn) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
         let values = [
             sold.code.digits().into(),
             (&sold.series).into(),
@@ -98,15 +99,18 @@ impl Work<'_> {
             sold.created.into(),
             sold.key_no.into(),
             sold.version.into(),
+            sold.terms.itn.clone().into(),
         ];
         self.execute(&sql, &values).map(drop)
     }
 
     /// Writes what may change of a code: state, terms, key.
     pub fn save_code(&mut self, sold: &Sold) -> Result<()> {
-        let sql = "UPDATE codes SET state = ?2, terms = ?3, key_no = ?4, version = version + 1 WHERE code = ?1";
+        let sql =
+            "UPDATE codes SET state = ?2, terms = ?3, key_no = ?4, itn = ?5, version = version + 1 WHERE code = ?1";
         let state = word(&STATES, &sold.state).into();
-        let values = [sold.code.digits().into(), state, json(&sold.terms)?, sold.key_no.into()];
+        let itn = sold.terms.itn.clone().into();
+        let values = [sold.code.digits().into(), state, json(&sold.terms)?, sold.key_no.into(), itn];
         self.execute(sql, &values).map(drop)
     }
 
@@ -166,6 +170,16 @@ impl Work<'_> {
         );
         let series = series.map(super::database::series_name).unwrap_or_default();
         self.rows(&sql, &[series.into()])?.iter().map(read).collect()
+    }
+
+    /// Codes that nobody has exchanged yet and that only that ИНН can, or customers with that in their name. At most 200.
+    pub fn find_codes(&mut self, text: &str) -> Result<Vec<Sold>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM codes WHERE itn IS NOT NULL AND state = 'new' AND key_no IS NULL AND (itn = ?1 \
+            OR (?2 <> '%%' AND itn IN (SELECT itn FROM customers WHERE folded_name LIKE ?2))) \
+            ORDER BY created, code LIMIT {FOUND}"
+        );
+        self.rows(&sql, &[text.into(), pattern(text).into()])?.iter().map(read).collect()
     }
 
     /// All codes of a key, in the order in which they were made.

@@ -67,6 +67,11 @@ pub trait Database: Send + Sync {
     fn backup(&self, to: &Path) -> Result<()>;
 }
 
+/// A row that names one which is not there: the caller's mistake, not the database's.
+pub fn no_such_record() -> Error {
+    Error::new(Code::RecordNotFound).with_text("то, на что ссылается запись", "what the record refers to")
+}
+
 impl Fate {
     /// That of a transaction that has ended.
     pub fn known(outcome: Result<Commit>) -> Fate {

@@ -156,10 +156,10 @@ impl Work<'_> {
         self.rows(&sql, &[series.into(), key_no.into()])?.iter().map(read).collect()
     }
 
-    /// The latest events, newest first; only those that the vendor must look at, if `reports`.
-    pub fn latest_events(&mut self, reports: bool, count: u32) -> Result<Vec<Event>> {
+    /// The latest events, newest first, behind the first `skipped`; only those that the vendor must look at, if `reports`.
+    pub fn latest_events(&mut self, reports: bool, (skipped, count): (u32, u32)) -> Result<Vec<Event>> {
         let reported = if reports { "WHERE kind IN ('cloned', 'restored') " } else { "" };
-        let sql = format!("SELECT {COLUMNS} FROM events {reported}ORDER BY id DESC LIMIT ?1");
-        self.rows(&sql, &[count.into()])?.iter().map(read).collect()
+        let sql = format!("SELECT {COLUMNS} FROM events {reported}ORDER BY id DESC LIMIT ?1 OFFSET ?2");
+        self.rows(&sql, &[count.into(), skipped.into()])?.iter().map(read).collect()
     }
 }

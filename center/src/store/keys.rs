@@ -105,7 +105,7 @@ const STATES: [(KeyState, &str); 2] = [(KeyState::Active, "active"), (KeyState::
 /// entries it would be the largest of all.
 const OF_IDENTITY: &str = "substr(identity, 11, 16) = substr(?1, 11, 16) AND identity = ?1";
 /// Most rows of one search.
-const FOUND: i64 = 200;
+pub(super) const FOUND: i64 = 200;
 
 /// Demo keys of the identity `?1`, or of the computer `?3`, of the series `?2`. An expression in place of a column keeps SQLite from
 /// looking through all keys of the series.
@@ -185,6 +185,11 @@ impl Key {
             issued.into(),
         ])
     }
+}
+
+/// What finds a text in folded names. What a pattern means for the database is not the person's to say.
+pub(super) fn pattern(text: &str) -> String {
+    format!("%{}%", text.to_lowercase().replace(['%', '_', '\\'], ""))
 }
 
 impl Work<'_> {
@@ -294,8 +299,7 @@ impl Work<'_> {
             OR (?4 <> '%%' AND itn IN (SELECT itn FROM customers WHERE folded_name LIKE ?4)) ORDER BY series, key_no LIMIT {FOUND}"
         );
         let number = text.parse::<i64>().unwrap_or(0);
-        // What the pattern means for the database is not the person's to say.
-        let pattern = format!("%{}%", text.to_lowercase().replace(['%', '_', '\\'], ""));
+        let pattern = pattern(text);
         let values = [text.into(), text.to_uppercase().into(), number.into(), pattern.into()];
         self.rows(&sql, &values)?.iter().map(read).collect()
     }

@@ -8,6 +8,7 @@ mod database;
 mod events;
 mod keys;
 mod postgres;
+mod repeats;
 mod sqlite;
 mod tokens;
 
@@ -15,6 +16,7 @@ pub use catalogue::{Article, Customer, Policy, Product, Series};
 pub use codes::{Origin, Sold, State};
 pub use events::{Event, Kind};
 pub use keys::{Activated, Key, KeyState, Transfer};
+pub use repeats::Repeat;
 pub use sqlite::FILE;
 pub use tokens::Token;
 
@@ -33,11 +35,14 @@ const ADDRESS_LIMIT: u64 = 4096;
 
 const SCHEMA_SQL: &str = include_str!("schema.sql");
 /// What brings a store of each older layout to the next one, from layout 1 on.
-const UPGRADES: [&str; 2] = [include_str!("schema-1-to-2.sql"), include_str!("schema-2-to-3.sql")];
+const UPGRADES: [&str; 3] =
+    [include_str!("schema-1-to-2.sql"), include_str!("schema-2-to-3.sql"), include_str!("schema-3-to-4.sql")];
 /// Version of the layout that we write.
 pub const SCHEMA: i32 = 1 + UPGRADES.len() as i32;
 /// Stands in the schema for a key that counts by itself.
 const SERIAL: &str = "SERIAL_KEY";
+/// Stands in an upgrade for the ИНН in a row's terms.
+const ITN_OF_TERMS: &str = "ITN_OF_TERMS";
 
 /// The open store.
 pub struct Store {

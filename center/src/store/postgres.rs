@@ -11,6 +11,7 @@ use bytes::BytesMut;
 use licence::error::{Code, Error, Result};
 use parking_lot::{Condvar, Mutex};
 use postgres::config::{Host, SslMode};
+use postgres::error::SqlState;
 use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use postgres::{Client, Config, NoTls, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -19,7 +20,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::database::{Database, Fate, Job, Row, Transaction, Value};
+use super::database::{Database, Fate, Job, Row, Transaction, Value, no_such_record};
 use super::{SCHEMA, upgrades};
 
 /// How long a connection may take to come about.
@@ -107,7 +108,7 @@ impl Postgres {
             let newer = || Error::new(Code::StoreVersion).with(&self.place).with(version);
             let lacking = upgrades(version).ok_or_else(newer)?;
             for (next, upgrade) in (version + 1..).zip(lacking) {
-                run(transaction, upgrade)?;
+                run(transaction, &upgrade.replace(super::ITN_OF_TERMS, "terms::json ->> 'ITN'"))?;
                 transaction.execute("UPDATE slk_center SET version = ?1", &[i64::from(next).into()])?;
             }
             Ok(())
@@ -314,6 +315,7 @@ impl ToSql for Value {
 /// The database's own words name tables and columns, never values: details of a row are left out.
 fn failed(cause: &postgres::Error) -> Error {
     match cause.as_db_error() {
+        Some(error) if *error.code() == SqlState::FOREIGN_KEY_VIOLATION => no_such_record(),
         Some(error) => {
             Error::new(Code::StoreFailed).with(format_args!("{} ({})", error.message(), error.code().code()))
         }

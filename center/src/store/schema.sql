@@ -63,7 +63,8 @@ CREATE TABLE codes (
     terms TEXT NOT NULL,
     created BIGINT NOT NULL,
     key_no BIGINT,
-    version BIGINT NOT NULL DEFAULT 0
+    version BIGINT NOT NULL DEFAULT 0,
+    itn TEXT
 );
 
 CREATE TABLE demos (
@@ -108,6 +109,17 @@ CREATE TABLE tokens (
     created BIGINT NOT NULL
 );
 
+CREATE TABLE repeats (
+    actor TEXT NOT NULL,
+    key TEXT NOT NULL,
+    request TEXT NOT NULL,
+    answer TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (actor, key)
+);
+
+CREATE INDEX repeats_by_time ON repeats (at);
+CREATE INDEX codes_by_itn ON codes (itn) WHERE itn IS NOT NULL;
 CREATE INDEX codes_by_key ON codes (series, key_no) WHERE key_no IS NOT NULL;
 CREATE INDEX keys_by_itn ON keys (itn) WHERE itn IS NOT NULL;
 CREATE INDEX keys_by_identity ON keys (substr(identity, 11, 16));

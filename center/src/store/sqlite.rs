@@ -18,7 +18,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, ToSql, TransactionBehavior};
 
-use super::database::{Commit, Database, Fate, Job, LOCKED, Row, Transaction, Value};
+use super::database::{Commit, Database, Fate, Job, LOCKED, Row, Transaction, Value, no_such_record};
 use super::{SCHEMA, upgrades};
 
 /// Name of the store in the centre's folder.
@@ -115,7 +115,8 @@ impl Sqlite {
                 let newer = || Error::new(Code::StoreVersion).with(&place).with(version);
                 let lacking = upgrades(version).ok_or_else(newer)?;
                 for (next, upgrade) in (version + 1..).zip(lacking) {
-                    transaction.execute_batch(upgrade).map_err(failed)?;
+                    let itn = "CASE WHEN json_valid(terms) THEN json_extract(terms, '$.ITN') END";
+                    transaction.execute_batch(&upgrade.replace(super::ITN_OF_TERMS, itn)).map_err(failed)?;
                     transaction.pragma_update(None, "user_version", next).map_err(failed)?;
                 }
             }
@@ -338,6 +339,9 @@ fn lost((russian, english): (&str, &str)) -> Error {
 }
 
 fn failed(cause: rusqlite::Error) -> Error {
+    if cause.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY) {
+        return no_such_record();
+    }
     Error::new(Code::StoreFailed).with(cause)
 }
 

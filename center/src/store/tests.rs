@@ -201,9 +201,9 @@ fn the_same_report_is_kept_once(on: On) {
     }
     store.work(|work| work.note(&Event::new(Time(8), "x", Kind::Allowed).of_key(&SERIES, 3))).unwrap();
     let details = |events: Vec<Event>| events.into_iter().map(|event| event.details).collect::<Vec<_>>();
-    assert_eq!(details(store.work(|work| work.latest_events(true, 9)).unwrap()), ["B", "A"]);
+    assert_eq!(details(store.work(|work| work.latest_events(true, (0, 9))).unwrap()), ["B", "A"]);
     assert_eq!(details(store.work(|work| work.events_of_key(&SERIES, 3)).unwrap()), ["A", "B", ""]);
-    assert_eq!(store.work(|work| work.latest_events(false, 1)).unwrap()[0].kind, Kind::Allowed);
+    assert_eq!(store.work(|work| work.latest_events(false, (0, 1))).unwrap()[0].kind, Kind::Allowed);
 }
 
 fn a_token_is_found_by_its_hash_until_it_is_withdrawn(on: On) {
@@ -310,7 +310,7 @@ fn a_store_of_an_older_layout_keeps_its_history(on: On) {
             let activations = store.work(|work| work.activations(&SERIES, 1)).unwrap();
             assert_eq!(activations.iter().map(|done| (done.issue, done.at.0)).collect::<Vec<_>>(), [(1, 5), (2, 9)]);
             assert_eq!(store.work(|work| work.events_of_key(&SERIES, 1)).unwrap().len(), 3);
-            assert_eq!(store.work(|work| work.latest_events(true, 9)).unwrap().len(), 1);
+            assert_eq!(store.work(|work| work.latest_events(true, (0, 9))).unwrap().len(), 1);
             let demos = store.work(|work| work.rows("SELECT computer_id FROM demos WHERE key_no = 1", &[])).unwrap();
             assert_eq!(demos[0].text(0).unwrap(), "COMPUTER");
         }

@@ -172,6 +172,13 @@ impl Centre {
         (response.status().as_u16(), answer)
     }
 
+    /// Posts to the REST API under an `Idempotency-Key`; status and text of the answer.
+    pub fn post_once(&self, path: &str, (token, key): (&str, &str), body: &serde_json::Value) -> (u16, String) {
+        let call = agent().post(format!("{}{path}", self.address)).header("Authorization", format!("Bearer {token}"));
+        let mut response = call.header("Idempotency-Key", key).send(body.to_string()).unwrap();
+        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+    }
+
     /// Sends a form as a browser does whose user has signed in with a token, from a page of that site.
     pub fn form(&self, path: &str, (token, site): (&str, &str), fields: &[(&str, &str)]) -> Page {
         let call = agent().post(format!("{}{path}", self.address)).header("Origin", site);

@@ -137,8 +137,10 @@ fn failing(address: &str, error: &Error) -> Error {
 
 /// Whether a refusal says nothing about the request itself, so that the same one may be granted later.
 pub fn is_passing(error: &Error) -> bool {
-    matches!(error.code, Code::TooManyAttempts | Code::Busy | Code::CentreUnreachable | Code::Timeout)
-        || error.code.status() >= 500
+    matches!(
+        error.code,
+        Code::TooManyAttempts | Code::Busy | Code::CentreUnreachable | Code::CentreStoreFailed | Code::Timeout
+    ) || error.code.status() >= 500
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ fn an_expired_certificate_issues_nothing_and_spends_nothing(on: On) {
     bench.pass_days(1001);
     assert_eq!(code_of(server.activate(code)), Code::SeriesNotServed);
     bench.pass_days(-1001);
-    assert_eq!(bench.centre.find(&code.to_string()).unwrap().code.unwrap().state, State::New);
+    assert_eq!(bench.centre.find(&code.to_string()).unwrap().codes[0].state, State::New);
     assert_eq!(server.activate(code).unwrap().licence.key_no, 1);
 }
 

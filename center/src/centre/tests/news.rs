@@ -104,7 +104,7 @@ fn a_clone_without_licence_files_is_reported(on: On) {
     server.reserve(&first).unwrap();
     server.machine = "bb".into();
     server.activate(bench.main_code()).unwrap();
-    let events = bench.centre.store.work(|work| work.latest_events(true, 9)).unwrap();
+    let events = bench.centre.store.work(|work| work.latest_events(true, (0, 9))).unwrap();
     assert_eq!(events.iter().map(|event| event.key_no).collect::<Vec<_>>(), [Some(3)], "a machine of another key");
 }
 
@@ -186,7 +186,7 @@ fn codes_and_keys_are_found_by_what_people_have_at_hand(on: On) {
     let bench = bench(on);
     let server = bench.server("a");
     let code = bench.main_code();
-    assert_eq!(bench.centre.find(&format!(" {code} ")).unwrap().code.unwrap().code, code);
+    assert_eq!(bench.centre.find(&format!(" {code} ")).unwrap().codes[0].code, code);
     let asked = Activate { itn: Some("7700000001".into()), ..activate(code) };
     server.licence(&server.request(Purpose::Activate(asked))).unwrap();
     let customer = crate::store::Customer {

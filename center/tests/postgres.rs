@@ -66,3 +66,81 @@ fn two_centres_of_one_database_give_one_licence_for_a_code() {
         assert!(!vendor.path(folder).join("center.db").exists(), "{folder}");
     }
 }
+
+/// Stands between centre and database, and can be cut.
+struct Relay {
+    port: u16,
+    open: std::sync::Arc<std::sync::Mutex<Option<Vec<std::net::TcpStream>>>>,
+}
+
+impl Relay {
+    /// A relay to that port.
+    fn to(port: u16) -> Relay {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let relay = Relay { port: listener.local_addr().unwrap().port(), open: Default::default() };
+        *relay.open.lock().unwrap() = Some(Vec::new());
+        let open = relay.open.clone();
+        std::thread::spawn(move || {
+            for from in listener.incoming().map_while(Result::ok) {
+                let mut open = open.lock().unwrap();
+                let (Some(streams), Ok(to)) = (open.as_mut(), std::net::TcpStream::connect(("127.0.0.1", port))) else {
+                    continue;
+                };
+                for (from, to) in [(&from, &to), (&to, &from)] {
+                    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    std::thread::spawn(move || {
+                        let _ = std::io::copy(&mut from, &mut to);
+                        let _ = to.shutdown(std::net::Shutdown::Both);
+                    });
+                }
+                streams.extend([from, to]);
+            }
+        });
+        relay
+    }
+
+    fn cut(&self) {
+        for stream in self.open.lock().unwrap().take().into_iter().flatten() {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
+    }
+
+    fn mend(&self) {
+        *self.open.lock().unwrap() = Some(Vec::new());
+    }
+}
+
+#[test]
+fn a_centre_serves_again_by_itself_when_its_database_is_back() {
+    let address = cluster::database();
+    let (server, name) = address.rsplit_once('/').unwrap();
+    let port = server.rsplit_once(':').unwrap().1.parse().unwrap();
+    let relay = Relay::to(port);
+    // The first host of the two is never there.
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let vendor = Vendor::new("cut");
+    std::fs::create_dir_all(vendor.path("centre")).unwrap();
+    let several = format!("postgresql://slk@127.0.0.1:{nobody},127.0.0.1:{}/{name}\n", relay.port);
+    vendor.write("centre/center.store", several);
+    vendor.edit_ok(&["series", "672B", "--name", "Товар", "--bits", "2048"]);
+    vendor.edit_ok(&["issuer", "--cryptkey", "672B.cryptkey", "--center", "centre"]);
+    let code = vendor.code(&["--licences", "1"]);
+    let centre = vendor.start_centre();
+    vendor.centre_ok(&["backup", "copy", "--center", "centre"]);
+    for _ in 0..3 {
+        assert_eq!((centre.get("/healthz").0, centre.get("/readyz").0), (200, 200));
+        relay.cut();
+        assert_eq!((centre.get("/healthz").0, centre.get("/readyz").0), (503, 503));
+        let identity = Identity::generate(CRYPTO).unwrap();
+        let (status, error) = centre.refusal(&request(&identity, "a", &code), &identity);
+        assert_eq!((status, error.code), (503, Code::CentreStoreFailed));
+        relay.mend();
+        assert_eq!((centre.get("/healthz").0, centre.get("/readyz").0), (200, 200));
+    }
+    let identity = Identity::generate(CRYPTO).unwrap();
+    let (status, body) = centre.post(request(&identity, "a", &code).sign(CRYPTO, &identity).unwrap().as_bytes());
+    assert_eq!(status, 200, "{body}");
+    relay.cut();
+    let mut backup = vendor.command(env!("CARGO_BIN_EXE_licencecenter"), &["backup", "other", "--center", "centre"]);
+    assert!(!backup.output().unwrap().status.success() && !vendor.path("other").exists());
+}

@@ -204,6 +204,19 @@ impl Centre {
         self.store.check()
     }
 
+    /// Whether it can serve: the store works, and there is a series whose certificate is good.
+    pub fn ready(&self) -> Result<()> {
+        self.check()?;
+        let now = self.now();
+        let good = self.issuing.read().values().any(|issuing| issuing.certificate().allows(now));
+        let none = || {
+            Error::new(Code::SeriesNotServed)
+                .with("*")
+                .with_text("нет действующего ключа выпуска", "no issuing key that is good")
+        };
+        good.then_some(()).ok_or_else(none)
+    }
+
     /// The store.
     pub fn store(&self) -> &Store {
         &self.store

@@ -69,9 +69,17 @@ pub(super) fn operations() -> Vec<Operation> {
             Get,
             "/healthz",
             Public,
-            "200 while the store answers; behind its first line \"ok\" what else is wrong",
+            "200 while the store answers and takes writes; behind its first line \"ok\" what else is wrong",
             None,
             health,
+        ),
+        operation(
+            Get,
+            "/readyz",
+            Public,
+            "200 while the store takes writes and a series can be served, else 503",
+            None,
+            ready,
         ),
         operation(Get, "/metrics", Viewer, "Figures for Prometheus", None, metrics),
         operation(Get, "/api/openapi.json", Public, "This document", None, openapi::document),
@@ -241,6 +249,15 @@ fn health(call: &Call<'_>) -> Result<Response> {
     call.shared.centre.check()?;
     let fault = call.shared.guard.fault().map(|fault| format!("warning: {}\n", fault.word()));
     Ok(Response::text(200, format!("ok\n{}", fault.unwrap_or_default())))
+}
+
+fn ready(call: &Call<'_>) -> Result<Response> {
+    match call.shared.centre.ready() {
+        Err(error) if error.code == Code::SeriesNotServed => {
+            Ok(Response::text(503, format!("{}\n", error.cause(call.lang()))))
+        }
+        done => done.map(|()| Response::text(200, "ok\n")),
+    }
 }
 
 fn metrics(call: &Call<'_>) -> Result<Response> {

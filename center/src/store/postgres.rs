@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use licence::error::{Code, Error, Result};
 use parking_lot::{Condvar, Mutex};
-use postgres::config::{Host, SslMode};
+use postgres::config::{Host, SslMode, TargetSessionAttrs};
 use postgres::error::SqlState;
 use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use postgres::{Client, Config, NoTls, Statement};
@@ -21,10 +21,25 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::database::{Database, Fate, Job, Row, Transaction, Value, no_such_record};
+use super::new_file::NewFile;
 use super::{SCHEMA, upgrades};
 
-/// How long a connection may take to come about.
-const CONNECT: Duration = Duration::from_secs(10);
+/// How long a connection to one host may take to come about.
+const CONNECT: Duration = Duration::from_secs(3);
+/// A host from which nothing has come for so long, while something was sent or asked for, is gone.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How often a host that is silent is asked whether it is there.
+const ASKED: Duration = Duration::from_secs(2);
+/// What a database says over a connection that is of no use any more: it goes down, it has become a standby, or it lacks what was
+/// prepared.
+const SPENT: [SqlState; 6] = [
+    SqlState::ADMIN_SHUTDOWN,
+    SqlState::CRASH_SHUTDOWN,
+    SqlState::CANNOT_CONNECT_NOW,
+    SqlState::READ_ONLY_SQL_TRANSACTION,
+    SqlState::INVALID_SQL_STATEMENT_NAME,
+    SqlState::FEATURE_NOT_SUPPORTED,
+];
 /// Most connections of one centre; further callers wait. A database takes 100 by default, and there may be several centres.
 pub const CONNECTIONS: usize = 16;
 /// Name of the file beside the address with the certificates that the database is known by.
@@ -61,6 +76,8 @@ struct Lent<'a> {
 struct Session {
     client: Client,
     statements: HashMap<String, Statement>,
+    /// The database is going down, takes no writes any more, or does not know our statements: another connection may do better.
+    spent: bool,
 }
 
 impl Postgres {
@@ -74,6 +91,9 @@ impl Postgres {
                 .with_text("нужен адрес postgresql://…", "an address postgresql://… is expected")
         })?;
         config.connect_timeout(CONNECT).application_name("licencecenter");
+        config.keepalives_idle(SILENCE).keepalives_interval(ASKED).keepalives_retries(3).tcp_user_timeout(SILENCE);
+        // Of several hosts the one that takes writes, whichever that is today.
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         let tls = match config.get_ssl_mode() {
             SslMode::Require => {
                 let roots = file.with_file_name(ROOTS_FILE);
@@ -144,7 +164,7 @@ impl Postgres {
             Some((tls, _)) => self.config.connect(tls.clone()),
             None => self.config.connect(NoTls),
         };
-        Ok(Session { client: client.map_err(|e| self.failed(&e))?, statements: HashMap::new() })
+        Ok(Session { client: client.map_err(|e| self.failed(&e))?, statements: HashMap::new(), spent: false })
     }
 
     fn failed(&self, cause: &postgres::Error) -> Error {
@@ -154,14 +174,23 @@ impl Postgres {
 
 impl Database for Postgres {
     fn transact(&self, job: Job<'_>) -> Result<()> {
-        let mut lent = self.begin()?;
-        let Some(session) = lent.session.as_mut() else { return Err(Code::StoreFailed.into()) };
-        let done = job(session).and_then(|()| session.run("COMMIT"));
-        // Where not even this works the connection is closed by dropping it, and the database rolls back by itself.
-        if done.is_ok() || session.run("ROLLBACK").is_ok() {
-            lent.give_back();
+        let mut may_repeat = true;
+        loop {
+            let mut lent = self.begin()?;
+            let Some(session) = lent.session.as_mut() else { return Err(Code::StoreFailed.into()) };
+            let done = job(session);
+            let decided = done.is_ok();
+            let done = done.and_then(|()| session.run("COMMIT"));
+            let lost = session.is_lost();
+            // Where not even this works the connection is closed by dropping it, and the database rolls back by itself.
+            if !lost && (done.is_ok() || session.run("ROLLBACK").is_ok()) {
+                lent.give_back();
+            }
+            // What was cut off before its commit is not there, and may be done anew over another connection.
+            if done.is_ok() || !lost || decided || !std::mem::take(&mut may_repeat) {
+                return done;
+            }
         }
-        done
     }
 
     /// Committed at once: the database itself lets commits share the disk.
@@ -180,21 +209,21 @@ impl Database for Postgres {
 
     fn backup(&self, to: &Path) -> Result<()> {
         let wrong = |cause: &dyn std::fmt::Display| Error::new(Code::FileFailed).with(to.display()).with(cause);
-        if std::fs::symlink_metadata(to).is_ok() {
-            return Err(wrong(&std::io::Error::from(std::io::ErrorKind::AlreadyExists)));
-        }
+        let copy = NewFile::create(to)?;
         // Its own tool writes a dump that its own tools read. The address goes by the environment: arguments are for all to see.
         let mut dump = Command::new("pg_dump");
         dump.arg("--format=custom").arg("--file").arg(to).stdin(Stdio::null()).env("PGCONNECT_TIMEOUT", "10");
-        if let Some(host) = self.config.get_hosts().first() {
-            match host {
-                Host::Tcp(name) => dump.env("PGHOST", name),
-                #[cfg(unix)]
-                Host::Unix(folder) => dump.env("PGHOST", folder),
-            };
-        }
-        if let Some(port) = self.config.get_ports().first() {
-            dump.env("PGPORT", port.to_string());
+        dump.env("PGTARGETSESSIONATTRS", "read-write");
+        let hosts = self.config.get_hosts().iter().map(|host| match host {
+            Host::Tcp(name) => name.clone(),
+            #[cfg(unix)]
+            Host::Unix(folder) => folder.to_string_lossy().into_owned(),
+        });
+        let ports = self.config.get_ports().iter().map(u16::to_string);
+        for (name, list) in [("PGHOST", hosts.collect::<Vec<_>>()), ("PGPORT", ports.collect())] {
+            if !list.is_empty() {
+                dump.env(name, list.join(","));
+            }
         }
         let texts = [("PGUSER", self.config.get_user()), ("PGDATABASE", self.config.get_dbname())];
         dump.envs(texts.into_iter().filter_map(|(name, text)| Some((name, text?))));
@@ -205,7 +234,10 @@ impl Database for Postgres {
             dump.env("PGSSLMODE", "verify-full").env("PGSSLROOTCERT", roots);
         }
         let output = dump.output().map_err(|e| wrong(&format_args!("pg_dump: {e}")))?;
-        if output.status.success() { Ok(()) } else { Err(wrong(&String::from_utf8_lossy(&output.stderr).trim())) }
+        if !output.status.success() {
+            return Err(wrong(&String::from_utf8_lossy(&output.stderr).trim()));
+        }
+        copy.keep()
     }
 }
 
@@ -248,16 +280,26 @@ fn client(roots: &Path) -> Result<ClientConfig> {
 
 impl Session {
     fn run(&mut self, sql: &str) -> Result<()> {
-        self.client.batch_execute(sql).map_err(|e| failed(&e))
+        self.client.batch_execute(sql).map_err(|e| self.failed(&e))
     }
 
     fn statement(&mut self, sql: &str) -> Result<Statement> {
         if let Some(statement) = self.statements.get(sql) {
             return Ok(statement.clone());
         }
-        let statement = self.client.prepare(&in_dialect(sql)).map_err(|e| failed(&e))?;
+        let statement = self.client.prepare(&in_dialect(sql)).map_err(|e| self.failed(&e))?;
         self.statements.insert(sql.to_owned(), statement.clone());
         Ok(statement)
+    }
+
+    fn failed(&mut self, cause: &postgres::Error) -> Error {
+        self.spent |= cause.is_closed() || cause.code().is_some_and(|code| SPENT.contains(code));
+        failed(cause)
+    }
+
+    /// Whether nothing more is to be expected of this connection.
+    fn is_lost(&self) -> bool {
+        self.spent || self.client.is_closed()
     }
 }
 
@@ -273,12 +315,12 @@ fn parameters(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
 impl Transaction for Session {
     fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64> {
         let statement = self.statement(sql)?;
-        self.client.execute(&statement, &parameters(values)).map_err(|e| failed(&e))
+        self.client.execute(&statement, &parameters(values)).map_err(|e| self.failed(&e))
     }
 
     fn rows(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>> {
         let statement = self.statement(sql)?;
-        let rows = self.client.query(&statement, &parameters(values)).map_err(|e| failed(&e))?;
+        let rows = self.client.query(&statement, &parameters(values)).map_err(|e| self.failed(&e))?;
         rows.iter().map(|row| (0..row.len()).map(|at| value(row, at)).collect::<Result<_>>().map(Row)).collect()
     }
 }

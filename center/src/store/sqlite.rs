@@ -19,6 +19,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, ToSql, TransactionBehavior};
 
 use super::database::{Commit, Database, Fate, Job, LOCKED, Row, Transaction, Value, no_such_record};
+use super::new_file::NewFile;
 use super::{SCHEMA, upgrades};
 
 /// Name of the store in the centre's folder.
@@ -204,16 +205,12 @@ impl Database for Sqlite {
     }
 
     fn backup(&self, to: &Path) -> Result<()> {
-        let wrong = |e: std::io::Error| Error::new(Code::FileFailed).with(to.display()).with(e);
-        if std::fs::symlink_metadata(to).is_ok() {
-            return Err(wrong(std::io::ErrorKind::AlreadyExists.into()));
-        }
-        create_private(to).map_err(wrong)?;
+        let copy = NewFile::create(to)?;
         // A connection of its own reads one state of the store while the others go on.
         let connection = Connection::open(&self.path).map_err(failed)?;
         connection.busy_timeout(PATIENCE).map_err(failed)?;
         connection.execute("VACUUM INTO ?1", [to.to_string_lossy()]).map(drop).map_err(failed)?;
-        files::open(to).and_then(|file| file.sync_all()).map_err(wrong)
+        copy.keep()
     }
 }
 

@@ -73,6 +73,10 @@ on_both! {
     a_store_that_is_opened_again_has_everything
     a_copy_is_whole_and_never_replaces_a_file
     a_store_of_an_older_layout_keeps_its_history
+    a_request_under_a_key_is_done_once
+    unused_codes_are_found_by_their_owner
+    what_refers_to_nothing_is_no_fault_of_the_store
+    a_copy_that_fails_leaves_no_file
 }
 
 fn with_series(on: On) -> (Folder, Store) {
@@ -433,6 +437,127 @@ fn a_centre_never_has_more_connections_than_its_bound() {
         AND datname = current_database() AND pid <> pg_backend_pid()";
     store.work(|work| work.execute(cut, &[]).map(drop)).unwrap();
     assert!((0..2 * postgres::CONNECTIONS).all(|_| store.work(|_| Ok(())).is_ok()));
+}
+
+fn a_request_under_a_key_is_done_once(on: On) {
+    let folder = Folder::new(on);
+    let store = folder.store();
+    let repeat = |request: &str| Repeat { actor: "boss".into(), key: "1".into(), request: request.into() };
+    let done = std::sync::atomic::AtomicU32::new(0);
+    let once = |repeat: &Repeat, now: i64| {
+        store.work(|work| {
+            work.once((repeat, Time(now)), |work| {
+                work.note(&Event::new(Time(now), "boss", Kind::Allowed))?;
+                Ok(done.fetch_add(1, Ordering::SeqCst).to_string())
+            })
+        })
+    };
+    let refused =
+        store.work(|work| work.once((&repeat("a"), Time(0)), |_| Err::<String, _>(Error::new(Code::KeyUnknown))));
+    assert_eq!(refused.unwrap_err().code, Code::KeyUnknown);
+    std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..4).map(|_| scope.spawn(|| once(&repeat("a"), 0).unwrap())).collect();
+        let answers: Vec<String> = asking.into_iter().map(|asking| asking.join().unwrap()).collect();
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    });
+    assert_eq!(once(&repeat("b"), 0).unwrap_err().code, Code::RepeatDiffers);
+    assert_eq!(store.work(|work| work.latest_events(false, (0, 10))).unwrap().len(), 1);
+    let later = Time(0).plus_days(31).0;
+    assert!(once(&repeat("b"), later).is_ok(), "a key is remembered for a month");
+}
+
+fn unused_codes_are_found_by_their_owner(on: On) {
+    let folder = Folder::new(on);
+    let store = folder.store();
+    let mut owned = terms(KeyType::Main);
+    owned.itn = Some("7701000001".into());
+    let codes = store
+        .work(|work| {
+            work.add_series(&SERIES, "x")?;
+            work.add_codes(CRYPTO, (&SERIES, &terms(KeyType::Main)), (1, Time(0)))?;
+            work.meet_customer("7701000001", None)?;
+            work.put_customer(&Customer {
+                itn: "7701000001".into(),
+                iec: String::new(),
+                name: "ООО Ромашка".into(),
+                note: String::new(),
+            })?;
+            work.add_codes(CRYPTO, (&SERIES, &owned), (2, Time(0)))
+        })
+        .unwrap();
+    for text in ["7701000001", "РОМАШ"] {
+        let found = store.work(|work| work.find_codes(text)).unwrap();
+        assert!(found.len() == 2 && found.iter().all(|sold| codes.contains(&sold.code)), "{text}");
+    }
+    assert!(store.work(|work| work.find_codes("%")).unwrap().is_empty());
+}
+
+fn what_refers_to_nothing_is_no_fault_of_the_store(on: On) {
+    let folder = Folder::new(on);
+    let store = folder.store();
+    let product = Product { series: SERIES, name: "x".into(), note: String::new() };
+    let refused = store.work(|work| work.put_product(&product)).unwrap_err();
+    assert_eq!(refused.code, Code::RecordNotFound);
+}
+
+fn a_copy_that_fails_leaves_no_file(on: On) {
+    let folder = Folder::new(on);
+    let store = folder.store();
+    let to = folder.0.join("copy");
+    match on {
+        On::Sqlite => {
+            // All of it into the main file, so that this is what is read.
+            let connection = rusqlite::Connection::open(folder.0.join(FILE)).unwrap();
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+            drop(connection);
+            std::fs::write(folder.0.join(FILE), [7; 8192]).unwrap();
+        }
+        On::Postgres => {
+            let name: String = store
+                .work(|work| work.one("SELECT current_database()::text", &[])?.unwrap().text(0).map(str::to_owned))
+                .unwrap();
+            let address = std::fs::read_to_string(folder.0.join(ADDRESS_FILE)).unwrap();
+            let other = format!("{}/postgres", address.trim().rsplit_once('/').unwrap().0);
+            let mut client = ::postgres::Client::connect(&other, ::postgres::NoTls).unwrap();
+            client.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).unwrap();
+        }
+    }
+    assert!(store.backup(&to).is_err());
+    assert!(!to.exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_copy_is_readable_by_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    for on in [On::Sqlite, On::Postgres] {
+        let folder = Folder::new(on);
+        let to = folder.0.join("copy");
+        folder.store().backup(&to).unwrap();
+        let data = std::fs::metadata(&to).unwrap();
+        assert!(data.len() > 0 && data.permissions().mode() & 0o777 == 0o600, "{on:?}");
+    }
+}
+
+#[test]
+fn a_connection_to_a_database_that_takes_no_writes_any_more_is_replaced() {
+    let folder = Folder::new(On::Postgres);
+    let store = folder.store();
+    store.work(|work| work.execute("SET default_transaction_read_only = on", &[]).map(drop)).unwrap();
+    store.check().unwrap();
+    store.work(|work| work.note(&Event::new(Time(0), "x", Kind::Allowed))).unwrap();
+}
+
+#[test]
+fn of_several_hosts_the_one_that_serves_is_taken() {
+    let folder = Folder::new(On::Postgres);
+    let address = std::fs::read_to_string(folder.0.join(ADDRESS_FILE)).unwrap();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let several = address.replace("127.0.0.1:", &format!("127.0.0.1:{nobody},127.0.0.1:"));
+    std::fs::write(folder.0.join(ADDRESS_FILE), several).unwrap();
+    let store = folder.store();
+    store.check().unwrap();
+    store.backup(&folder.0.join("copy")).unwrap();
 }
 
 #[cfg(unix)]

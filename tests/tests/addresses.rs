@@ -135,7 +135,9 @@ fn the_centre_is_reached_through_the_proxy_of_the_environment_unless_it_must_not
     server.activate(&site.vendor.code(3, &[])?)?;
     assert_eq!(server.seats()?, (0, 3));
     let asked = || proxy.asked.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    assert!(asked().iter().all(|line| line.contains("centre.invalid")) && !asked().is_empty(), "{:?}", asked());
+    // Without TLS there is nothing to tunnel, and most proxies open no tunnel to such a port.
+    let whole = |line: &String| line == "POST http://centre.invalid/api/requests HTTP/1.1";
+    assert!(asked().iter().all(whole) && !asked().is_empty(), "{:?}", asked());
 
     let before = asked().len();
     let mut direct = Server::with_centre(Root::new("proxy-not")?, &format!("{settings}LicenceCenterUseProxy=0\n"))?;

@@ -8,6 +8,8 @@ use licence::error::{Code, Error, Lang, Result};
 use licence::settings::ServerSettings;
 use licence::version::VERSION;
 
+use super::proxy;
+
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long one address may take; a centre needs a second.
 const ADDRESS: Duration = Duration::from_secs(30);
@@ -74,6 +76,11 @@ impl Centre {
         Err(last)
     }
 
+    /// The proxy of the environment, unless the settings say that it must not be used.
+    fn proxy(&self) -> Option<ureq::Proxy> {
+        if self.use_proxy { ureq::Proxy::try_from_env() } else { None }
+    }
+
     fn post(&self, address: &str, text: &str, patience: Duration) -> Result<String, Failure> {
         let named = |cause: &dyn Display| named(address, cause);
         let mut config = ureq::Agent::config_builder()
@@ -84,15 +91,21 @@ impl Centre {
             .max_redirects_will_error(false)
             .http_status_as_error(false)
             .user_agent(format!("licenceserver/{VERSION}"));
-        if !self.use_proxy {
-            config = config.proxy(None);
-        }
-        let agent = ureq::Agent::new_with_config(config.build());
-        let sent = agent
+        let environment = self.proxy();
+        let absolute = proxy::of(environment.as_ref(), address);
+        config = config.proxy(environment.filter(|_| absolute.is_none()));
+        let agent = match &absolute {
+            Some(proxy) => proxy::agent(config.build(), proxy, address),
+            None => ureq::Agent::new_with_config(config.build()),
+        };
+        let mut request = agent
             .post(format!("{address}{REQUESTS}"))
             .header("Content-Type", "text/plain; charset=utf-8")
-            .header("Accept-Language", "en")
-            .send(text);
+            .header("Accept-Language", "en");
+        if let Some(authorization) = absolute.as_ref().and_then(proxy::authorization) {
+            request = request.header("Proxy-Authorization", authorization);
+        }
+        let sent = request.send(text);
         let mut response = sent.map_err(|error| match &error {
             ureq::Error::Io(cause) if cause.kind() != std::io::ErrorKind::ConnectionRefused => {
                 Failure::Lost(named(&error))

@@ -7,6 +7,7 @@
 mod centre;
 mod order;
 mod pending;
+mod proxy;
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};

@@ -401,7 +401,7 @@ mod tests {
             [("Name", Kind::Text), ("Number", Kind::Number), ("IsServer", Kind::Truth), ("At", Kind::Moment)];
         assert_eq!(table().columns, expected.map(|(name, kind)| column(name, kind)));
         let sessions = Table::of::<SessionInfo>("Sessions", Vec::new());
-        assert_eq!((sessions.columns[0].name.as_str(), sessions.columns.len()), ("ID", 14));
+        assert_eq!((sessions.columns[0].name.as_str(), sessions.columns.len()), ("ID", 15));
         let licences = Table::of::<LicenceEntry>("Licences", Vec::new());
         let names: Vec<&str> = licences.columns.iter().map(|column| column.name.as_str()).collect();
         assert_eq!(names[..4], ["Type", "FileName", "Enabled", "IsBlank"]);

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::crypto::Crypto;
 use crate::error::{Code, Error, Result};
 use crate::id::text_serde;
+use crate::text::is_invisible;
 
 /// Digits of a code.
 pub const DIGITS: usize = 20;
@@ -71,8 +72,8 @@ impl fmt::Debug for ActivationCode {
 impl FromStr for ActivationCode {
     type Err = Error;
 
-    /// Reads a code as people type it: spaces, dashes of any kind, dots and underscores between digits are forgiven, and
-    /// letters that look like digits are read as them (`O`, `О` as 0; `l`, `I`, `І` as 1; `З` as 3).
+    /// Reads a code as people type or paste it: spaces, dashes of any kind, dots, underscores and characters that nobody sees are
+    /// forgiven between digits, and letters that look like digits are read as them (`O`, `О` as 0; `l`, `I`, `І` as 1; `З` as 3).
     fn from_str(text: &str) -> Result<ActivationCode> {
         let wrong = |russian: String, english: String| Err(Error::new(Code::CodeMalformed).with_text(russian, english));
         let mut digits = String::with_capacity(DIGITS);
@@ -83,8 +84,15 @@ impl FromStr for ActivationCode {
                 'l' | 'I' | 'i' | '|' | 'І' | 'і' => digits.push('1'),
                 'З' | 'з' => digits.push('3'),
                 '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '.' | '_' => {}
-                c if c.is_whitespace() || c == '\u{feff}' || c == '\u{200b}' => {}
-                c => return wrong(format!("лишний знак {c:?}"), format!("{c:?} does not belong into it")),
+                c if c.is_whitespace() || is_invisible(c) => {}
+                c if c.is_control() => {
+                    let number = u32::from(c);
+                    return wrong(
+                        format!("лишний знак U+{number:04X}"),
+                        format!("U+{number:04X} does not belong into it"),
+                    );
+                }
+                c => return wrong(format!("лишний знак \"{c}\""), format!("\"{c}\" does not belong into it")),
             }
             if digits.len() > DIGITS {
                 return wrong(format!("больше {DIGITS} цифр"), format!("more than {DIGITS} digits"));
@@ -135,8 +143,13 @@ mod tests {
             code.to_string().replace('-', " – "),
             plain.replace('0', "О").replace('1', "l"),
             format!("{plain}\r\n"),
+            format!("\u{feff}{}\u{ad}\u{200e}{}\u{2060}\u{200d}", &plain[..4], &plain[4..]),
         ] {
             assert_eq!(typed.parse::<ActivationCode>().unwrap(), code, "{typed}");
+        }
+        for (typed, shown) in [("12'3", "\"'\""), ("12\u{1b}", "U+001B"), ("ё", "\"ё\"")] {
+            let error = typed.parse::<ActivationCode>().unwrap_err().to_string();
+            assert!(error.contains(shown) && !error.contains("u{"), "{error}");
         }
     }
 

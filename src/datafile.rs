@@ -208,10 +208,10 @@ pub fn pack(crypto: &dyn Crypto, root: &dyn Signer, secret: &SeriesSecret, conte
     let mut objects: Vec<Object> = Vec::new();
     for Plain { name, policy, bytes } in contents.objects {
         if name.is_empty() || name.chars().any(char::is_control) {
-            return Err(Error::new(Code::BadRequest).with(format!("object name {name:?}")));
+            return Err(Error::new(Code::BadRequest).with(format!("object name \"{name}\"")));
         }
         if objects.iter().any(|object| same_name(&object.name, &name)) {
-            return Err(Error::new(Code::BadRequest).with(format!("object name {name:?} stands twice")));
+            return Err(Error::new(Code::BadRequest).with(format!("object name \"{name}\" stands twice")));
         }
         let policy = policy.checked()?;
         let key = secret.object_key(crypto, &ObjectRef { name: &name, policy: &policy, salt: &contents.salt.0 })?;

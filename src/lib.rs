@@ -28,6 +28,7 @@ pub mod settings;
 pub mod subkeys;
 pub mod support;
 pub mod taxpayer;
+pub mod text;
 pub mod time;
 pub mod trailer;
 pub mod version;

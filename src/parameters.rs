@@ -62,7 +62,7 @@ impl Parameters {
             return Err(damaged("line 4: something follows"));
         }
         if let Some(name) = parameters.parameters.keys().find(|name| !is_name(name)) {
-            return Err(damaged(&format!("{name:?}: 1–{MAX_NAME} characters")));
+            return Err(damaged(&format!("\"{name}\": 1–{MAX_NAME} characters")));
         }
         let series = SeriesId { key_id: parameters.key_id, root: parameters.root.hash(crypto) };
         Ok((series, parameters))

@@ -89,7 +89,7 @@ pub fn read<A: Parser>() -> Result<A, ExitCode> {
         let error = A::try_parse_from(words).err().unwrap_or(error);
         if !error.use_stderr() {
             // Help and version are our own words.
-            error.exit();
+            return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
         output::complain(error.render().to_string().trim_end());
         ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
@@ -98,6 +98,7 @@ pub fn read<A: Parser>() -> Result<A, ExitCode> {
 
 /// Tells a failure on standard error; the exit code of the program.
 pub fn finish(program: &str, lang: Lang, outcome: Outcome) -> ExitCode {
+    let outcome = outcome.and_then(|()| output::failure().map_or(Ok(()), |lost| Err(lost.into())));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -129,8 +129,9 @@ pub fn main() -> ExitCode {
     let (mut out, mut remarks) = (output::results(), output::remarks());
     let mut console = Console { lang, out: &mut out, remarks: &mut remarks };
     let outcome = match arguments.command {
+        // A token is shown once.
+        Command::Token(token) => output::expect_room().map_err(Failure::from).and_then(|()| token.run(&mut console)),
         Command::Serve(serve) => run(&serve, lang),
-        Command::Token(token) => token.run(&mut console),
         Command::Backup(backup) => {
             folder::existing(&backup.center).and_then(|centre| Ok(centre.store().backup(&backup.file)?))
         }

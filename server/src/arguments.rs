@@ -26,7 +26,7 @@ Exit codes:
      no backup, a damaged one, or one of another server or computer without --force
   7  the centre can't be reached or is overloaded: the same command later does the rest
 
-Signals: TERM and INT stop the server, HUP makes it read licences and settings again.";
+Signals: TERM and INT stop the server, HUP makes it read licences and settings and open its log again.";
 
 /// The licence server.
 #[derive(Parser, Debug)]
@@ -197,7 +197,7 @@ pub struct UpdateOrder {
 #[derive(Args, Debug)]
 pub struct Request {
     /// The file to write; else the text goes to standard output.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", global = true)]
     pub out: Option<PathBuf>,
     #[command(subcommand)]
     pub wish: Wish,
@@ -265,6 +265,8 @@ pub struct Status {
     /// Port of the server; else that of the settings.
     #[arg(long)]
     pub port: Option<u16>,
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 #[derive(Args, Debug)]

@@ -251,8 +251,8 @@ pub fn input(path: &Path) -> Result<String> {
     if path.as_os_str() != "-" {
         return licence::host::files::read_text(path, LIMIT);
     }
-    let mut text = String::new();
-    let read = io::Read::read_to_string(&mut io::Read::take(io::stdin().lock(), LIMIT), &mut text);
+    let mut bytes = Vec::new();
+    let read = io::Read::read_to_end(&mut io::Read::take(io::stdin().lock(), LIMIT), &mut bytes);
     read.map_err(|e| Error::new(Code::FileFailed).with("stdin").with(e))?;
-    Ok(text)
+    licence::text::read("stdin", bytes)
 }

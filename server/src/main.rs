@@ -59,6 +59,7 @@ fn main() -> ExitCode {
     };
     let paths = Paths::current();
     let read = service::settings::load(&paths);
+    let unread = read.as_ref().err().map(|error| error.code);
     let (settings, remarks) = read.clone().unwrap_or_default();
     let lang = arguments.lang.unwrap_or(settings.lang);
     // A server that runs knows better than the file what is in force.
@@ -78,6 +79,7 @@ fn main() -> ExitCode {
         Some(Command::Desk(command)) => read.and_then(|_| at_desk(command, &paths, &settings, lang)),
         None => read.and_then(|(settings, remarks)| run::run(&arguments.listen, paths, settings, &remarks)),
     };
+    let outcome = outcome.and_then(|outcome| output::failure().map_or(Ok(outcome), Err));
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::NotRunning) => exit::NOT_RUNNING.into(),
@@ -87,13 +89,14 @@ fn main() -> ExitCode {
             log::error!("{error}");
             complain(&error, lang);
             let may_refuse = matches!(arguments.command, Some(Command::Desk(_) | Command::Restore(_)));
-            exit_code(error.code, may_refuse).into()
+            if unread == Some(error.code) { exit::SETTINGS } else { exit_code(error.code, may_refuse) }.into()
         }
     }
 }
 
 fn at_desk(command: &DeskCommand, paths: &Paths, settings: &ServerSettings, lang: Lang) -> Result<Outcome> {
     desk::refuse_lost(paths, settings)?;
+    output::expect_room()?;
     let desk = || Desk::open(paths, settings, lang);
     match command {
         DeskCommand::Keys(shown) => keys::run(paths, settings, shown, lang),
@@ -119,7 +122,7 @@ fn refuse(error: clap::Error) -> ExitCode {
     let error = Arguments::read(words).err().unwrap_or(error);
     if !error.use_stderr() {
         // Help and version are our own words.
-        error.exit();
+        return if error.print().is_ok() { ExitCode::SUCCESS } else { exit::FAILED.into() };
     }
     output::complain(error.render().to_string().trim_end());
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
@@ -187,6 +190,8 @@ mod tests {
             "licenceserver request update",
             "licenceserver request --json reserve 7",
             "licenceserver request update --json",
+            "licenceserver request activate 12345678901234567888 -o a.request --json",
+            "licenceserver status --json",
             "licenceserver respond a.answer --json",
             "licenceserver backup b.tar --json",
             "licenceserver restore b.tar",

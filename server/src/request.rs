@@ -35,7 +35,7 @@ pub fn run(desk: &Desk, options: &Request, lang: Lang) -> Result<Outcome> {
         // It may hold an activation code.
         files::write_atomically(path, text.as_bytes(), Access::Private)?;
     } else if !options.shown.json {
-        output::print_whole(text).map_err(|e| Error::new(Code::FileFailed).with("stdout").with(e))?;
+        output::print_whole(text).map_err(|e| Error::new(Code::OutputFailed).with(e))?;
         return Ok(Outcome::Done);
     }
     say(&options.shown, &made, || {

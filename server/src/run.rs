@@ -107,7 +107,11 @@ async fn serve(front: Front, options: &Listen, service: &Arc<LicenceService>) ->
     let renewal = tls.clone().map(|tls| tokio::spawn(renew(tls)));
     let shutdown = async {
         while signals.next().await == Signal::Reload {
+            let reopened = journal::reopen();
             log::info!("licences and settings are read again");
+            if let Err(cause) = reopened {
+                log::warn!("the log could not be opened again: {cause}");
+            }
             manager::tell(Word::Reloading);
             let (service, tls) = (service.clone(), tls.clone());
             // Reading files blocks.
@@ -180,7 +184,7 @@ fn tls(paths: &Paths, settings: &settings::Tls) -> Result<Option<Arc<Tls>>> {
 fn read_pem(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     files::open(path)?.take(MAX_PEM).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    licence::text::read(&path.display().to_string(), bytes).map(String::into_bytes).map_err(io::Error::other)
 }
 
 fn limits(settings: &settings::Limits) -> Limits {

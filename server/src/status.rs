@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use licence::error::{Lang, Result};
-use licence::host::{os, output};
+use licence::host::os;
 use licence::printable;
 use licence::settings::{Remark, ServerSettings};
 use service::Health;
@@ -21,17 +21,20 @@ const MAX_ANSWER: u64 = 64 * 1024;
 pub fn run(options: &Status, (settings, remarks): (&ServerSettings, &[Remark]), lang: Lang) -> Result<Outcome> {
     let nearest = settings.nearest();
     let address = SocketAddr::new(nearest.ip(), options.port.unwrap_or(nearest.port()));
-    let (text, outcome) = match ask(address) {
+    let url = format!("http://{address}");
+    Ok(match ask(address) {
         Some(health) => {
-            (running(&health, address, lang), if health.failing.is_none() { Outcome::Done } else { Outcome::Unhealthy })
+            let heard = serde_json::json!({ "Running": true, "Address": url, "Health": &health });
+            crate::say(&options.shown, &heard, || running(&health, address, lang));
+            if health.failing.is_none() { Outcome::Done } else { Outcome::Unhealthy }
         }
         None => {
             crate::complain_of(remarks, lang);
-            (not_running(address, lang), Outcome::NotRunning)
+            let heard = serde_json::json!({ "Running": false, "Address": url });
+            crate::say(&options.shown, &heard, || not_running(address, lang));
+            Outcome::NotRunning
         }
-    };
-    output::print(&text);
-    Ok(outcome)
+    })
 }
 
 /// What the server says of itself; `None` when nobody, or somebody else, answers.

@@ -58,8 +58,7 @@ impl Defaults {
         let bytes = files::read(&path, parameters::LIMIT)?;
         let place = path.display().to_string();
         licence::document::refuse_foreign(&place, &bytes)?;
-        let text =
-            String::from_utf8(bytes).map_err(|_| Error::new(Code::DocumentDamaged).with(&place).with("UTF-8"))?;
+        let text = licence::text::read(&place, bytes)?;
         let read = Arc::new(Parameters::read(self.crypto, &place, &text)?);
         let mut known = self.known.lock();
         if known.len() >= KEPT {

@@ -4,13 +4,12 @@
 //! The last good settings are remembered in the data folder, so that a file that is lost opens nothing: see [`LastGood`].
 
 use std::sync::Arc;
-use std::time::SystemTime;
-
 use std::time::Duration;
 
 use licence::crypto::Provider;
 use licence::error::{Code, Error, Result};
 use licence::host::files::{self, Access};
+use licence::host::mark::FileMark;
 use licence::host::paths::Paths;
 use licence::settings::{Ini, LastGood, MAX_FILE, Remark, ServerSettings};
 use parking_lot::{Mutex, RwLock};
@@ -32,8 +31,8 @@ pub struct Live {
 
 /// The file as last read.
 struct File {
-    /// Its time and size.
-    state: Option<(SystemTime, u64)>,
+    /// Which file it was, with its size and times.
+    state: Option<FileMark>,
     settings: ServerSettings,
     remarks: Arc<[Remark]>,
     last_good: LastGood,
@@ -116,16 +115,16 @@ impl Live {
                 return false;
             }
         };
+        let (new, wrong) = ServerSettings::read_again(&reading.ini, &self.get());
+        let mut hashed = new.clone();
+        access::hash_plain_passwords(paths, self.crypto, &mut hashed);
         let mut current = self.current.write();
-        let (new, wrong) = ServerSettings::read_again(&reading.ini, &current);
         let wrong: Vec<Remark> = reading.problem.clone().into_iter().chain(wrong).collect();
         tell(&wrong);
         let mut next = ServerSettings::clone(&current);
-        for setting in next.change_to(new.clone(), &file.settings) {
+        for setting in next.change_to(hashed.clone(), &file.settings) {
             log::warn!("{}: [{}] {} takes effect after a restart", place.display(), setting.section, setting.key);
         }
-        let mut hashed = new.clone();
-        access::hash_in_memory(self.crypto, &mut hashed);
         file.remember(&reading, &hashed, paths);
         file.settings = new;
         file.remarks = wrong.into();
@@ -221,10 +220,7 @@ fn text(paths: &Paths) -> Result<Option<String>> {
     {
         bytes.truncate(e.valid_up_to());
     }
-    String::from_utf8(bytes).map(Some).map_err(|e| {
-        let place = format!("byte {}: not UTF-8", e.utf8_error().valid_up_to());
-        Error::new(Code::FileFailed).with(path.display()).with(place)
-    })
+    licence::text::with_mark(&path.display().to_string(), bytes).map(Some)
 }
 
 /// The last good settings. Where they can't be read nobody knows what was closed, so all of it is.
@@ -240,7 +236,6 @@ fn last_good(paths: &Paths) -> LastGood {
     })
 }
 
-fn state(paths: &Paths) -> Option<(SystemTime, u64)> {
-    let facts = std::fs::metadata(paths.server_conf()).ok()?;
-    Some((facts.modified().ok()?, facts.len()))
+fn state(paths: &Paths) -> Option<FileMark> {
+    FileMark::look(&paths.server_conf()).ok()
 }

@@ -533,6 +533,15 @@ catalogue! {
     636 NotRegularFile "EFile" 400
         ru "{0}: это не обычный файл, а {1}.", "Уберите это и положите на его место файл.";
         en "{0}: not a regular file but {1}.", "Remove it and put a file in its place.";
+    640 TextEncoding "EFile" 400
+        ru "{0}: текст не в UTF-8 ({1}).", "Откройте файл в редакторе и сохраните его в кодировке UTF-8.";
+        en "{0}: the text is not UTF-8 ({1}).", "Open the file in an editor and save it as UTF-8.";
+    641 NotText "EFile" 400
+        ru "{0}: это не текстовый файл.", "Проверьте, тот ли файл указан.";
+        en "{0}: not a text file.", "Check that it is the right file.";
+    642 OutputFailed "EFile" 500
+        ru "Вывод не записан: {0}.", "Освободите место или направьте вывод в другой файл.";
+        en "The output could not be written: {0}.", "Free some space or send the output to another file.";
     620 ClockBehind "EClock" 409
         ru "Часы сервера отстают: сроки ключей считаются по времени {0}.", "Установите часы; отставание срок ключей не продлевает.";
         en "The server's clock is behind: periods of keys are judged at {0}.", "Set the clock; a clock that is behind gives keys no more time.";

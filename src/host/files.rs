@@ -1,6 +1,7 @@
 //! Reading and writing whole files: bounded, atomic, with errors that name the place. Only regular files are read, and opening
 //! one waits for nobody; what root writes belongs to whom its folder belongs.
 
+mod in_place;
 mod leftovers;
 mod lock;
 mod owner;
@@ -11,6 +12,7 @@ use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
 use crate::error::{Code, Error, Result};
+use crate::text;
 
 pub use leftovers::remove_leftovers;
 pub use lock::lock;
@@ -58,12 +60,9 @@ pub fn read_end(path: &Path, length: usize) -> Result<Vec<u8>> {
     read().map_err(|e| failed(path, &e))
 }
 
-/// The text of a file of at most `limit` bytes, in UTF-8.
+/// The text of a file of at most `limit` bytes: see [`text::read`].
 pub fn read_text(path: &Path, limit: u64) -> Result<String> {
-    String::from_utf8(read(path, limit)?).map_err(|e| {
-        let place = format!("byte {}: not UTF-8", e.utf8_error().valid_up_to());
-        Error::new(Code::FileFailed).with(path.display()).with(place)
-    })
+    text::read(&path.display().to_string(), read(path, limit)?)
 }
 
 /// The text of a file, or `None` when there is none.
@@ -81,10 +80,19 @@ pub fn write_atomically(path: &Path, bytes: &[u8], access: Access) -> Result<()>
     write(path, bytes, access, None).map_err(|e| failed(path, &e))
 }
 
-/// The same for a file that the service reads whose folder `account` belongs to its account: there it goes when neither a former
-/// owner nor the file's own folder says to whom it belongs.
+/// The same for a file that an administrator may have put where it is: a link to it stays and what it names is written; a file that
+/// can't be replaced, as one that is mounted, or whose owner this process can't give to a new one, is written over where it lies.
+/// The folder `account` belongs to the service's account: there the file goes when neither a former owner nor the file's own folder
+/// says to whom it belongs.
 pub fn write_atomically_for(path: &Path, bytes: &[u8], access: Access, account: &Path) -> Result<()> {
-    write(path, bytes, access, Some(account)).map_err(|e| failed(path, &e))
+    let write = || -> io::Result<()> {
+        let place = in_place::followed(path)?;
+        match write(&place, bytes, access, Some(account)) {
+            Err(e) if in_place::is_fixed(&e) && place.exists() => in_place::write(&place, bytes),
+            written => written,
+        }
+    };
+    write().map_err(|e| failed(path, &e))
 }
 
 fn write(path: &Path, bytes: &[u8], access: Access, account: Option<&Path>) -> io::Result<()> {
@@ -107,7 +115,11 @@ fn write(path: &Path, bytes: &[u8], access: Access, account: Option<&Path>) -> i
             // Tells others that its writer lives; nobody waits for it.
             let _ = file.try_lock();
         }
-        owner::keep(&file, old.as_ref(), folder, account);
+        let is_kept = owner::keep(&file, old.as_ref(), folder, account);
+        if account.is_some() && !is_kept {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        owner::set_mode(&file, mode, old.as_ref())?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;

@@ -5,14 +5,14 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use log::LevelFilter;
 use simplelog::{CombinedLogger, Config, ConfigBuilder, SharedLogger};
 
 use crate::host::clock::SystemClock;
 use crate::host::log_lines::logger;
-use crate::host::{files, os};
+use crate::host::{files, mark, os};
 use crate::time::{Clock, Time};
 
 /// A file that has reached this size, in bytes, is closed: with the one before it, a process keeps twice as much at most.
@@ -42,6 +42,7 @@ pub fn start(journal: &Journal<'_>, now: Time, level: LevelFilter) -> Option<Pat
     let mut outputs: Vec<Box<dyn SharedLogger>> = Vec::new();
     let pages = open(journal, now);
     let path = pages.as_ref().map(Pages::path);
+    let kept = pages.clone();
     if let Some(pages) = pages {
         outputs.push(logger(LevelFilter::Trace, format(), pages));
     }
@@ -51,9 +52,24 @@ pub fn start(journal: &Journal<'_>, now: Time, level: LevelFilter) -> Option<Pat
     }
     // Only the first logger of a process counts: a component may be loaded beside another of ours.
     CombinedLogger::init(outputs).ok()?;
+    if let Some(pages) = kept {
+        // It is the first one, as its logger is.
+        let _ = STARTED.set(pages);
+    }
     // The level is one of the whole process, so that it can be changed while that runs.
     log::set_max_level(level);
     path
+}
+
+/// The log of this process, once it is started.
+static STARTED: OnceLock<Pages> = OnceLock::new();
+
+/// Goes on in a file of the former name, for a program that turns logs has renamed, moved or removed the one that is open.
+///
+/// # Errors
+/// When there can be no such file; then the open one is written on.
+pub fn reopen() -> io::Result<()> {
+    STARTED.get().map_or(Ok(()), |pages| pages.page().reopen())
 }
 
 /// How a line looks.
@@ -198,6 +214,19 @@ impl Page {
         let file = files::open_log(&self.path)?;
         self.written = file.metadata()?.len();
         (self.file, self.began) = (Some(file), now);
+        Ok(())
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        if self.file.as_ref().is_some_and(|file| mark::is_at(file, &self.path).unwrap_or(false)) {
+            return Ok(());
+        }
+        if !self.folder.is_dir() {
+            files::create_closed_folder(&self.folder).map_err(io::Error::other)?;
+        }
+        let file = files::open_log(&self.path)?;
+        self.written = file.metadata()?.len();
+        self.file = Some(file);
         Ok(())
     }
 

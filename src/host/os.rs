@@ -2,10 +2,31 @@
 
 use std::env;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::time::Time;
+
+/// Holds room for `length` more bytes behind the first `size` of a file, whose size stays. Where a file system can't, nothing is held.
+#[cfg(target_os = "linux")]
+pub fn reserve(file: &fs::File, size: u64, length: u64) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    let (Ok(size), Ok(length)) = (size.try_into(), length.try_into()) else { return Ok(()) };
+    // SAFETY: the descriptor is open for as long as `file` lives; nothing else is passed but numbers.
+    let done = unsafe { libc::fallocate(file.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, size, length) };
+    let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+    match io::Error::last_os_error() {
+        cause if done != 0 && full.contains(&cause.kind()) => Err(cause),
+        _ => Ok(()),
+    }
+}
+
+/// Elsewhere nothing is held.
+#[cfg(all(unix, not(target_os = "linux")))]
+pub fn reserve(_file: &fs::File, _size: u64, _length: u64) -> io::Result<()> {
+    Ok(())
+}
 
 /// A process that was started so much later than a file was written last is another one with the same number. Clocks may be set
 /// by less than that meanwhile.

@@ -64,7 +64,7 @@ impl Connect {
         let mut connect = Connect::default();
         for item in text.split(';').filter(|item| !item.trim().is_empty()) {
             let (name, value) = item.split_once('=').ok_or_else(|| {
-                Error::new(Code::BadArgument).with("ConnectionParameters").with(format!("{:?}", item.trim()))
+                Error::new(Code::BadArgument).with("ConnectionParameters").with(format!("\"{}\"", item.trim()))
             })?;
             let value = value.trim().trim_matches('"').to_owned();
             match name.trim().to_ascii_lowercase().as_str() {

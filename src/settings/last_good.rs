@@ -182,7 +182,7 @@ impl LastGood {
         let unfinished = self.is_unfinished(text);
         let ini = match Ini::parse(place, text) {
             Err(error) if !unfinished || Ini::parse(place, self.said(text)).is_err() => return Err(error),
-            parsed => parsed.ok(),
+            parsed => parsed.ok().filter(|ini| !unfinished || ini.strange.is_empty()),
         };
         let missing: Vec<String> = (self.sections.iter())
             .filter(|name| !headers.iter().any(|header| header.eq_ignore_ascii_case(name)))

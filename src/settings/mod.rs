@@ -30,7 +30,29 @@ pub struct Ini {
     place: String,
     ini: ini::Ini,
     text: String,
+    /// Lines, from 0, that are neither headers nor comments and set nothing.
+    strange: Vec<usize>,
 }
+
+/// Whether a line is neither empty nor a header, a comment, or one that sets a key.
+fn says_nothing(line: &str) -> bool {
+    let line = line.trim();
+    !line.is_empty() && !line.starts_with([';', '#', '[']) && !line.contains(['=', ':', '"'])
+}
+
+/// The text with these lines, from 0, empty, so that the others keep their numbers.
+fn without_lines(text: &str, lines: &[usize]) -> String {
+    let kept = |(at, line)| if lines.contains(&at) { "\n" } else { line };
+    text.split_inclusive('\n').enumerate().map(kept).collect()
+}
+
+/// Whether a value goes on with a comment: that stands on a line of its own, as values may hold its sign.
+fn has_comment(value: &str) -> bool {
+    value.split([' ', '\t']).skip(1).any(|word| word.starts_with([';', '#']))
+}
+
+/// What is told of such a value, in Russian and English.
+const COMMENT: [&str; 2] = ["; комментарий пишите отдельной строкой", "; a comment stands on a line of its own"];
 
 impl Ini {
     /// Parses an ini text in UTF-8 (a byte-order mark is skipped). `place` names the file in errors.
@@ -38,9 +60,40 @@ impl Ini {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         // Windows paths hold backslashes, so they are no escapes here.
         let options = ini::ParseOption { enabled_escape: false, ..ini::ParseOption::default() };
-        let ini = ini::Ini::load_from_str_opt(text, options)
-            .map_err(|e| Error::new(Code::SettingsWrong).with(place).with(e.line + 1).with(e.msg))?;
-        Ok(Ini { place: place.to_owned(), ini, text: text.to_owned() })
+        let wrong = |line: usize| {
+            Error::new(Code::SettingsWrong)
+                .with(place)
+                .with(line)
+                .with_text("ожидается [раздел] или ключ=значение", "[section] or key=value is expected")
+        };
+        // The parser would look for the bracket or the sign on later lines and swallow what stands there.
+        let is_open = |line: &str| line.trim_start().starts_with('[') && !line.contains(']');
+        if let Some(at) = text.lines().position(is_open) {
+            return Err(wrong(at + 1));
+        }
+        let strange: Vec<usize> =
+            (text.lines().enumerate()).filter(|(_, line)| says_nothing(line)).map(|(at, _)| at).collect();
+        let parsed = match strange.is_empty() {
+            true => ini::Ini::load_from_str_opt(text, options),
+            false => ini::Ini::load_from_str_opt(&without_lines(text, &strange), options),
+        };
+        let ini = parsed.map_err(|e| wrong(e.line))?;
+        if let Some(first) = strange.first()
+            && ini.iter().all(|(section, keys)| section.is_none() && keys.is_empty())
+        {
+            return Err(wrong(first + 1));
+        }
+        Ok(Ini { place: place.to_owned(), ini, text: text.to_owned(), strange })
+    }
+
+    /// What is told of lines that say nothing, each with its number from 1.
+    fn strange(&self) -> impl Iterator<Item = Error> {
+        self.strange.iter().map(|at| {
+            Error::new(Code::SettingsWrong).with(&self.place).with(at + 1).with_text(
+                "ожидается [раздел] или ключ=значение; строка не действует",
+                "[section] or key=value is expected; the line is not in force",
+            )
+        })
     }
 
     /// The value of a key, trimmed; an empty one counts as absent.
@@ -82,7 +135,11 @@ impl Ini {
         let Some(value) = self.get(section, key) else { return Ok(default) };
         parse(value).ok_or_else(|| {
             let line = self.line_of(section, key);
-            Error::new(Code::SettingsWrong).with(&self.place).with(line).with(format!("[{section}] {key}={value}"))
+            let [russian, english] = if has_comment(value) { COMMENT } else { ["", ""] };
+            Error::new(Code::SettingsWrong).with(&self.place).with(line).with_text(
+                format_args!("[{section}] {key}={value}{russian}"),
+                format_args!("[{section}] {key}={value}{english}"),
+            )
         })
     }
 }
@@ -109,6 +166,17 @@ mod tests {
     #[test]
     fn a_backslash_in_a_value_is_itself() {
         assert_eq!(ini("[Common]\nSeriesFile=C:\\new\\table").get("Common", "SeriesFile"), Some("C:\\new\\table"));
+    }
+
+    #[test]
+    fn lines_are_counted_from_one_and_one_that_says_nothing_swallows_no_other() {
+        let error = Ini::parse("a.conf", "[Common]\r\nLang=en\r\n[Console\r\nUserName=a\r\n").unwrap_err();
+        assert!(error.args[1] == "3" && !error.to_string().contains("Some("), "{error}");
+        let read = ini("\u{feff}[Console]\r\nLocalAccessOnly 1\r\nPassword=x\r\nlast");
+        assert_eq!((read.get("Console", "Password"), read.line_of("Console", "Password")), (Some("x"), 3));
+        let told: Vec<String> = read.strange().map(|error| error.args[1].clone()).collect();
+        assert_eq!(told, ["2", "4"]);
+        assert!(has_comment("1 ; yes") && has_comment("a\t#b") && !has_comment("a;b, #c".trim_end_matches("#c")));
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::remark::{self, Remark};
 use super::table::{Effect, Restricts, Setting, settings};
-use super::{DEFAULT_PORT, Ini, Network};
+use super::{COMMENT, DEFAULT_PORT, Ini, Network, has_comment};
 use crate::accounting::{AccessCodes, SeatLimits};
 use crate::error::{Code, Error, Lang};
 use crate::id::KeyNo;
@@ -243,7 +243,8 @@ impl ServerSettings {
         ServerSettings::read_after(ini, None)
     }
 
-    /// Reads the settings of a server that runs: what is wrong keeps its value of `former`.
+    /// Reads the settings of a server that runs: what is wrong keeps its value of `former`, unless that restricts nothing where
+    /// something was to be restricted.
     pub fn read_again(ini: &Ini, former: &ServerSettings) -> (ServerSettings, Vec<Remark>) {
         ServerSettings::read_after(ini, Some(former))
     }
@@ -257,6 +258,12 @@ impl ServerSettings {
                 continue;
             }
             match (former, setting.closed) {
+                // Nobody writes a restriction to have things go on without any.
+                (Some(former), Some(closed))
+                    if setting.restricts != Restricts::Nothing && setting.is_default(former) =>
+                {
+                    let _ = setting.set(&mut read, closed);
+                }
                 (Some(former), _) => setting.copy(former, &mut read),
                 (None, Some(closed)) => drop(setting.set(&mut read, closed)),
                 (None, None) => {}
@@ -292,9 +299,10 @@ impl ServerSettings {
     fn wrong(&self, ini: &Ini, setting: &Setting, value: &str) -> Error {
         let Setting { section, key, allowed, .. } = setting;
         let in_force = setting.value(self);
+        let [russian, english] = if has_comment(value) { COMMENT } else { ["", ""] };
         Error::new(Code::SettingsWrong).with(&ini.place).with(ini.line_of(section, key)).with_text(
-            format_args!("[{section}] {key}={value}; допустимо: {}; действует \"{in_force}\"", allowed[0]),
-            format_args!("[{section}] {key}={value}; allowed: {}; in force: \"{in_force}\"", allowed[1]),
+            format_args!("[{section}] {key}={value}; допустимо: {}{russian}; действует \"{in_force}\"", allowed[0]),
+            format_args!("[{section}] {key}={value}; allowed: {}{english}; in force: \"{in_force}\"", allowed[1]),
         )
     }
 }
@@ -336,7 +344,12 @@ fn access_codes(ini: &Ini, wrong: &mut Vec<Remark>) -> AccessCodes {
                 );
             wrong.push(remark(ACCESS_CODES, "", error));
         }
-        codes.entry(code.to_owned()).or_default().extend(keys.into_iter().flatten());
+        // What a misspelt number was meant to set aside is set aside all the same.
+        let meant = value
+            .split(|c: char| !c.is_ascii_digit())
+            .filter_map(|number| number.parse().ok())
+            .filter(|number| *number > 0);
+        codes.entry(code.to_owned()).or_default().extend(keys.into_iter().flatten().chain(meant));
     }
     AccessCodes::new(codes)
 }

@@ -5,8 +5,8 @@ use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use super::flag;
 use super::server::{ACCESS_CODES, Authorization, ServerSettings, USERS};
+use super::{flag, has_comment};
 use crate::error::Lang;
 
 /// When a changed value takes effect.
@@ -45,7 +45,8 @@ pub struct Setting {
     pub secret: bool,
     /// Whether only who can edit the file may change it: it says whom the server trusts, or which files it opens.
     pub file_only: bool,
-    /// What is in force at a start in place of a wrong value, where the default would open what was to be closed.
+    /// What is in force in place of a wrong value where the default must not be: it would open what was to be closed, or keep
+    /// licences from those who have bought them.
     pub closed: Option<&'static str>,
     /// What it can close.
     pub restricts: Restricts,
@@ -58,12 +59,22 @@ pub struct Setting {
 impl Setting {
     /// Sets the value; `false`, and nothing changed, when it is not allowed.
     pub fn set(&self, settings: &mut ServerSettings, value: &str) -> bool {
+        // A comment behind a value would become part of a name or a path; a password may hold its sign.
+        let is_text = self.allowed == ANY || self.allowed == PATH;
+        if is_text && !self.secret && has_comment(value) {
+            return false;
+        }
         (self.set)(settings, value).is_some()
     }
 
     /// The value as the file would have it; empty where there is none.
     pub fn value(&self, settings: &ServerSettings) -> String {
         (self.value)(settings)
+    }
+
+    /// Whether the value is the default.
+    pub(super) fn is_default(&self, settings: &ServerSettings) -> bool {
+        self.value(settings) == self.value(&ServerSettings::default())
     }
 
     /// Copies the value.
@@ -128,6 +139,10 @@ impl Setting {
         Setting { closed: Some(closed), restricts: Restricts::Access, ..self }
     }
 
+    const fn lifted(self, open: &'static str) -> Setting {
+        Setting { closed: Some(open), ..self }
+    }
+
     const fn file_only(self) -> Setting {
         Setting { file_only: true, ..self }
     }
@@ -147,7 +162,7 @@ static SETTINGS: &[Setting] = &[
         &["Addresses to listen on, separated by commas: addresses of this computer, localhost for this computer only,",
           "* for all of them, IPv4 and IPv6."],
         ["адреса через запятую, localhost или *", "addresses separated by commas, localhost or *"],
-        |s, text| put(&mut s.addresses, addresses(text)), |s| shown_addresses(&s.addresses)).after_restart().restricts(Restricts::Access),
+        |s, text| put(&mut s.addresses, addresses(text)), |s| shown_addresses(&s.addresses)).after_restart().closed("localhost"),
     plain("Common", "ServerPort",
         &["Port of the console, the API and the components."],
         ["число от 0 до 65535; 0 берёт свободный порт", "a number from 0 to 65535; 0 takes a free port"],
@@ -198,7 +213,7 @@ static SETTINGS: &[Setting] = &[
     plain("Console", "UserName",
         &["Name and password of an administrator. The default pair works on this computer only and opens nothing but a new",
           "password: run \"licenceserver passwd\", which writes a hash here. A password in plain text is accepted too, and",
-          "replaced by its hash when the server starts."],
+          "replaced by its hash as soon as the server reads it."],
         ANY, |s, text| put(&mut s.user, Some(text.to_owned())), |s| s.user.clone()).restricts(Restricts::Access),
     plain("Console", "Password", &[],
         ANY, |s, text| put(&mut s.password, Some(text.to_owned())), |s| s.password.clone()).secret(),
@@ -215,15 +230,15 @@ static SETTINGS: &[Setting] = &[
         YES_NO, |s, text| put(&mut s.check_rebinding, flag(text)), |s| digit(s.check_rebinding)),
     plain("Console", "HostNames", &[],
         ["имена через запятую", "names separated by commas"],
-        |s, text| put(&mut s.host_names, Some(items(text).map(str::to_owned).collect())), |s| joined(&s.host_names))
+        |s, text| put(&mut s.host_names, items(text).map(host_name).collect()), |s| joined(&s.host_names))
         .sample("licence.example.com"),
     plain("Console", "EnableAccessCodes",
         &["Whether the keys that section [AccessCodes] names are set aside for sessions that present a code."],
-        YES_NO, |s, text| put(&mut s.enable_access_codes, flag(text)), |s| digit(s.enable_access_codes)),
+        YES_NO, |s, text| put(&mut s.enable_access_codes, flag(text)), |s| digit(s.enable_access_codes)).closed("1"),
 
     plain("API", "Enabled",
         &["Whether the external API (/api) answers."],
-        YES_NO, |s, text| put(&mut s.api, flag(text)), |s| digit(s.api)).restricts(Restricts::Use),
+        YES_NO, |s, text| put(&mut s.api, flag(text)), |s| digit(s.api)).closed("0").restricts(Restricts::Use),
 
     plain("TLS", "Certificate",
         &["Certificate chain and private key, both PEM. With them the same port serves https:// beside http://; renewed files",
@@ -273,12 +288,12 @@ static SETTINGS: &[Setting] = &[
     plain("Limits", "SeatsPerComputer", &[],
         ["от 0 до 1000000", "from 0 to 1000000"],
         |s, text| put(&mut s.seats.per_computer, number(text, 0, 1_000_000)), |s| s.seats.per_computer.to_string()),
-    // A wrong value must not shut a 1C server out from the licences that it has bought.
+    // A wrong value closes elsewhere; here it lifts the limits, for what was bought must not be kept from anybody by a slip.
     plain("Limits", "SeatsUnlimited",
         &["Addresses and networks that neither of both limits holds for, separated by commas: 1C servers, web servers, terminal servers."],
         ["адреса и сети через запятую: 10.0.0.5, 192.168.1.0/24", "addresses and networks separated by commas: 10.0.0.5, 192.168.1.0/24"],
         |s, text| put(&mut s.seats.unlimited, items(text).map(|item| item.parse().ok()).collect()), |s| joined(&s.seats.unlimited))
-        .sample("10.0.0.5, 192.168.1.0/24").closed("0.0.0.0/0, ::/0"),
+        .sample("10.0.0.5, 192.168.1.0/24").lifted("0.0.0.0/0, ::/0"),
 ];
 
 /// Settings of the original server that mean nothing here, and why, in Russian and English.
@@ -365,6 +380,10 @@ fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
 
 fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split([',', ';']).map(str::trim).filter(|item| !item.is_empty())
+}
+
+fn host_name(item: &str) -> Option<String> {
+    (!item.contains(|c: char| c.is_whitespace() || c == '#')).then(|| item.to_owned())
 }
 
 fn joined(items: &[impl Display]) -> String {

@@ -261,7 +261,7 @@ impl LicenceExtension {
         // Public code reads this answer as a value whatever it passed, so even a wrong type is no exception here.
         let required = arguments.first().and_then(Value::as_text).unwrap_or_default();
         let mismatch = Error::new(Code::VersionMismatch).with(required).with(VERSION);
-        let wrong = || argument("CheckVersion", "ПроверитьВерсию").with(format_args!("{required:?}"));
+        let wrong = || argument("CheckVersion", "ПроверитьВерсию").with(format_args!("\"{required}\""));
         Ok(match at_least(VERSION, required) {
             Some(true) => self.succeed(Value::Bool(true)),
             Some(false) => self.refuse(mismatch, Value::Bool(false)),
@@ -283,7 +283,7 @@ impl LicenceExtension {
     }
 
     fn start_series(&mut self, series: &str) -> licence::Result<()> {
-        let wrong = |_| argument("Start", "Запуск").with(format_args!("{series:?}"));
+        let wrong = |_| argument("Start", "Запуск").with(format_args!("\"{series}\""));
         let key_id: KeyId = series.parse().map_err(wrong)?;
         let paths = self.paths();
         let conf = parameters::Conf::read(&paths, process::is_server(&self.host));

@@ -212,9 +212,9 @@ fn info(files: &BTreeMap<String, Vec<u8>>, checked: &mut Checked) {
             checked.version.get_or_insert_with(|| version.to_owned());
         } else {
             checked.fault(
-                format!("INFO.XML: версия {version:?} не из четырёх чисел: справочник БСП не обновит компоненту"),
+                format!("INFO.XML: версия \"{version}\" не из четырёх чисел: справочник БСП не обновит компоненту"),
                 format!(
-                    "INFO.XML: version {version:?} is not four numbers: БСП's catalogue will not update the component"
+                    "INFO.XML: version \"{version}\" is not four numbers: БСП's catalogue will not update the component"
                 ),
             );
         }

@@ -74,6 +74,10 @@ pub fn main() -> ExitCode {
     let (mut out, mut remarks) = (output::results(), output::remarks());
     let mut console = Console { lang, out: &mut out, remarks: &mut remarks };
     let root = Source { file: arguments.passphrase_file, variable: "SLK_PASSPHRASE", lang };
+    // Codes that are made and can't be shown would be lost.
+    if let Err(error) = output::expect_room() {
+        return finish("licenceedit", lang, Err(error.into()));
+    }
     let outcome = match arguments.command {
         Command::Series(new) => new.run(&mut console, &root),
         Command::Issuer(issue) => issue.run(&mut console, &root),

@@ -130,7 +130,7 @@ impl Pack {
         // A policy for an object that is not there is a misspelt name, and the object that was meant would go unprotected.
         match (own.into_values().next(), &self.policy) {
             (Some((name, _)), Some(path)) => {
-                Err(policy_fault(path, &format!("{name:?}: нет такого объекта / no such object")).into())
+                Err(policy_fault(path, &format!("\"{name}\": нет такого объекта / no such object")).into())
             }
             _ => Ok(objects),
         }
@@ -157,7 +157,7 @@ impl Pack {
         for (name, policy) in read {
             let policy = policy.checked()?;
             if let Some((other, _)) = policies.insert(name.to_lowercase(), (name.clone(), policy)) {
-                return Err(policy_fault(path, &format!("{other:?} = {name:?}")).into());
+                return Err(policy_fault(path, &format!("\"{other}\" = \"{name}\"")).into());
             }
         }
         Ok(policies)

@@ -108,7 +108,7 @@ fn parent(session: &SessionData) -> Result<Option<ParentSession>> {
 /// A session's number: 1C code may format it with spaces between groups of digits.
 fn number(field: &str, text: &str) -> Result<u32> {
     let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    digits.parse().map_err(|_| Error::new(Code::BadSession).with(format_args!("{field}: {:?}", short(text))))
+    digits.parse().map_err(|_| Error::new(Code::BadSession).with(format_args!("{field}: \"{}\"", short(text))))
 }
 
 /// What `/api/connections` will show of a client.

@@ -367,7 +367,9 @@ fn text(path: &Path) -> Result<String> {
         return Err(damaged("not a regular file".into()));
     }
     let bytes = files::read(path, MAX_LICENCE)?;
-    document::refuse_strange(&path.display().to_string(), &bytes)?;
+    let place = path.display().to_string();
+    licence::text::refuse_utf16(&place, &bytes)?;
+    document::refuse_strange(&place, &bytes)?;
     String::from_utf8(bytes).map_err(|e| damaged(format!("byte {}: not UTF-8", e.utf8_error().valid_up_to())))
 }
 

@@ -10,10 +10,14 @@ pub(super) fn inherit(file: &File, folder: &Path, account: Option<&Path>) {
     give(file, None, folder, account);
 }
 
-/// Gives a file that replaces `old` to the former owner, or to whom its place belongs.
+/// Gives a file that replaces `old` to the former owner, or to whom its place belongs; whether it has its owner now. What root
+/// writes always has.
 #[cfg(unix)]
-pub(super) fn keep(file: &File, old: Option<&Metadata>, folder: &Path, account: Option<&Path>) {
+pub(super) fn keep(file: &File, old: Option<&Metadata>, folder: &Path, account: Option<&Path>) -> bool {
+    use std::os::unix::fs::MetadataExt;
     give(file, old, folder, account);
+    let is_same = |old: &Metadata| file.metadata().is_ok_and(|now| (now.uid(), now.gid()) == (old.uid(), old.gid()));
+    super::super::os::user_id() == 0 || old.is_none_or(is_same)
 }
 
 /// Gives a file of the program's own that an earlier version has left to root to whom its folder belongs. One that has other
@@ -44,8 +48,16 @@ pub(super) fn inherit_folder(path: &Path, account: Option<&Path>) {
 #[cfg(unix)]
 pub(super) fn private_mode(old: Option<&Metadata>) -> u32 {
     use std::os::unix::fs::MetadataExt;
-    let let_in = old.is_some_and(|old| old.mode() & 0o044 == 0o040);
-    if let_in { 0o640 } else { 0o600 }
+    let let_in = old.map(Metadata::mode).filter(|mode| mode & 0o044 == 0o040);
+    0o600 | let_in.map_or(0, |mode| mode & 0o060)
+}
+
+/// Gives a file that replaces `old` these rights, which the mask of this process may have cut.
+#[cfg(unix)]
+pub(super) fn set_mode(file: &File, mode: u32, old: Option<&Metadata>) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let is_let_in = old.is_some() && mode & 0o077 != 0 && mode & 0o007 == 0;
+    if is_let_in { file.set_permissions(std::fs::Permissions::from_mode(mode)) } else { Ok(()) }
 }
 
 #[cfg(unix)]
@@ -86,11 +98,17 @@ mod elsewhere {
 
     pub fn inherit(_file: &File, _folder: &Path, _account: Option<&Path>) {}
 
-    pub fn keep(_file: &File, _old: Option<&Metadata>, _folder: &Path, _account: Option<&Path>) {}
+    pub fn keep(_file: &File, _old: Option<&Metadata>, _folder: &Path, _account: Option<&Path>) -> bool {
+        true
+    }
 
     pub fn mend(_file: &File, _folder: &Path) {}
 
     pub fn inherit_folder(_path: &Path, _account: Option<&Path>) {}
+
+    pub fn set_mode(_file: &File, _mode: u32, _old: Option<&Metadata>) -> std::io::Result<()> {
+        Ok(())
+    }
 
     pub fn private_mode(_old: Option<&Metadata>) -> u32 {
         0
@@ -98,7 +116,7 @@ mod elsewhere {
 }
 
 #[cfg(not(unix))]
-pub(super) use elsewhere::{inherit, inherit_folder, keep, mend, private_mode};
+pub(super) use elsewhere::{inherit, inherit_folder, keep, mend, private_mode, set_mode};
 
 #[cfg(all(test, unix))]
 mod tests {

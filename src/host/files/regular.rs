@@ -55,6 +55,11 @@ pub fn open_log(path: &Path) -> io::Result<File> {
     open_or_create(path, OpenOptions::new().append(true), 0o640)
 }
 
+/// Opens a file that is there, in the way of `options`; a link in its place is refused.
+pub(super) fn open_existing(path: &Path, options: &OpenOptions) -> io::Result<File> {
+    checked(path, Links::Refused, at_once(&mut options.clone(), Links::Refused).open(path))
+}
+
 pub(super) fn open_or_create(path: &Path, options: &OpenOptions, mode: u32) -> io::Result<File> {
     loop {
         match with_mode(options.clone().create_new(true), mode).open(path) {
@@ -65,7 +70,7 @@ pub(super) fn open_or_create(path: &Path, options: &OpenOptions, mode: u32) -> i
                 return Ok(file);
             }
         }
-        match checked(path, Links::Refused, at_once(&mut options.clone(), Links::Refused).open(path)) {
+        match open_existing(path, options) {
             // It has gone since.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Ok(file) => {

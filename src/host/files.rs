@@ -77,7 +77,7 @@ pub fn read_text_if_there(path: &Path, limit: u64) -> Result<Option<String>> {
 /// synced, renamed over it, and the folder is synced. The file keeps its owner as far as this process may give it; what root
 /// writes belongs to the former owner or to that of the folder.
 pub fn write_atomically(path: &Path, bytes: &[u8], access: Access) -> Result<()> {
-    write(path, bytes, access, None).map_err(|e| failed(path, &e))
+    write(path, bytes, access, None, Owner::Any).map_err(|e| failed(path, &e))
 }
 
 /// The same for a file that an administrator may have put where it is: a link to it stays and what it names is written; a file that
@@ -87,15 +87,31 @@ pub fn write_atomically(path: &Path, bytes: &[u8], access: Access) -> Result<()>
 pub fn write_atomically_for(path: &Path, bytes: &[u8], access: Access, account: &Path) -> Result<()> {
     let write = || -> io::Result<()> {
         let place = in_place::followed(path)?;
-        match write(&place, bytes, access, Some(account)) {
-            Err(e) if in_place::is_fixed(&e) && place.exists() => in_place::write(&place, bytes),
+        match write(&place, bytes, access, Some(account), Owner::Kept) {
+            Err(e) if in_place::is_fixed(&e) && place.exists() => {}
+            written => return written,
+        }
+        match in_place::write(&place, bytes) {
+            // Who may not write to a file but to its folder can still put another one there.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                write(&place, bytes, access, Some(account), Owner::Any)
+            }
             written => written,
         }
     };
     write().map_err(|e| failed(path, &e))
 }
 
-fn write(path: &Path, bytes: &[u8], access: Access, account: Option<&Path>) -> io::Result<()> {
+/// Whose a file is that replaces another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// The former owner's, or it is not written: [`io::ErrorKind::ResourceBusy`].
+    Kept,
+    /// The former owner's, if this process may give it to him.
+    Any,
+}
+
+fn write(path: &Path, bytes: &[u8], access: Access, account: Option<&Path>, whose: Owner) -> io::Result<()> {
     let folder = folder_of(path);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = folder.join(leftovers::temporary_name(&name, std::process::id()));
@@ -116,7 +132,7 @@ fn write(path: &Path, bytes: &[u8], access: Access, account: Option<&Path>) -> i
             let _ = file.try_lock();
         }
         let is_kept = owner::keep(&file, old.as_ref(), folder, account);
-        if account.is_some() && !is_kept {
+        if whose == Owner::Kept && !is_kept {
             return Err(io::ErrorKind::ResourceBusy.into());
         }
         owner::set_mode(&file, mode, old.as_ref())?;

@@ -30,20 +30,12 @@ pub struct Ini {
     place: String,
     ini: ini::Ini,
     text: String,
-    /// Lines, from 0, that are neither headers nor comments and set nothing.
-    strange: Vec<usize>,
 }
 
 /// Whether a line is neither empty nor a header, a comment, or one that sets a key.
 fn says_nothing(line: &str) -> bool {
     let line = line.trim();
     !line.is_empty() && !line.starts_with([';', '#', '[']) && !line.contains(['=', ':', '"'])
-}
-
-/// The text with these lines, from 0, empty, so that the others keep their numbers.
-fn without_lines(text: &str, lines: &[usize]) -> String {
-    let kept = |(at, line)| if lines.contains(&at) { "\n" } else { line };
-    text.split_inclusive('\n').enumerate().map(kept).collect()
 }
 
 /// Whether a value goes on with a comment: that stands on a line of its own, as values may hold its sign.
@@ -68,32 +60,11 @@ impl Ini {
         };
         // The parser would look for the bracket or the sign on later lines and swallow what stands there.
         let is_open = |line: &str| line.trim_start().starts_with('[') && !line.contains(']');
-        if let Some(at) = text.lines().position(is_open) {
+        if let Some(at) = text.lines().position(|line| is_open(line) || says_nothing(line)) {
             return Err(wrong(at + 1));
         }
-        let strange: Vec<usize> =
-            (text.lines().enumerate()).filter(|(_, line)| says_nothing(line)).map(|(at, _)| at).collect();
-        let parsed = match strange.is_empty() {
-            true => ini::Ini::load_from_str_opt(text, options),
-            false => ini::Ini::load_from_str_opt(&without_lines(text, &strange), options),
-        };
-        let ini = parsed.map_err(|e| wrong(e.line))?;
-        if let Some(first) = strange.first()
-            && ini.iter().all(|(section, keys)| section.is_none() && keys.is_empty())
-        {
-            return Err(wrong(first + 1));
-        }
-        Ok(Ini { place: place.to_owned(), ini, text: text.to_owned(), strange })
-    }
-
-    /// What is told of lines that say nothing, each with its number from 1.
-    fn strange(&self) -> impl Iterator<Item = Error> {
-        self.strange.iter().map(|at| {
-            Error::new(Code::SettingsWrong).with(&self.place).with(at + 1).with_text(
-                "ожидается [раздел] или ключ=значение; строка не действует",
-                "[section] or key=value is expected; the line is not in force",
-            )
-        })
+        let ini = ini::Ini::load_from_str_opt(text, options).map_err(|e| wrong(e.line))?;
+        Ok(Ini { place: place.to_owned(), ini, text: text.to_owned() })
     }
 
     /// The value of a key, trimmed; an empty one counts as absent.
@@ -172,10 +143,8 @@ mod tests {
     fn lines_are_counted_from_one_and_one_that_says_nothing_swallows_no_other() {
         let error = Ini::parse("a.conf", "[Common]\r\nLang=en\r\n[Console\r\nUserName=a\r\n").unwrap_err();
         assert!(error.args[1] == "3" && !error.to_string().contains("Some("), "{error}");
-        let read = ini("\u{feff}[Console]\r\nLocalAccessOnly 1\r\nPassword=x\r\nlast");
-        assert_eq!((read.get("Console", "Password"), read.line_of("Console", "Password")), (Some("x"), 3));
-        let told: Vec<String> = read.strange().map(|error| error.args[1].clone()).collect();
-        assert_eq!(told, ["2", "4"]);
+        let error = Ini::parse("a.conf", "\u{feff}[Console]\r\nLocalAccessOnly 1\r\nPassword=x\r\n").unwrap_err();
+        assert_eq!((error.code, error.args[1].as_str()), (Code::SettingsWrong, "2"), "{error}");
         assert!(has_comment("1 ; yes") && has_comment("a\t#b") && !has_comment("a;b, #c".trim_end_matches("#c")));
     }
 

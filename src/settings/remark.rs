@@ -41,8 +41,7 @@ impl Remark {
 /// Names in the file that no setting has: those of the original server that mean nothing here, and unknown ones, which may be
 /// misspelt.
 pub fn unknown(ini: &Ini) -> Vec<Remark> {
-    let strange = ini.strange().map(Remark::of_file);
-    let mut found: Vec<Remark> = strange.collect();
+    let mut found: Vec<Remark> = Vec::new();
     for (section, key) in ini.names() {
         let is_free = FREE_SECTIONS.iter().any(|(name, ..)| name.eq_ignore_ascii_case(section));
         let told =

@@ -101,7 +101,7 @@ impl Cutter {
         let done = |answer: &Answer| (200..300).contains(&answer.status);
         check(done(&first) || losses.len() > 1, || format!("one loss is made good: {first}"))?;
         if !done(&first) {
-            check(first.refusal(503)? == 404, || format!("the centre is out of reach: {first}"))?;
+            check(first.refusal(502)? == 404, || format!("the centre is out of reach: {first}"))?;
         }
         self.lose(&[]);
         let again = act()?;

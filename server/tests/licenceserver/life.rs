@@ -106,7 +106,7 @@ fn a_backup_is_made_beside_a_running_server_and_restored_without_one() {
     assert!(!data.join("server.pass").exists() && !data.join("owner.lock.1").exists());
 
     let mut bytes = fs::read(&archive).unwrap();
-    let at = bytes.windows(3).position(|three| three == b"one file").unwrap();
+    let at = bytes.windows(8).position(|found| found == b"one file").unwrap();
     bytes[at] = b'0';
     let damaged = other.path().join("damaged.tar");
     fs::write(&damaged, &bytes).unwrap();

@@ -196,11 +196,17 @@ fn a_changed_file_is_taken_up_and_wrong_values_keep_their_former_ones() {
     let bench = Bench::new("reload", "[Console]\nPassword=another password\n[API]\nEnabled=1\n");
     let path = bench.root.join("settings/licenceserver.conf");
     let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, text.replace("Enabled=1", "Enabled=perhaps\n[Common]\nLang=en\nServerPort=1")).unwrap();
+    let more = "Enabled=1\n[Common]\nLang=en\nServerPort=1\nCarrierGrace=perhaps";
+    std::fs::write(&path, text.replace("Enabled=1", more)).unwrap();
     bench.service.reload_keys();
     let settings = bench.service.settings();
     assert!(settings.api && settings.lang == licence::error::Lang::English && settings.port == 9099);
+    assert_eq!(settings.carrier_grace, licence::settings::ServerSettings::default().carrier_grace);
     assert_eq!(log_in(&bench, ("admin", "another password")), 200);
+    // What was to be restricted by a wrong value is not left open.
+    std::fs::write(&path, text.replace("Enabled=1", "Enabled=perhaps")).unwrap();
+    bench.service.reload_keys();
+    assert!(!bench.service.settings().api);
 }
 
 #[test]
